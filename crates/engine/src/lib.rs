@@ -1,1 +1,28 @@
-//! Placeholder.
+//! The Server's behaviour as a pure state machine: one [`Engine`] a shard.
+//!
+//! In:    [`Event`]s with the time they happen at: bytes of connections, mail of other shards, timers.
+//! Out:   [`Effects`]: bytes for connections, mail for other shards, connections to close or hand over.
+//! Never: I/O, threads, clocks, randomness but from the seed. The same events give the same effects.
+//! Spec:  MQTT 5.0 chapter 4; MQTT 3.1.1 and 3.1 where they differ.
+
+mod counters;
+mod effect;
+mod engine;
+mod event;
+mod mail;
+mod message;
+mod outbox;
+mod partition;
+mod session;
+mod settings;
+mod time;
+
+pub use counters::{Counters, Drop};
+pub use effect::{DisconnectCause, Effect, Effects, Notice};
+pub use engine::Engine;
+pub use event::{CloseCause, ConnectionId, Event, Peer};
+pub use mail::{Mail, MailBag};
+pub use outbox::Outbox;
+pub use partition::{Partition, ShardId, ShardMap, ShardSet};
+pub use settings::{Limits, QueueFull, Settings, Strict, Strictness};
+pub use time::Time;

@@ -1,0 +1,123 @@
+//! What an engine wants done.
+
+use std::net::SocketAddr;
+
+use dunlin_codec::{ReasonCode, Rule};
+
+use crate::event::ConnectionId;
+use crate::mail::Mail;
+use crate::outbox::Outbox;
+use crate::partition::{ShardId, ShardMap};
+
+/// Everything that goes out of an engine; kept by the caller from event to event.
+#[derive(Debug)]
+pub struct Effects {
+    /// Bytes for connections.
+    pub outbox: Outbox,
+    /// Messages for other shards.
+    pub mail: Mail,
+    /// The rest, in order; the caller drains it.
+    pub list: Vec<Effect>,
+    /// Bytes of the last [`crate::Event::Received`] that were used.
+    pub consumed: usize,
+}
+
+impl Effects {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(map: ShardMap) -> Self {
+        Self { outbox: Outbox::default(), mail: Mail::new(map), list: Vec::new(), consumed: 0 }
+    }
+}
+
+/// One thing to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write what the outbox holds for the connection, as far as the peer takes it within the linger time, then close it.
+    /// No event about the connection may follow; its identifier is free.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Move the connection, with every byte that was not consumed, to another shard, which opens it as a new one.
+    /// No event about the connection may follow here; its identifier is free.
+    HandOver {
+        /// Which.
+        connection: ConnectionId,
+        /// Where its Session lives.
+        to: ShardId,
+    },
+    /// A connection that did not consume a whole packet does now: offer its bytes again.
+    ReadMore {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Something that an operator may want to read.
+    Notice(Box<Notice>),
+}
+
+/// What is worth a line in a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// CONNACK with success was sent.
+    Connected {
+        /// Effective Client Identifier.
+        client_id: Box<str>,
+        /// Of the peer.
+        address: Option<SocketAddr>,
+        /// 3, 4 or 5.
+        version: u8,
+        /// Session Present.
+        resumed: bool,
+    },
+    /// CONNECT was answered with a refusal, or by closing.
+    Refused {
+        /// As sent by the peer; empty where none was read.
+        client_id: Box<str>,
+        /// Of the peer.
+        address: Option<SocketAddr>,
+        /// Why, in the terms of 5.0.
+        reason: ReasonCode,
+        /// What exactly.
+        detail: Box<str>,
+    },
+    /// A connection with a Session ended.
+    Disconnected {
+        /// Effective Client Identifier.
+        client_id: Box<str>,
+        /// Why.
+        cause: DisconnectCause,
+    },
+    /// A rule was broken that is configured as `warn`.
+    RuleBroken {
+        /// Effective Client Identifier.
+        client_id: Box<str>,
+        /// Which.
+        rule: Rule,
+    },
+    /// Messages for a Session were dropped at a bound; at most one such notice a Session and second.
+    Dropped {
+        /// Whose.
+        client_id: Box<str>,
+        /// Which bound.
+        bound: crate::counters::Drop,
+        /// How many since the last notice.
+        count: u64,
+    },
+}
+
+/// How a connection that had a Session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DisconnectCause {
+    /// The Client sent DISCONNECT.
+    ByClient(ReasonCode),
+    /// The Server ended it.
+    ByServer {
+        /// As sent to 5.0 Clients.
+        reason: ReasonCode,
+        /// What exactly.
+        detail: Box<str>,
+    },
+    /// The transport ended without DISCONNECT.
+    Lost,
+}

@@ -1,0 +1,103 @@
+//! What happens to an engine.
+
+use std::net::SocketAddr;
+
+use crate::mail::MailBag;
+use crate::partition::ShardId;
+
+/// A network connection of this shard. The caller chooses `index` (small, reused) and a `generation` that tells two
+/// connections with the same index apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    index: u32,
+    generation: u32,
+}
+
+impl ConnectionId {
+    /// The `generation`th connection in slot `index`.
+    #[must_use]
+    pub const fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+
+    /// The slot.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// Tells this connection from others that had the slot before it.
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Index into the listeners of the configuration.
+    pub listener: u16,
+    /// The Client's end; `None` for Unix sockets and local clients.
+    pub address: Option<SocketAddr>,
+}
+
+/// Why the transport is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The peer closed its end.
+    ByPeer,
+    /// The transport failed (reset, time-out, TLS alert).
+    Failed,
+}
+
+/// One input of [`crate::Engine::handle`].
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A connection was accepted, or handed over by another shard.
+    Opened {
+        /// Free before.
+        connection: ConnectionId,
+        /// Its other end.
+        peer: Peer,
+    },
+    /// Bytes that the connection has to offer: those not consumed before, with what came since.
+    /// [`crate::Effects::consumed`] says how many were used; the rest must be offered again with the next bytes, or at
+    /// [`crate::Effect::ReadMore`].
+    Received {
+        /// An open connection.
+        connection: ConnectionId,
+        /// From the first byte not yet consumed.
+        bytes: &'a [u8],
+    },
+    /// Output of the connection went out and less than the low-water mark is left (see [`crate::Outbox`]).
+    Drained {
+        /// An open connection.
+        connection: ConnectionId,
+    },
+    /// The connection is gone and was not closed by [`crate::Effect::Close`].
+    Closed {
+        /// An open connection; its identifier is free afterwards.
+        connection: ConnectionId,
+        /// Why.
+        cause: CloseCause,
+    },
+    /// What another shard (or this one) put into its mail; emptied by the engine.
+    Mail {
+        /// The sender.
+        from: ShardId,
+        /// Left empty, to be used again.
+        bag: &'a mut MailBag,
+    },
+    /// Mail for `to` left the engine's bag, which had been full.
+    MailTaken {
+        /// The receiver.
+        to: ShardId,
+    },
+    /// [`crate::Engine::next_deadline`] has come.
+    Timer,
+    /// The settings changed.
+    Reconfigured(std::sync::Arc<crate::Settings>),
+    /// The Server stops: every connection is told and closed.
+    Shutdown,
+}

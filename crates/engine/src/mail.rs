@@ -1,0 +1,321 @@
+//! Messages between shards: collected during a tick, carried in one bag, in order.
+//!
+//! In:    letters of this shard's engine; bags that other shards filled.
+//! Out:   at most one bag a receiver and tick, as soon as the carrier has credit for it.
+//! Never: a lock, a channel: the runtime carries the bags. Order between two shards is kept.
+
+use dunlin_codec::{QoS, SubscriptionOptions};
+
+use crate::message::{Message, MessageView, Origin};
+use crate::outbox::SHARED_PAYLOAD_MIN;
+use crate::partition::{ShardId, ShardMap};
+use crate::session::SessionId;
+use crate::time::Time;
+
+/// A bag this heavy makes publishers to its receiver wait: 4 MiB take a shard a few milliseconds.
+pub(crate) const CONGESTED_WEIGHT: usize = 4 * 1024 * 1024;
+/// Weight of a letter beside its contents.
+const LETTER_WEIGHT: usize = 64;
+
+/// Where a letter's subject lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionRef {
+    pub(crate) shard: ShardId,
+    pub(crate) session: SessionId,
+}
+
+/// One thing that a shard tells another.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// Publications in `MailBag::bytes`, up to this offset.
+    Publications { end: usize },
+    /// A publication whose payload is shared, not copied.
+    Publication { message: Message, route: bool, store: bool },
+    /// The sender has (or has no longer) someone interested in the filter.
+    Interest { filter: Box<str>, wanted: bool },
+    /// All interest that the sender was told up to this number is seen.
+    InterestSeen { count: u64 },
+    /// Send the retained messages that match, in pages.
+    RetainedQuery { session: SessionId, query: u32, filter: Box<str>, after: Option<Box<str>> },
+    /// A page of them; `next` continues.
+    RetainedPage { session: SessionId, query: u32, messages: Vec<Message>, next: Option<Box<str>> },
+    /// To the home of a shared group.
+    Group { share: Box<str>, filter: Box<str>, member: SessionRef, event: MemberEvent },
+    /// From the home of a shared group: every shard sees its interest, the member's SUBACK may leave.
+    GroupJoined { session: SessionId, token: u64 },
+    /// From the home of a shared group: deliver this.
+    Deal { session: SessionId, deal: Deal, message: Message, options: DealOptions },
+    /// To the home: what became of a deal.
+    DealEnded { deal: Deal, outcome: DealOutcome },
+    /// The publisher's messages fill a queue: withhold its acknowledgements.
+    Slow { session: SessionId, by: SessionRef },
+    /// The queue has room again.
+    Resume { session: SessionId, by: SessionRef },
+}
+
+/// What happened to a member of a shared group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemberEvent {
+    /// Subscribed, or subscribed again; `token` comes back in `GroupJoined`.
+    Join { options: SubscriptionOptions, subscription_identifier: u32, connected: bool, window: u16, token: u64 },
+    /// Connected, and takes this many deals at a time.
+    Online { window: u16 },
+    /// Disconnected; its Session goes on.
+    Offline,
+    /// Unsubscribed, or its Session ended.
+    Leave,
+}
+
+/// A message dealt to a member: which group of the home shard, and the number of the deal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Deal {
+    pub(crate) home: ShardId,
+    pub(crate) group: u32,
+    pub(crate) number: u64,
+}
+
+/// How a dealt message is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DealOptions {
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) subscription_identifier: u32,
+}
+
+/// What became of a deal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DealOutcome {
+    /// Acknowledged, or discarded for good (negative acknowledgement, expired, too large).
+    Done,
+    /// The member could not take it to the end: another should.
+    Returned,
+}
+
+/// A batch of letters.
+#[derive(Debug, Default)]
+pub struct MailBag {
+    letters: Vec<Letter>,
+    bytes: Vec<u8>,
+    weight: usize,
+}
+
+/// The bags of a shard, one for each receiver.
+#[derive(Debug)]
+pub struct Mail {
+    bags: Vec<MailBag>,
+    spare: Vec<MailBag>,
+}
+
+/// A publication on its way to another shard, and what to do there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publication<'a> {
+    pub(crate) message: MessageView<'a>,
+    /// Deliver it to the Sessions and groups there.
+    pub(crate) route: bool,
+    /// Keep it as the retained message of its topic.
+    pub(crate) store: bool,
+}
+
+impl Mail {
+    pub(crate) fn new(map: ShardMap) -> Self {
+        Self { bags: map.iter().map(|_| MailBag::default()).collect(), spare: Vec::new() }
+    }
+
+    /// The receivers that have mail.
+    pub fn receivers(&self) -> impl Iterator<Item = ShardId> {
+        self.bags.iter().enumerate().filter(|(_, bag)| !bag.is_empty()).filter_map(|(index, _)| ShardId::new(index))
+    }
+
+    /// Takes a receiver's bag, to be carried. Afterwards the engine is owed [`crate::Event::MailTaken`].
+    pub fn take(&mut self, to: ShardId) -> MailBag {
+        std::mem::replace(&mut self.bags[to.index()], self.spare.pop().unwrap_or_default())
+    }
+
+    /// Gives an emptied bag back for use; frees it where enough are there.
+    pub fn recycle(&mut self, mut bag: MailBag) {
+        bag.letters.clear();
+        bag.bytes.clear();
+        bag.weight = 0;
+        if self.spare.len() < self.bags.len() && bag.bytes.capacity() <= CONGESTED_WEIGHT {
+            self.spare.push(bag);
+        }
+    }
+
+    pub(crate) fn is_congested(&self, to: ShardId) -> bool {
+        self.bags[to.index()].weight >= CONGESTED_WEIGHT
+    }
+
+    pub(crate) fn post(&mut self, to: ShardId, letter: Letter) {
+        self.bags[to.index()].post(letter);
+    }
+
+    pub(crate) fn publish(&mut self, to: ShardId, publication: &Publication<'_>) {
+        self.bags[to.index()].publish(publication);
+    }
+}
+
+impl MailBag {
+    /// Is nothing in it?
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    /// Roughly the bytes of memory that its contents take.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn post(&mut self, letter: Letter) {
+        self.weight += LETTER_WEIGHT
+            + match &letter {
+                Letter::Publication { message, .. } | Letter::Deal { message, .. } => message.weight(),
+                Letter::RetainedPage { messages, .. } => messages.iter().map(Message::weight).sum(),
+                _ => 0,
+            };
+        self.letters.push(letter);
+    }
+
+    fn publish(&mut self, publication: &Publication<'_>) {
+        if publication.message.payload.len() >= SHARED_PAYLOAD_MIN {
+            let Publication { message, route, store } = *publication;
+            return self.post(Letter::Publication { message: message.to_message(), route, store });
+        }
+        let before = self.bytes.len();
+        record::encode(publication, &mut self.bytes);
+        let end = self.bytes.len();
+        self.weight += end - before;
+        match self.letters.last_mut() {
+            Some(Letter::Publications { end: last }) => *last = end,
+            _ => self.letters.push(Letter::Publications { end }),
+        }
+    }
+
+    /// Hands every letter to `each`, in order, and is empty afterwards.
+    pub(crate) fn open(&mut self, mut each: impl FnMut(Opened<'_>)) {
+        let mut start = 0;
+        for letter in self.letters.drain(..) {
+            if let Letter::Publications { end } = letter {
+                let mut rest = &self.bytes[start..end];
+                while let Some(publication) = record::decode(&mut rest) {
+                    each(Opened::Publication(publication));
+                }
+                start = end;
+            } else {
+                each(Opened::Letter(letter));
+            }
+        }
+        self.bytes.clear();
+        self.weight = 0;
+    }
+}
+
+/// What is taken out of a bag.
+pub(crate) enum Opened<'a> {
+    Publication(Publication<'a>),
+    Letter(Letter),
+}
+
+/// Publications as bytes: made and read in this process only, so nothing needs checking again.
+mod record {
+    use super::{MessageView, Origin, Publication, QoS, SessionId, ShardId, Time};
+
+    const HEADER: usize = 30;
+    const ROUTE: u8 = 1 << 3;
+    const STORE: u8 = 1 << 4;
+    const HAS_ORIGIN: u8 = 1 << 5;
+    const NEVER: u64 = u64::MAX;
+
+    pub(super) fn encode(publication: &Publication<'_>, out: &mut Vec<u8>) {
+        let Publication { message, route, store } = publication;
+        let mut flags = message.qos as u8 | u8::from(message.retain) << 2;
+        flags |= if *route { ROUTE } else { 0 } | if *store { STORE } else { 0 };
+        let mut header = [0; HEADER];
+        if let Some(Origin { shard, session }) = message.origin {
+            flags |= HAS_ORIGIN;
+            header[1] = u8::try_from(shard.index()).unwrap_or_default();
+            header[2..6].copy_from_slice(&session.index().to_le_bytes());
+            header[6..10].copy_from_slice(&session.generation().to_le_bytes());
+        }
+        header[0] = flags;
+        header[10..18].copy_from_slice(&message.expires_at.map_or(NEVER, Time::as_micros).to_le_bytes());
+        for (at, len) in [(18, message.topic.len()), (22, message.properties.len()), (26, message.payload.len())] {
+            header[at..at + 4].copy_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        out.extend_from_slice(&header);
+        out.extend_from_slice(message.topic.as_bytes());
+        out.extend_from_slice(message.properties);
+        out.extend_from_slice(message.payload);
+    }
+
+    pub(super) fn decode<'a>(bytes: &mut &'a [u8]) -> Option<Publication<'a>> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
+        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (topic, rest) = rest.split_at(word(18) as usize);
+        let (properties, rest) = rest.split_at(word(22) as usize);
+        let (payload, rest) = rest.split_at(word(26) as usize);
+        *bytes = rest;
+        let flags = header[0];
+        let expires_at = u64::from(word(10)) | u64::from(word(14)) << 32;
+        let origin = (flags & HAS_ORIGIN != 0)
+            .then(|| Some(Origin { shard: ShardId::new(header[1].into())?, session: SessionId::new(word(2), word(6)) }))
+            .flatten();
+        Some(Publication {
+            message: MessageView {
+                topic: std::str::from_utf8(topic).unwrap_or_default(),
+                properties,
+                payload,
+                qos: QoS::from_u8(flags & 3).unwrap_or_default(),
+                retain: flags & 4 != 0,
+                expires_at: (expires_at != NEVER).then(|| Time::from_micros(expires_at)),
+                origin,
+            },
+            route: flags & ROUTE != 0,
+            store: flags & STORE != 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view<'a>(topic: &'a str, payload: &'a [u8]) -> MessageView<'a> {
+        let origin = ShardId::new(3).map(|shard| Origin { shard, session: SessionId::new(7, 9) });
+        MessageView {
+            topic,
+            properties: b"\x01\x01",
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            expires_at: Some(Time::from_micros(1 << 40)),
+            origin,
+        }
+    }
+
+    #[test]
+    fn letters_and_publications_come_out_in_the_order_they_went_in() {
+        let map = ShardMap::new(2).unwrap();
+        let mut mail = Mail::new(map);
+        let to = ShardId::new(1).unwrap();
+        let big = vec![7; SHARED_PAYLOAD_MIN];
+        for payload in [b"one".as_slice(), b"two", &big, b"three"] {
+            let message = view("a/b", payload);
+            mail.publish(to, &Publication { message, route: true, store: false });
+        }
+        mail.post(to, Letter::InterestSeen { count: 5 });
+
+        let mut seen = Vec::new();
+        mail.take(to).open(|opened| match opened {
+            Opened::Publication(Publication { message, route: true, store: false }) => {
+                assert_eq!(message, view("a/b", message.payload));
+                seen.push(message.payload.to_vec());
+            }
+            Opened::Letter(Letter::Publication { message, .. }) => seen.push(message.view().payload.to_vec()),
+            Opened::Letter(Letter::InterestSeen { count: 5 }) => seen.push(b"seen".to_vec()),
+            _ => panic!("nothing else was posted"),
+        });
+        assert_eq!(seen, [b"one".to_vec(), b"two".to_vec(), big, b"three".to_vec(), b"seen".to_vec()]);
+    }
+}

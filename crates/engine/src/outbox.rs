@@ -1,0 +1,235 @@
+//! Bytes on their way to connections: one contiguous buffer each, written once a tick.
+//!
+//! In:    frames of the engine; how much of them the transport took.
+//! Out:   slices for one vectored write.
+//! Never: I/O. An idle connection owns no buffer: drained buffers go back to a pool.
+
+use bytes::Bytes;
+
+use crate::event::ConnectionId;
+
+/// Buffers larger than this are freed, not pooled.
+const POOLED_CAPACITY_MAX: usize = 64 * 1024;
+/// 256 of at most 64 KiB are 16 MiB, the most that a shard keeps for nothing.
+const POOL_SIZE_MAX: usize = 256;
+/// Payloads of at least this many bytes are shared between connections, smaller ones are copied: below, a copy is
+/// cheaper than a reference count and a slice more in the vectored write.
+pub(crate) const SHARED_PAYLOAD_MIN: usize = 4 * 1024;
+
+/// The output of every connection of a shard.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    buffers: Vec<Buffer>,
+    dirty: Vec<ConnectionId>,
+    pool: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+struct Buffer {
+    /// Whole segments that go before `tail`.
+    front: Option<Box<Front>>,
+    tail: Vec<u8>,
+    /// Bytes of `tail` that went out.
+    tail_sent: usize,
+    /// In the dirty list.
+    dirty: bool,
+    /// The engine waits for [`crate::Event::Drained`].
+    wanted: bool,
+}
+
+#[derive(Debug, Default)]
+struct Front {
+    segments: std::collections::VecDeque<Bytes>,
+    len: usize,
+}
+
+impl Buffer {
+    fn len(&self) -> usize {
+        self.front.as_ref().map_or(0, |front| front.len) + self.tail.len() - self.tail_sent
+    }
+
+    fn freeze_tail(&mut self) {
+        let tail = Bytes::from(std::mem::take(&mut self.tail)).slice(self.tail_sent..);
+        self.tail_sent = 0;
+        if !tail.is_empty() {
+            self.push_front(tail);
+        }
+    }
+
+    fn push_front(&mut self, segment: Bytes) {
+        let front = self.front.get_or_insert_default();
+        front.len += segment.len();
+        front.segments.push_back(segment);
+    }
+}
+
+impl Outbox {
+    /// Bytes that wait for the connection.
+    #[must_use]
+    #[inline]
+    pub fn len(&self, connection: ConnectionId) -> usize {
+        self.buffers.get(connection.index()).map_or(0, Buffer::len)
+    }
+
+    /// Does nothing wait for the connection?
+    #[must_use]
+    pub fn is_empty(&self, connection: ConnectionId) -> bool {
+        self.len(connection) == 0
+    }
+
+    /// The buffer to append to.
+    #[inline]
+    pub(crate) fn tail(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        let Self { buffers, dirty, pool } = self;
+        let index = connection.index();
+        if index >= buffers.len() {
+            buffers.resize_with(index + 1, Buffer::default);
+        }
+        let buffer = &mut buffers[index];
+        if !buffer.dirty {
+            buffer.dirty = true;
+            dirty.push(connection);
+        }
+        if buffer.tail.capacity() == 0
+            && let Some(pooled) = pool.pop()
+        {
+            buffer.tail = pooled;
+        }
+        &mut buffer.tail
+    }
+
+    /// Appends a segment without copying it.
+    pub(crate) fn push_shared(&mut self, connection: ConnectionId, segment: Bytes) {
+        self.tail(connection);
+        let buffer = &mut self.buffers[connection.index()];
+        buffer.freeze_tail();
+        buffer.push_front(segment);
+    }
+
+    /// Asks for [`crate::Event::Drained`] once the connection's output fell below the low-water mark.
+    pub(crate) fn want_drained(&mut self, connection: ConnectionId) {
+        self.tail(connection);
+        self.buffers[connection.index()].wanted = true;
+    }
+
+    /// The connections that got output (or a wish to be told of drained output) since the last call, each once. The
+    /// caller writes what it can of each, says so with [`Self::advance`], and remembers the connections whose transport
+    /// takes no more for now.
+    pub fn take_dirty(&mut self, into: &mut Vec<ConnectionId>) {
+        for connection in &self.dirty {
+            self.buffers[connection.index()].dirty = false;
+        }
+        into.append(&mut self.dirty);
+    }
+
+    /// The waiting bytes of a connection, in order, at most as many slices as fit.
+    pub fn slices<'a>(&'a self, connection: ConnectionId, into: &mut smallvec::SmallVec<[&'a [u8]; 8]>) {
+        let Some(buffer) = self.buffers.get(connection.index()) else { return };
+        if let Some(front) = &buffer.front {
+            into.extend(front.segments.iter().take(7).map(|segment| &segment[..]));
+            if front.segments.len() > 7 {
+                return;
+            }
+        }
+        if buffer.tail.len() > buffer.tail_sent {
+            into.push(&buffer.tail[buffer.tail_sent..]);
+        }
+    }
+
+    /// `count` bytes went out. True where the engine waits for [`crate::Event::Drained`] and at most `low_water` bytes are
+    /// left: the caller owes that event now.
+    pub fn advance(&mut self, connection: ConnectionId, mut count: usize, low_water: usize) -> bool {
+        let Some(buffer) = self.buffers.get_mut(connection.index()) else { return false };
+        if let Some(front) = &mut buffer.front {
+            while let Some(first) = front.segments.front_mut().filter(|_| count > 0) {
+                let taken = count.min(first.len());
+                count -= taken;
+                front.len -= taken;
+                if taken == first.len() {
+                    front.segments.pop_front();
+                } else {
+                    *first = first.slice(taken..);
+                }
+            }
+            if front.segments.is_empty() {
+                buffer.front = None;
+            }
+        }
+        buffer.tail_sent += count;
+        assert!(buffer.tail_sent <= buffer.tail.len(), "more was taken than there was");
+        if buffer.tail_sent == buffer.tail.len() {
+            Self::recycle(&mut self.pool, buffer);
+        }
+        let drained = buffer.wanted && buffer.len() <= low_water;
+        if drained {
+            buffer.wanted = false;
+        }
+        drained
+    }
+
+    /// Forgets what waits for the connection; the slot is free for another.
+    pub fn clear(&mut self, connection: ConnectionId) {
+        if let Some(buffer) = self.buffers.get_mut(connection.index()) {
+            buffer.front = None;
+            buffer.wanted = false;
+            Self::recycle(&mut self.pool, buffer);
+        }
+    }
+
+    fn recycle(pool: &mut Vec<Vec<u8>>, buffer: &mut Buffer) {
+        let mut tail = std::mem::take(&mut buffer.tail);
+        buffer.tail_sent = 0;
+        if (1..=POOLED_CAPACITY_MAX).contains(&tail.capacity()) && pool.len() < POOL_SIZE_MAX {
+            tail.clear();
+            pool.push(tail);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::SmallVec;
+
+    use super::*;
+
+    const CONNECTION: ConnectionId = ConnectionId::new(3, 0);
+
+    fn waiting(outbox: &Outbox) -> Vec<u8> {
+        let mut slices = SmallVec::new();
+        outbox.slices(CONNECTION, &mut slices);
+        slices.concat()
+    }
+
+    #[test]
+    fn shared_segments_keep_their_place_between_copied_bytes() {
+        let mut outbox = Outbox::default();
+        outbox.tail(CONNECTION).extend(b"ab");
+        outbox.push_shared(CONNECTION, Bytes::from_static(b"cde"));
+        outbox.tail(CONNECTION).extend(b"f");
+        assert_eq!(waiting(&outbox), b"abcdef");
+
+        outbox.advance(CONNECTION, 3, 0);
+        assert_eq!(waiting(&outbox), b"def");
+        outbox.advance(CONNECTION, 3, 0);
+        assert!(outbox.is_empty(CONNECTION));
+    }
+
+    #[test]
+    fn an_idle_connection_owns_no_buffer() {
+        let mut outbox = Outbox::default();
+        outbox.tail(CONNECTION).extend(b"ab");
+        outbox.advance(CONNECTION, 2, 0);
+        assert_eq!(outbox.buffers[3].tail.capacity(), 0);
+        assert_eq!(outbox.pool.len(), 1);
+    }
+
+    #[test]
+    fn drained_is_owed_once_and_only_when_asked_for() {
+        let mut outbox = Outbox::default();
+        outbox.tail(CONNECTION).extend(b"abcd");
+        assert!(!outbox.advance(CONNECTION, 1, 2));
+        outbox.want_drained(CONNECTION);
+        assert!(outbox.advance(CONNECTION, 1, 2));
+        assert!(!outbox.advance(CONNECTION, 1, 2));
+    }
+}

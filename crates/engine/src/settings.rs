@@ -1,0 +1,177 @@
+//! What the Server allows and bounds; every limit with the reason for its default.
+
+use std::num::{NonZeroU16, NonZeroU32};
+
+use dunlin_codec::Rule;
+use serde::{Deserialize, Serialize};
+
+/// Everything an engine is configured with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[strictness]`
+    pub strictness: Strictness,
+}
+
+/// What one Client, and all together, may hold of the Server's memory and time.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest packet taken, in bytes, fixed header included. 2 MiB: firmware blocks and camera stills pass, and a
+    /// thousand of them at once still fit a small machine.
+    pub maximum_packet_size: NonZeroU32,
+    /// Unacknowledged QoS 1 and 2 messages taken from a Client, announced to 5.0 Clients. 256 keep a 100 ms link busy
+    /// at 2,500 messages a second.
+    pub receive_maximum: NonZeroU16,
+    /// Topic Aliases a Client may define on a connection. 64 topics cover a device; each costs at most `topic_length_maximum` bytes.
+    pub topic_alias_maximum: u16,
+    /// Longest Session Expiry Interval granted, in seconds; 4,294,967,295 is for ever. A week: longer than any outage that
+    /// someone will wait out, short enough that forgotten clients do not fill the disk.
+    pub session_expiry_interval_maximum: u32,
+    /// How long a Session of a 3.x Client with Clean Session 0 lasts after its connection, in seconds; the protocol has no
+    /// field for it. The same week.
+    pub session_expiry_interval_v3: u32,
+    /// Longest Keep Alive granted, in seconds; longer ones, and 0 (off), get this one by Server Keep Alive (5.0). 0 grants
+    /// everything. Default 0: battery devices choose their own.
+    pub keep_alive_maximum: u16,
+    /// Time from the connection to a complete CONNECT, in milliseconds. A half-open connection must not hold a slot; ten seconds
+    /// are a slow handshake over a satellite.
+    pub connect_timeout_ms: u32,
+    /// Levels of a Topic Name or Topic Filter. Deeper ones are attacks or mistakes.
+    pub topic_levels_maximum: u16,
+    /// Bytes of a Topic Name or Topic Filter. The protocol allows 65,535; matching costs grow with it.
+    pub topic_length_maximum: u16,
+    /// Bytes of a Client Identifier.
+    pub client_id_length_maximum: u16,
+    /// Subscriptions of one Session.
+    pub subscriptions_per_client: u32,
+    /// Messages that wait in one Session's queue, beside those in flight.
+    pub queue_messages_maximum: u32,
+    /// Bytes (topic, properties and payload) of those messages.
+    pub queue_bytes_maximum: u64,
+    /// What happens to a message for a full queue.
+    pub queue_full: QueueFull,
+    /// QoS 1 and 2 messages in flight to a Client that names no Receive Maximum (3.x), and the most for one that does.
+    pub inflight_maximum: NonZeroU16,
+    /// Bytes that wait in the output of one connection. QoS 0 messages beyond it are dropped; QoS 1 and 2 wait in the queue.
+    pub output_bytes_maximum: u32,
+    /// Longest time that acknowledgements are withheld from a publisher to slow it, in milliseconds.
+    pub slow_publisher_maximum_ms: u32,
+    /// Connections in total; 0: as many as the process may open files. What comes beyond is closed at once and counted.
+    pub connections_maximum: u32,
+    /// Retained messages in total.
+    pub retained_messages_maximum: u32,
+    /// Bytes of all retained messages.
+    pub retained_bytes_maximum: u64,
+}
+
+/// What happens to a message for a Session whose queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueFull {
+    /// The oldest of the queue makes room: for telemetry the newest value counts.
+    #[default]
+    DropOldest,
+    /// The new message is dropped: for commands the first counts.
+    DropNewest,
+    /// The Client is disconnected (0x97 Quota exceeded) where it is connected; the new message is dropped.
+    Disconnect,
+}
+
+/// What happens where a Client breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strict {
+    /// As the specification says.
+    Reject,
+    /// Let it pass, count it and say so in the log.
+    Warn,
+    /// Let it pass and count it.
+    Allow,
+}
+
+/// For each rule that Clients in the field break: reject, warn or allow. The defaults are the specification, but for rules
+/// whose breach harms nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are the variants of `Rule`, which says what each is")]
+pub struct Strictness {
+    pub reserved_bits: Strict,
+    pub utf8_discouraged: Strict,
+    pub dup_at_qos0: Strict,
+    pub client_id_length_v31: Strict,
+    pub password_without_user_name: Strict,
+    pub receive_maximum_exceeded: Strict,
+    pub packet_too_large: Strict,
+    pub topic_alias_invalid: Strict,
+    pub topic_name_invalid: Strict,
+    pub unknown_packet_id: Strict,
+    pub packet_id_reused: Strict,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            maximum_packet_size: const { NonZeroU32::new(2 * 1024 * 1024).unwrap() },
+            receive_maximum: const { NonZeroU16::new(256).unwrap() },
+            topic_alias_maximum: 64,
+            session_expiry_interval_maximum: 7 * 24 * 3600,
+            session_expiry_interval_v3: 7 * 24 * 3600,
+            keep_alive_maximum: 0,
+            connect_timeout_ms: 10_000,
+            topic_levels_maximum: 128,
+            topic_length_maximum: 4096,
+            client_id_length_maximum: 1024,
+            subscriptions_per_client: 100_000,
+            queue_messages_maximum: 100_000,
+            queue_bytes_maximum: 64 * 1024 * 1024,
+            queue_full: QueueFull::DropOldest,
+            inflight_maximum: const { NonZeroU16::new(1024).unwrap() },
+            output_bytes_maximum: 16 * 1024 * 1024,
+            slow_publisher_maximum_ms: 5_000,
+            connections_maximum: 0,
+            retained_messages_maximum: 1_000_000,
+            retained_bytes_maximum: 256 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for Strictness {
+    fn default() -> Self {
+        Self {
+            reserved_bits: Strict::Reject,
+            utf8_discouraged: Strict::Reject,
+            dup_at_qos0: Strict::Reject,
+            client_id_length_v31: Strict::Allow,
+            password_without_user_name: Strict::Reject,
+            receive_maximum_exceeded: Strict::Reject,
+            packet_too_large: Strict::Reject,
+            topic_alias_invalid: Strict::Reject,
+            topic_name_invalid: Strict::Reject,
+            unknown_packet_id: Strict::Allow,
+            packet_id_reused: Strict::Allow,
+        }
+    }
+}
+
+impl Strictness {
+    /// What to do about a rule.
+    #[must_use]
+    pub const fn of(&self, rule: Rule) -> Strict {
+        match rule {
+            Rule::ReservedBits => self.reserved_bits,
+            Rule::Utf8Discouraged => self.utf8_discouraged,
+            Rule::DupAtQoS0 => self.dup_at_qos0,
+            Rule::ClientIdLength31 => self.client_id_length_v31,
+            Rule::PasswordWithoutUserName => self.password_without_user_name,
+            Rule::ReceiveMaximumExceeded => self.receive_maximum_exceeded,
+            Rule::PacketTooLarge => self.packet_too_large,
+            Rule::TopicAliasInvalid => self.topic_alias_invalid,
+            Rule::TopicNameInvalid => self.topic_name_invalid,
+            Rule::UnknownPacketId => self.unknown_packet_id,
+            Rule::PacketIdReused => self.packet_id_reused,
+        }
+    }
+}
