@@ -20,13 +20,15 @@ pub struct Effects {
     pub list: Vec<Effect>,
     /// Bytes of the last [`crate::Event::Received`] that were used.
     pub consumed: usize,
+    /// The connection of the last [`crate::Event::Received`] is not to be read until [`Effect::ReadMore`].
+    pub paused: bool,
 }
 
 impl Effects {
     /// Nothing yet.
     #[must_use]
     pub fn new(map: ShardMap) -> Self {
-        Self { outbox: Outbox::default(), mail: Mail::new(map), list: Vec::new(), consumed: 0 }
+        Self { outbox: Outbox::default(), mail: Mail::new(map), list: Vec::new(), consumed: 0, paused: false }
     }
 }
 
