@@ -57,7 +57,13 @@ pub(crate) enum Letter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemberEvent {
     /// Subscribed, or subscribed again; `token` comes back in `GroupJoined`.
-    Join { options: SubscriptionOptions, subscription_identifier: u32, connected: bool, window: u16, token: u64 },
+    Join {
+        options: SubscriptionOptions,
+        subscription_identifier: u32,
+        connected: bool,
+        window: u16,
+        token: u64,
+    },
     /// Connected, and takes this many deals at a time.
     Online { window: u16 },
     /// Disconnected; its Session goes on.
@@ -123,7 +129,11 @@ impl Mail {
 
     /// The receivers that have mail.
     pub fn receivers(&self) -> impl Iterator<Item = ShardId> {
-        self.bags.iter().enumerate().filter(|(_, bag)| !bag.is_empty()).filter_map(|(index, _)| ShardId::new(index))
+        self.bags
+            .iter()
+            .enumerate()
+            .filter(|(_, bag)| !bag.is_empty())
+            .filter_map(|(index, _)| ShardId::new(index))
     }
 
     /// Takes a receiver's bag, to be carried. Afterwards the engine is owed [`crate::Event::MailTaken`].
@@ -240,7 +250,9 @@ mod record {
         }
         header[0] = flags;
         header[10..18].copy_from_slice(&message.expires_at.map_or(NEVER, Time::as_micros).to_le_bytes());
-        for (at, len) in [(18, message.topic.len()), (22, message.properties.len()), (26, message.payload.len())] {
+        for (at, len) in
+            [(18, message.topic.len()), (22, message.properties.len()), (26, message.payload.len())]
+        {
             header[at..at + 4].copy_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
         }
         out.extend_from_slice(&header);
@@ -251,7 +263,8 @@ mod record {
 
     pub(super) fn decode<'a>(bytes: &mut &'a [u8]) -> Option<Publication<'a>> {
         let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
-        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let (topic, rest) = rest.split_at(word(18) as usize);
         let (properties, rest) = rest.split_at(word(22) as usize);
         let (payload, rest) = rest.split_at(word(26) as usize);
@@ -259,7 +272,12 @@ mod record {
         let flags = header[0];
         let expires_at = u64::from(word(10)) | u64::from(word(14)) << 32;
         let origin = (flags & HAS_ORIGIN != 0)
-            .then(|| Some(Origin { shard: ShardId::new(header[1].into())?, session: SessionId::new(word(2), word(6)) }))
+            .then(|| {
+                Some(Origin {
+                    shard: ShardId::new(header[1].into())?,
+                    session: SessionId::new(word(2), word(6)),
+                })
+            })
             .flatten();
         Some(Publication {
             message: MessageView {

@@ -69,7 +69,8 @@ impl MessageView<'_> {
         body.extend_from_slice(self.topic.as_bytes());
         body.extend_from_slice(self.properties);
         body.extend_from_slice(self.payload);
-        let length = |len: usize| u32::try_from(len).unwrap_or_else(|_| unreachable!("a packet has at most 256 MiB"));
+        let length =
+            |len: usize| u32::try_from(len).unwrap_or_else(|_| unreachable!("a packet has at most 256 MiB"));
         Message(Arc::new(Stored {
             body: Bytes::from(body),
             topic_len: length(self.topic.len()),
@@ -89,7 +90,15 @@ impl Message {
         let (properties, payload) = rest.split_at(*properties_len as usize);
         // Checked when it was made from a &str; the check again costs less than the memory it reads.
         let topic = std::str::from_utf8(topic).unwrap_or_default();
-        MessageView { topic, properties, payload, qos: *qos, retain: *retain, expires_at: *expires_at, origin: *origin }
+        MessageView {
+            topic,
+            properties,
+            payload,
+            qos: *qos,
+            retain: *retain,
+            expires_at: *expires_at,
+            origin: *origin,
+        }
     }
 
     /// The payload, shared.

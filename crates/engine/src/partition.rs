@@ -66,7 +66,10 @@ impl ShardMap {
     /// `None` for zero and beyond [`Self::MAX`].
     #[must_use]
     pub fn new(count: usize) -> Option<Self> {
-        u8::try_from(count).ok().filter(|count| (1..=Self::MAX).contains(&usize::from(*count))).map(|count| Self { count })
+        u8::try_from(count)
+            .ok()
+            .filter(|count| (1..=Self::MAX).contains(&usize::from(*count)))
+            .map(|count| Self { count })
     }
 
     /// How many there are.

@@ -1,10 +1,93 @@
-//! Session state.
+//! Session state: what the Server remembers of a Client between its connections (section 4.1).
+
+pub(crate) mod outgoing;
+pub(crate) mod received;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dunlin_codec::{ProtocolVersion, SubscriptionOptions};
+
+pub(crate) use self::outgoing::Outgoing;
+pub(crate) use self::received::ReceivedIds;
+use crate::event::ConnectionId;
+use crate::mail::SessionRef;
+use crate::map::{Map, seeded};
+use crate::message::Message;
+use crate::slots::Slots;
+use crate::time::Time;
+
+/// A Session Expiry Interval that never ends.
+pub(crate) const NEVER_EXPIRES: u32 = u32::MAX;
 
 /// A Session of this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionId {
     index: u32,
     generation: u32,
+}
+
+/// What is remembered. What most Sessions lack is behind a pointer, so that an idle one stays small.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) client_id: Box<str>,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) version: ProtocolVersion,
+    /// Session Expiry Interval in seconds.
+    pub(crate) expiry: u32,
+    /// When the last connection ended; meaningless while connected.
+    pub(crate) disconnected_at: Time,
+    pub(crate) subscriptions: BTreeMap<Box<str>, Subscription>,
+    pub(crate) outgoing: Option<Box<Outgoing>>,
+    pub(crate) received: Option<Box<ReceivedIds>>,
+    pub(crate) will: Option<Box<Will>>,
+    pub(crate) fetches: Option<Box<Vec<Fetch>>>,
+    pub(crate) pressure: Option<Box<Pressure>>,
+    /// When a notice of dropped messages was last given, and how many were dropped since.
+    pub(crate) dropped: Option<Box<(Time, u64)>>,
+}
+
+/// One Subscription of a Session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) options: SubscriptionOptions,
+    /// 0: none.
+    pub(crate) identifier: u32,
+}
+
+/// The Will Message and when it goes out.
+#[derive(Debug)]
+pub(crate) struct Will {
+    pub(crate) message: Message,
+    /// Message Expiry Interval in seconds; counts from publication.
+    pub(crate) expiry: Option<u32>,
+    /// Will Delay Interval.
+    pub(crate) delay: Duration,
+    /// Set when the connection is lost.
+    pub(crate) due: Option<Time>,
+}
+
+/// A retained snapshot being fetched for a Subscription.
+#[derive(Debug)]
+pub(crate) struct Fetch {
+    pub(crate) query: u32,
+    pub(crate) filter: Box<str>,
+    /// Shards whose pages are still to come.
+    pub(crate) waiting: u32,
+    /// Pages to ask for when the queue has room: shard and cursor.
+    pub(crate) ready: Vec<(crate::partition::ShardId, Box<str>)>,
+    /// Hashes of topics whose newer retained value was delivered meanwhile: the snapshot's is out of date.
+    pub(crate) overtaken: std::collections::BTreeSet<u64>,
+}
+
+/// Publishers that this Session's queue slows.
+#[derive(Debug, Default)]
+pub(crate) struct Pressure {
+    pub(crate) slowed: Vec<SessionRef>,
+    /// When the Client last acknowledged something.
+    pub(crate) progress: Time,
+    /// It made no progress for too long: it slows nobody until its queue has drained.
+    pub(crate) barred: bool,
 }
 
 impl SessionId {
@@ -18,5 +101,74 @@ impl SessionId {
 
     pub(crate) const fn generation(self) -> u32 {
         self.generation
+    }
+}
+
+impl Session {
+    /// When it ends, if nobody connects; `None` while connected or where it lasts for ever.
+    pub(crate) fn expires_at(&self) -> Option<Time> {
+        (self.connection.is_none() && self.expiry != NEVER_EXPIRES)
+            .then(|| self.disconnected_at.after(Duration::from_secs(self.expiry.into())))
+    }
+
+    /// Does it end with its connection?
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        self.expiry == 0
+    }
+
+    /// When it wants to be looked at.
+    pub(crate) fn deadline(&self, slow_maximum: Duration) -> Option<Time> {
+        let will = self.will.as_ref().and_then(|will| will.due);
+        let stalled = self
+            .pressure
+            .as_ref()
+            .filter(|pressure| !pressure.slowed.is_empty())
+            .map(|pressure| pressure.progress.after(slow_maximum));
+        [will, self.expires_at(), stalled].into_iter().flatten().min()
+    }
+}
+
+/// All Sessions of a shard.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    pub(crate) slots: Slots<Session>,
+    by_client_id: Map<Box<str>, u32>,
+}
+
+impl Sessions {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { slots: Slots::default(), by_client_id: seeded(seed) }
+    }
+
+    pub(crate) fn insert(&mut self, session: Session) -> SessionId {
+        let client_id = session.client_id.clone();
+        let (index, generation) = self.slots.insert(session);
+        self.by_client_id.insert(client_id, index);
+        SessionId::new(index, generation)
+    }
+
+    pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.slots.remove(id.index)?;
+        self.by_client_id.remove(&session.client_id);
+        Some(session)
+    }
+
+    pub(crate) fn find(&self, client_id: &str) -> Option<SessionId> {
+        self.by_client_id.get(client_id).map(|index| self.current(*index))
+    }
+
+    /// The identifier of whoever has the slot now.
+    pub(crate) fn current(&self, index: u32) -> SessionId {
+        SessionId::new(index, self.slots.generation(index))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
+        self.slots.get(id.index).filter(|_| self.slots.is_current(id.index, id.generation))
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        if self.slots.is_current(id.index, id.generation) { self.slots.get_mut(id.index) } else { None }
     }
 }

@@ -1,0 +1,97 @@
+//! When to look at a connection or a Session again.
+//!
+//! In:    deadlines, as they become known.
+//! Out:   whom to look at now; it then asks for its next deadline itself.
+//! Never: cancelled: a deadline that moved later is found out when it fires. So a Keep Alive, which moves with each packet,
+//!        costs one entry a connection and no work a packet.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::time::Time;
+
+/// Whom a timer concerns, by slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TimerKey {
+    Connection(u32),
+    Session(u32),
+}
+
+/// All timers of a shard: at most a few entries for each slot.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Time, TimerKey)>>,
+    /// The earliest entry of each slot that is still in the heap.
+    connections: Vec<Option<Time>>,
+    sessions: Vec<Option<Time>>,
+}
+
+impl Timers {
+    /// Makes sure that `key` is looked at no later than `at`.
+    pub(crate) fn arm(&mut self, key: TimerKey, at: Time) {
+        let armed = self.armed(key);
+        if armed.is_none_or(|armed| at < armed) {
+            *armed = Some(at);
+            self.heap.push(Reverse((at, key)));
+        }
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Somebody whose deadline has come; to be called until there is none.
+    pub(crate) fn pop(&mut self, now: Time) -> Option<TimerKey> {
+        while let Some(&Reverse((at, key))) = self.heap.peek() {
+            if at > now {
+                return None;
+            }
+            self.heap.pop();
+            let armed = self.armed(key);
+            if *armed == Some(at) {
+                *armed = None;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    fn armed(&mut self, key: TimerKey) -> &mut Option<Time> {
+        let (slots, index) = match key {
+            TimerKey::Connection(index) => (&mut self.connections, index as usize),
+            TimerKey::Session(index) => (&mut self.sessions, index as usize),
+        };
+        if index >= slots.len() {
+            slots.resize(index + 1, None);
+        }
+        &mut slots[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_has_one_entry_however_often_its_deadline_moves_later() {
+        let mut timers = Timers::default();
+        for at in 5..100 {
+            timers.arm(TimerKey::Connection(1), Time::from_micros(at));
+        }
+        assert_eq!(timers.heap.len(), 1);
+        assert_eq!(timers.pop(Time::from_micros(4)), None);
+        assert_eq!(timers.pop(Time::from_micros(5)), Some(TimerKey::Connection(1)));
+        assert_eq!(timers.pop(Time::from_micros(500)), None);
+    }
+
+    #[test]
+    fn an_earlier_deadline_replaces_a_later_one() {
+        let mut timers = Timers::default();
+        timers.arm(TimerKey::Session(0), Time::from_micros(9));
+        timers.arm(TimerKey::Session(0), Time::from_micros(3));
+        assert_eq!(timers.next(), Some(Time::from_micros(3)));
+        assert_eq!(timers.pop(Time::from_micros(20)), Some(TimerKey::Session(0)));
+        assert_eq!(timers.pop(Time::from_micros(20)), None);
+    }
+}

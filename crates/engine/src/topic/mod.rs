@@ -1,0 +1,7 @@
+//! From a Topic Name to those who want it.
+
+mod route;
+mod tree;
+
+pub(crate) use route::{Identifiers, OwnMessages, Route, Router, Target};
+pub(crate) use tree::{Subscriber, Tree};

@@ -1,0 +1,168 @@
+//! Routes: for a Topic Name, who gets a message and how, worked out once and kept while Subscriptions stay as they are.
+//!
+//! Spec:  MQTT 5.0 sections 3.3.4 and 3.8.3.1.
+
+use dunlin_codec::{QoS, TopicName, TopicNameError};
+
+use super::tree::{Subscriber, Tree};
+use crate::map::{Map, seeded};
+use crate::partition::ShardSet;
+
+/// Routes that are kept: with what they hold, about as many bytes times a hundred.
+const KEPT_ROUTES: usize = 16 * 1024;
+/// Targets in all kept routes: a shard of a million subscribers to one topic keeps its route, not a thousand such.
+const KEPT_TARGETS: usize = 4 * 1024 * 1024;
+
+/// How one Session gets a message: all its matching Subscriptions taken together, so that it gets one copy
+/// (section 3.3.4 allows it), with the highest QoS among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Slot of the Session.
+    pub(crate) session: u32,
+    pub(crate) qos: QoS,
+    pub(crate) retain_as_published: bool,
+    /// Subscription Identifiers, in no particular order [MQTT-3.3.4-4].
+    pub(crate) identifiers: Identifiers,
+    /// What becomes of messages that this very Session published.
+    pub(crate) own: OwnMessages,
+}
+
+/// Subscription Identifiers of a delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Identifiers {
+    /// None of the Subscriptions has one.
+    #[default]
+    None,
+    /// One.
+    One(u32),
+    /// Several.
+    Many(Box<[u32]>),
+}
+
+/// The effect of No Local on the Session's own messages [MQTT-3.8.3-3].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OwnMessages {
+    /// No Subscription has the option.
+    Same,
+    /// All have it.
+    Never,
+    /// Some have: as the others say.
+    By(Box<Target>),
+}
+
+/// Where messages of one topic go.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    /// Ascending by Session.
+    pub(crate) targets: Vec<Target>,
+    /// Shared groups homed here.
+    pub(crate) groups: Vec<u32>,
+    /// Other shards.
+    pub(crate) remote: ShardSet,
+    generation: u64,
+}
+
+/// The tree and the routes kept from it.
+#[derive(Debug)]
+pub(crate) struct Router {
+    pub(crate) tree: Tree,
+    routes: Map<Box<str>, Route>,
+    kept_targets: usize,
+}
+
+impl Identifiers {
+    /// One after the other.
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::None => &[],
+            Self::One(identifier) => std::slice::from_ref(identifier),
+            Self::Many(identifiers) => identifiers,
+        }
+    }
+}
+
+impl Route {
+    /// Is there nobody at all?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.targets.is_empty() && self.groups.is_empty() && self.remote.is_empty()
+    }
+}
+
+impl Router {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { tree: Tree::new(seed), routes: seeded(seed), kept_targets: 0 }
+    }
+
+    /// The route of a topic. An error where the text is no Topic Name: a kept route is the proof that it is one.
+    #[inline]
+    pub(crate) fn route(&mut self, topic: &str) -> Result<&Route, TopicNameError> {
+        // Two look-ups where one would do: the borrow checker does not see that the early return ends the first borrow.
+        if self.routes.get(topic).is_none_or(|route| route.generation != self.tree.generation()) {
+            self.find(topic)?;
+        }
+        Ok(&self.routes[topic])
+    }
+
+    #[cold]
+    fn find(&mut self, topic: &str) -> Result<(), TopicNameError> {
+        let name = TopicName::parse(topic)?;
+        let route = Route::of(&self.tree, name);
+        if self.routes.len() >= KEPT_ROUTES || self.kept_targets >= KEPT_TARGETS {
+            self.routes.clear();
+            self.kept_targets = 0;
+        }
+        self.kept_targets += route.targets.len();
+        if let Some(old) = self.routes.insert(topic.into(), route) {
+            self.kept_targets -= old.targets.len();
+        }
+        Ok(())
+    }
+}
+
+impl Route {
+    fn of(tree: &Tree, topic: TopicName<'_>) -> Self {
+        let mut route = Self { generation: tree.generation(), ..Self::default() };
+        let mut subscribers: Vec<Subscriber> = Vec::new();
+        let mut entries = 0;
+        tree.matches(topic, |entry| {
+            entries += usize::from(!entry.local.is_empty());
+            subscribers.extend_from_slice(&entry.local);
+            route.groups.extend_from_slice(&entry.groups);
+            route.remote = route.remote.union(entry.remote);
+        });
+        if entries > 1 {
+            subscribers.sort_by_key(|subscriber| subscriber.session);
+        }
+        route.targets = subscribers
+            .chunk_by(|one, other| one.session == other.session)
+            .filter_map(Target::of)
+            .collect();
+        route
+    }
+}
+
+impl Target {
+    /// All the Subscriptions of one Session that match.
+    fn of(subscriptions: &[Subscriber]) -> Option<Self> {
+        let others: Vec<Subscriber> =
+            subscriptions.iter().filter(|subscriber| !subscriber.options.no_local).copied().collect();
+        let own = if others.len() == subscriptions.len() {
+            OwnMessages::Same
+        } else {
+            Self::of(&others).map_or(OwnMessages::Never, |target| OwnMessages::By(Box::new(target)))
+        };
+        let identifiers: Vec<u32> =
+            subscriptions.iter().map(|subscriber| subscriber.identifier).filter(|identifier| *identifier != 0).collect();
+        Some(Self {
+            session: subscriptions.first()?.session,
+            qos: subscriptions.iter().map(|subscriber| subscriber.options.qos).max()?,
+            retain_as_published: subscriptions.iter().any(|subscriber| subscriber.options.retain_as_published),
+            identifiers: match identifiers[..] {
+                [] => Identifiers::None,
+                [identifier] => Identifiers::One(identifier),
+                _ => Identifiers::Many(identifiers.into()),
+            },
+            own,
+        })
+    }
+}
