@@ -8,11 +8,14 @@
 mod decode;
 mod encode;
 mod error;
+mod filter_list;
 mod frame;
 mod packet;
 mod packet_id;
 mod property;
+mod property_buf;
 mod publish;
+mod reader;
 mod reason;
 mod rule;
 mod subscription;
@@ -21,15 +24,17 @@ mod utf8;
 mod varint;
 
 pub use error::DecodeError;
+pub use filter_list::{FilterBuf, FilterList, SubscribeBuf, SubscribeList};
 pub use frame::{Frame, Framing};
 pub use packet::{
     Ack, Auth, ConnAck, Connect, Disconnect, Packet, ProtocolVersion, SubAck, UnsubAck, Unsubscribe, Will,
 };
 pub use packet_id::PacketId;
-pub use property::{Properties, PropertiesIter, Property, PropertyBuf};
+pub use property::{Properties, PropertiesIter, Property};
+pub use property_buf::PropertyBuf;
 pub use publish::{Publish, QoS};
 pub use reason::ReasonCode;
 pub use rule::{Rule, RuleSet, Tolerance};
-pub use subscription::{FilterList, RetainHandling, Subscribe, SubscribeList, SubscriptionOptions};
+pub use subscription::{RetainHandling, Subscribe, SubscriptionOptions};
 pub use topic::{ShareName, SharedFilter, TopicFilter, TopicFilterError, TopicName, TopicNameError, matches};
 pub use varint::VarInt;

@@ -1,8 +1,8 @@
-//! SUBSCRIBE and the lists of Topic Filters in it and in UNSUBSCRIBE.
+//! SUBSCRIBE and its Subscription Options.
 //!
-//! Spec:  MQTT 5.0 sections 3.8 and 3.10.
+//! Spec:  MQTT 5.0 section 3.8.
 
-use crate::{PacketId, Properties, QoS};
+use crate::{DecodeError, PacketId, Properties, ProtocolVersion, QoS, SubscribeList, reader::Judge};
 
 /// SUBSCRIBE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +41,57 @@ pub enum RetainHandling {
     DoNotSend = 2,
 }
 
-/// The payload of a SUBSCRIBE, checked when it was decoded: iterating cannot fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubscribeList<'a> {
-    pub(crate) raw: &'a [u8],
-    pub(crate) v5: bool,
+impl RetainHandling {
+    /// `None` for values above 2.
+    #[must_use]
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Send),
+            1 => Some(Self::SendIfNew),
+            2 => Some(Self::DoNotSend),
+            _ => None,
+        }
+    }
 }
 
-/// The payload of an UNSUBSCRIBE, checked when it was decoded: iterating cannot fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FilterList<'a> {
-    pub(crate) raw: &'a [u8],
+impl SubscriptionOptions {
+    /// Bits of the byte that are not reserved (section 3.8.3.1; MQTT 3.1.1 section 3.8.3).
+    pub(crate) const fn known_bits(version: ProtocolVersion) -> u8 {
+        match version {
+            ProtocolVersion::V5 => 0b0011_1111,
+            ProtocolVersion::V311 | ProtocolVersion::V31 => 0b0000_0011,
+        }
+    }
+
+    /// The byte as `version` reads it.
+    pub(crate) fn from_byte(
+        byte: u8,
+        version: ProtocolVersion,
+        judge: &mut Judge<'_>,
+    ) -> Result<Self, DecodeError> {
+        let known = Self::known_bits(version);
+        // [MQTT-3.8.3-5] [MQTT311-3-8.3-4]; 3.1 only says that they are not used.
+        if byte & !known != 0 && version != ProtocolVersion::V31 {
+            judge.excuse(DecodeError::SubscriptionOptionsReserved { options: byte })?;
+        }
+        Self::from_known_bits(byte & known)
+    }
+
+    pub(crate) fn from_known_bits(byte: u8) -> Result<Self, DecodeError> {
+        Ok(Self {
+            qos: QoS::from_u8(byte & 0b11).ok_or(DecodeError::InvalidSubscriptionQoS)?,
+            no_local: byte & 0b100 != 0,
+            retain_as_published: byte & 0b1000 != 0,
+            retain_handling: RetainHandling::from_u8(byte >> 4 & 0b11)
+                .ok_or(DecodeError::InvalidRetainHandling)?,
+        })
+    }
+
+    pub(crate) const fn to_byte(self, version: ProtocolVersion) -> u8 {
+        let byte = self.qos as u8
+            | (self.no_local as u8) << 2
+            | (self.retain_as_published as u8) << 3
+            | (self.retain_handling as u8) << 4;
+        byte & Self::known_bits(version)
+    }
 }
