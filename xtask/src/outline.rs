@@ -89,7 +89,7 @@ impl Outline {
         Self { items, whole_file_is_test: reader.whole_file_is_test }
     }
 
-    /// Every item with its number.
+    /// Every function with its number.
     pub(crate) fn functions(&self) -> impl Iterator<Item = (usize, &Item)> {
         self.items.iter().enumerate().filter(|(_, item)| item.kind == Kind::Function)
     }

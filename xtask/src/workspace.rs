@@ -27,14 +27,14 @@ pub(crate) struct File {
 }
 
 impl Workspace {
-    /// The nearest folder upward that holds this workspace's `Cargo.lock`.
+    /// The nearest folder upward that holds this crate.
     pub(crate) fn find() -> Result<Self, Fault> {
         let here = std::env::current_dir().map_err(|source| fault(Path::new("."), source))?;
-        let root = here.ancestors().find(|folder| folder.join("Cargo.lock").is_file());
+        let root = here.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file());
         match root {
             Some(root) => Ok(Self { root: root.to_owned() }),
             None => {
-                let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no Cargo.lock here or above");
+                let source = std::io::Error::new(std::io::ErrorKind::NotFound, "no checkout here or above");
                 Err(fault(&here, source))
             }
         }
