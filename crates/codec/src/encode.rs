@@ -165,7 +165,7 @@ impl Packet<'_> {
         match self {
             Self::Connect(connect) => connect.put_body(out),
             Self::ConnAck(ack) => ack.put_body(version, out),
-            Self::Publish(publish) => publish.put_body(version, out),
+            Self::Publish(_) => unreachable!("PUBLISH writes itself"),
             Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack) => {
                 put_packet_id(ack.packet_id, out);
                 put_reason(ack.reason, ack.properties, version, out);

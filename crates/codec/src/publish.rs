@@ -113,13 +113,20 @@ impl<'a> Publish<'a> {
     ///
     /// # Panics
     /// Where [`Publish::encoded_len`] does, a Topic Name beyond 65,535 bytes, QoS above 0 without a Packet Identifier.
+    #[inline]
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        let flags = u8::from(self.dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain);
-        put_header(packet_type::PUBLISH << 4 | flags, self.body_len(version), out);
-        self.put_body(version, out);
+        self.encode_head(version, out);
+        out.extend_from_slice(self.payload);
     }
 
-    pub(crate) fn put_body(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+    /// Appends all but the payload, which must follow: for payloads that are shared, not copied.
+    ///
+    /// # Panics
+    /// Where [`Publish::encode`] does.
+    #[inline]
+    pub fn encode_head(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        let flags = u8::from(self.dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain);
+        put_header(packet_type::PUBLISH << 4 | flags, self.body_len(version), out);
         put_binary(self.topic.as_bytes(), out);
         // [MQTT-2.2.1-2] [MQTT-2.2.1-4]
         if self.qos != QoS::AtMostOnce {
@@ -129,6 +136,5 @@ impl<'a> Publish<'a> {
             put_packet_id(packet_id, out);
         }
         put_properties(self.properties, version, out);
-        out.extend_from_slice(self.payload);
     }
 }
