@@ -1,37 +1,210 @@
-//! One shard's engine.
+//! One shard's engine: its parts, and which part an event concerns.
 
 use std::sync::Arc;
 
-use crate::{Counters, Effects, Event, Settings, ShardId, ShardMap, Time};
+use dunlin_codec::ReasonCode;
+
+use crate::connection::{Connection, Connections};
+use crate::counters::Counters;
+use crate::effect::{Effect, Effects};
+use crate::ending::Ended;
+use crate::event::{CloseCause, Event};
+use crate::hub::{Cx, Hub};
+use crate::interest::Interest;
+use crate::partition::{ShardId, ShardMap};
+use crate::retained::RetainedStore;
+use crate::session::Sessions;
+use crate::settings::Settings;
+use crate::shared::Groups;
+use crate::slots::Slots;
+use crate::subscribe::PendingSubAck;
+use crate::time::Time;
+use crate::timers::{TimerKey, Timers};
+use crate::topic::Router;
 
 /// The state machine of one shard.
 #[derive(Debug)]
 pub struct Engine {
-    counters: Counters,
+    pub(crate) hub: Hub,
+    pub(crate) router: Router,
+    pub(crate) retained: RetainedStore,
+    pub(crate) groups: Groups,
+    pub(crate) interest: Interest,
+    pub(crate) subacks: Slots<PendingSubAck>,
+    pub(crate) random: Random,
+    pub(crate) next_query: u32,
+}
+
+/// A sequence of numbers that the seed decides (splitmix64): for identifiers that need only be different.
+#[derive(Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
 }
 
 impl Engine {
     /// An engine without connections. `seed` feeds identifiers and hashes: random in production, fixed in tests.
     #[must_use]
     pub fn new(shard: ShardId, map: ShardMap, settings: Arc<Settings>, seed: u64) -> Self {
-        let _ = (shard, map, settings, seed);
-        Self { counters: Counters::default() }
+        let mut random = Random(seed ^ (shard.index() as u64) << 56);
+        let hash_seed = random.next();
+        Self {
+            router: Router::new(hash_seed, &settings.limits),
+            retained: RetainedStore::default(),
+            groups: Groups::new(hash_seed),
+            interest: Interest::new(map),
+            subacks: Slots::default(),
+            random,
+            next_query: 0,
+            hub: Hub {
+                shard,
+                map,
+                settings,
+                counters: Counters::default(),
+                connections: Connections::default(),
+                sessions: Sessions::new(hash_seed),
+                timers: Timers::default(),
+                frames: Some(Box::default()),
+                to_close: Vec::new(),
+                own_letters: Vec::new(),
+            },
+        }
     }
 
     /// Takes one event; what it brings about is added to `effects`.
     pub fn handle(&mut self, now: Time, event: Event<'_>, effects: &mut Effects) {
-        let _ = (now, event, effects);
+        effects.paused = false;
+        let cx = &mut Cx { now, fx: effects };
+        match event {
+            Event::Opened { connection, peer } => {
+                let limit = self.hub.settings.limits.maximum_packet_size.get();
+                self.hub
+                    .connections
+                    .insert(connection, Connection::new(connection.generation(), peer, now, limit));
+                self.hub.arm_connection(connection);
+            }
+            Event::Received { connection, bytes } => cx.fx.consumed = self.receive(cx, connection, bytes),
+            Event::Drained { connection } => {
+                if let Some(session) = self.hub.connections.get(connection).and_then(Connection::session) {
+                    self.hub.pump(cx, session.index());
+                }
+            }
+            Event::Closed { connection, cause } => {
+                let _: CloseCause = cause;
+                self.connection_ended(cx, connection, Ended::Lost);
+            }
+            Event::Mail { from, bag } => self.open_mail(cx, from, bag),
+            Event::MailTaken { to } => self.mail_taken(cx, to),
+            Event::Timer => self.timer(cx),
+            Event::Reconfigured(settings) => {
+                self.router.set_limits(&settings.limits);
+                self.hub.settings = settings;
+            }
+            Event::Shutdown => self.shut_down(cx),
+        }
+        self.settle(cx);
     }
 
     /// When [`Event::Timer`] is due, unless an event comes before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        None
+        self.hub.timers.next()
     }
 
     /// What was counted.
-    #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&mut self) -> &Counters {
+        let counters = &mut self.hub.counters;
+        counters.connections = self.hub.connections.len() as u64;
+        counters.sessions = self.hub.sessions.slots.len() as u64;
+        counters.retained_messages = self.retained.len() as u64;
+        counters.retained_bytes = self.retained.bytes();
+        counters
+    }
+
+    /// What the event left to do: letters of this shard to itself, connections beyond a bound.
+    fn settle(&mut self, cx: &mut Cx<'_>) {
+        loop {
+            if !self.hub.own_letters.is_empty() {
+                let from = self.hub.shard;
+                for letter in std::mem::take(&mut self.hub.own_letters) {
+                    self.letter(cx, from, letter);
+                }
+            } else if let Some((connection, reason, detail)) = self.hub.to_close.pop() {
+                self.disconnect(cx, connection, reason, detail);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn timer(&mut self, cx: &mut Cx<'_>) {
+        while let Some(key) = self.hub.timers.pop(cx.now) {
+            match key {
+                TimerKey::Connection(index) => self.connection_timer(cx, index),
+                TimerKey::Session(index) => self.session_timer(cx, index),
+            }
+        }
+    }
+
+    fn connection_timer(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let Some((id, connection)) = self.hub.connections.at(index) else { return };
+        let timeout = std::time::Duration::from_millis(self.hub.settings.limits.connect_timeout_ms.into());
+        let is_due = connection.deadline(timeout).is_some_and(|at| at <= cx.now);
+        if !is_due {
+            return self.hub.arm_connection(id);
+        }
+        if connection.session().is_none() {
+            return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "no CONNECT in time");
+        }
+        if connection.paused {
+            // The Server does not read from it, so its silence says nothing.
+            return self.keep_alive(cx, id);
+        }
+        // [MQTT-3.1.2-22] [MQTT311-3.1.2-24]
+        self.disconnect(
+            cx,
+            id,
+            ReasonCode::KeepAliveTimeout,
+            "nothing received for one and a half times the keep alive",
+        );
+    }
+
+    /// Its Keep Alive begins anew.
+    pub(crate) fn keep_alive(&mut self, cx: &mut Cx<'_>, id: crate::event::ConnectionId) {
+        if let Some(connection) = self.hub.connections.get_mut(id) {
+            connection.received_at = cx.now;
+        }
+        self.hub.arm_connection(id);
+    }
+
+    fn session_timer(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let Some(session) = self.hub.sessions.slots.get(index) else { return };
+        let id = self.hub.sessions.current(index);
+        let slow_maximum = self.hub.slow_maximum();
+        // [MQTT-3.1.2-23]
+        if session.expires_at().is_some_and(|at| at <= cx.now) {
+            return self.end_session(cx, id);
+        }
+        if session.will.as_ref().and_then(|will| will.due).is_some_and(|due| due <= cx.now) {
+            self.publish_will(cx, id);
+        } else if session.deadline(slow_maximum).is_some_and(|at| at <= cx.now) {
+            // It has taken nothing for so long that slowing others for it makes no sense.
+            self.hub.release_publishers(cx, index, true);
+        }
+        self.hub.arm_session(id);
+    }
+
+    fn shut_down(&mut self, cx: &mut Cx<'_>) {
+        for id in self.hub.connections.ids() {
+            self.say_goodbye(cx, id, ReasonCode::ServerShuttingDown, "");
+            self.hub.connections.remove(id);
+            cx.fx.list.push(Effect::Close { connection: id });
+        }
     }
 }

@@ -5,17 +5,35 @@
 //! Never: I/O, threads, clocks, randomness but from the seed. The same events give the same effects.
 //! Spec:  MQTT 5.0 chapter 4; MQTT 3.1.1 and 3.1 where they differ.
 
+mod connect;
+mod connection;
 mod counters;
+mod deliver;
 mod effect;
+mod ending;
 mod engine;
 mod event;
+mod exchange;
+mod frame;
+mod hub;
+mod interest;
+mod letters;
 mod mail;
+mod map;
 mod message;
 mod outbox;
 mod partition;
+mod publish;
+mod receive;
+mod retained;
 mod session;
 mod settings;
+mod shared;
+mod slots;
+mod subscribe;
 mod time;
+mod timers;
+mod topic;
 
 pub use counters::{Counters, Drop};
 pub use effect::{DisconnectCause, Effect, Effects, Notice};
@@ -24,5 +42,5 @@ pub use event::{CloseCause, ConnectionId, Event, Peer};
 pub use mail::{Mail, MailBag};
 pub use outbox::Outbox;
 pub use partition::{Partition, ShardId, ShardMap, ShardSet};
-pub use settings::{Limits, QueueFull, Settings, Strict, Strictness};
+pub use settings::{Limits, Protocol, QueueFull, RefusedV31, Settings, Strict, Strictness};
 pub use time::Time;

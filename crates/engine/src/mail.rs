@@ -42,9 +42,9 @@ pub(crate) enum Letter {
     /// To the home of a shared group.
     Group { share: Box<str>, filter: Box<str>, member: SessionRef, event: MemberEvent },
     /// From the home of a shared group: every shard sees its interest, the member's SUBACK may leave.
-    GroupJoined { session: SessionId, token: u64 },
-    /// From the home of a shared group: deliver this.
-    Deal { session: SessionId, deal: Deal, message: Message, options: DealOptions },
+    GroupJoined { token: u64 },
+    /// From the home of a shared group: deliver this. QoS 0 is no deal that anybody tracks.
+    Deal { session: SessionId, deal: Option<Deal>, message: Message, options: DealOptions },
     /// To the home: what became of a deal.
     DealEnded { deal: Deal, outcome: DealOutcome },
     /// The publisher's messages fill a queue: withhold its acknowledgements.

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 
-use dunlin_codec::Rule;
+use dunlin_codec::{Rule, RuleSet, Tolerance};
 use serde::{Deserialize, Serialize};
 
 /// Everything an engine is configured with.
@@ -13,6 +13,43 @@ pub struct Settings {
     pub limits: Limits,
     /// `[strictness]`
     pub strictness: Strictness,
+    /// `[protocol]`
+    pub protocol: Protocol,
+}
+
+/// Choices that the specification leaves to a Server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Protocol {
+    /// Answer a QoS 1 or 2 PUBLISH that nobody has a Subscription for with 0x10 No matching subscribers (5.0). Default true:
+    /// it costs nothing and shows a misspelt topic at once.
+    pub no_matching_subscribers: bool,
+    /// Response Information for 5.0 Clients that ask for it; `%c` is replaced with the Client Identifier. Default empty: none.
+    pub response_information: String,
+    /// What a 3.1 Client gets for a Subscription that is refused; 3.1 has no code for it. Default `close`: a Client that
+    /// believes in a Subscription it does not have waits for ever.
+    pub refused_subscription_v31: RefusedV31,
+}
+
+/// How a refused Subscription is answered to 3.1 Clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedV31 {
+    /// Close the connection.
+    #[default]
+    Close,
+    /// SUBACK as if it were granted.
+    Grant,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self {
+            no_matching_subscribers: true,
+            response_information: String::new(),
+            refused_subscription_v31: RefusedV31::Close,
+        }
+    }
 }
 
 /// What one Client, and all together, may hold of the Server's memory and time.
@@ -157,6 +194,18 @@ impl Default for Strictness {
 }
 
 impl Strictness {
+    /// The rules that packets may break.
+    #[must_use]
+    pub fn tolerance(&self) -> Tolerance {
+        let mut tolerated = RuleSet::EMPTY;
+        for rule in Rule::ALL {
+            if self.of(rule) != Strict::Reject {
+                tolerated.insert(rule);
+            }
+        }
+        Tolerance(tolerated)
+    }
+
     /// What to do about a rule.
     #[must_use]
     pub const fn of(&self, rule: Rule) -> Strict {

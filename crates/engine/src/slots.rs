@@ -55,7 +55,9 @@ impl<T> Slots<T> {
 
     /// Only the one with this generation.
     pub(crate) fn is_current(&self, index: u32, generation: u32) -> bool {
-        self.slots.get(index as usize).is_some_and(|slot| slot.value.is_some() && slot.generation == generation)
+        self.slots
+            .get(index as usize)
+            .is_some_and(|slot| slot.value.is_some() && slot.generation == generation)
     }
 
     /// The generation of the slot's present user.
@@ -66,10 +68,5 @@ impl<T> Slots<T> {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
-    }
-
-    /// The indices in use, ascending.
-    pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
-        self.slots.iter().enumerate().filter(|(_, slot)| slot.value.is_some()).filter_map(|(at, _)| u32::try_from(at).ok())
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) version: ProtocolVersion,
     /// Session Expiry Interval in seconds.
     pub(crate) expiry: u32,
+    /// Most exchanges in flight at a time.
+    pub(crate) window: u16,
     /// When the last connection ended; meaningless while connected.
     pub(crate) disconnected_at: Time,
     pub(crate) subscriptions: BTreeMap<Box<str>, Subscription>,

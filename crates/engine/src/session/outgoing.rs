@@ -146,6 +146,13 @@ impl Outgoing {
         id
     }
 
+    /// Undoes the last [`Self::send`]: the packet could not be written.
+    pub(crate) fn unsend(&mut self) {
+        self.flight.pop_back();
+        self.resent -= 1;
+        self.quota += 1;
+    }
+
     /// The next exchange to be sent again, if there is quota for it; it counts as sent.
     pub(crate) fn next_resend(&mut self) -> Option<Resend<'_>> {
         while let Some(exchange) = self.flight.get(self.resent) {
@@ -284,14 +291,14 @@ impl Outgoing {
         self.flight.iter().filter(|exchange| exchange.phase != Phase::Ended).count()
     }
 
+    /// Was everything in flight sent on this connection?
+    pub(crate) fn is_resent(&self) -> bool {
+        self.resent == self.flight.len()
+    }
+
     /// Is anything in flight, seen from here in constant time?
     pub(crate) fn has_flight(&self) -> bool {
         !self.flight.is_empty()
-    }
-
-    /// Nothing in flight, nothing queued.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.flight.is_empty() && self.queue.is_empty()
     }
 
     fn identifier(&self, at: usize) -> PacketId {
@@ -333,7 +340,7 @@ mod tests {
         assert_eq!(outgoing.puback(id(1)), Acked::Ended(None));
         assert!(outgoing.may_send());
         assert_eq!(outgoing.pubcomp(id(2)), Acked::Ended(None));
-        assert!(outgoing.is_empty());
+        assert!(!outgoing.has_flight());
     }
 
     #[test]
@@ -393,6 +400,6 @@ mod tests {
         }
         assert_eq!(sent, 20);
         assert_eq!(outgoing.puback(id(1)), Acked::Ended(None));
-        assert!(outgoing.may_send() && outgoing.is_empty());
+        assert!(outgoing.may_send() && !outgoing.has_flight());
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Spec:  MQTT 5.0 sections 3.3.4 and 3.8.3.1.
 
-use dunlin_codec::{QoS, TopicName, TopicNameError};
+use dunlin_codec::{QoS, TopicFilter, TopicName, TopicNameError};
 
 use super::tree::{Subscriber, Tree};
 use crate::map::{Map, seeded};
 use crate::partition::ShardSet;
+use crate::settings::Limits;
 
 /// Routes that are kept: with what they hold, about as many bytes times a hundred.
 const KEPT_ROUTES: usize = 16 * 1024;
@@ -59,6 +60,8 @@ pub(crate) struct Route {
     pub(crate) groups: Vec<u32>,
     /// Other shards.
     pub(crate) remote: ShardSet,
+    /// The topic holds characters that the specification advises against.
+    pub(crate) discouraged: bool,
     generation: u64,
 }
 
@@ -68,6 +71,20 @@ pub(crate) struct Router {
     pub(crate) tree: Tree,
     routes: Map<Box<str>, Route>,
     kept_targets: usize,
+    levels_maximum: usize,
+    length_maximum: usize,
+}
+
+/// Why a message has no route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RouteError {
+    /// No Topic Name.
+    #[error("{0}")]
+    Name(TopicNameError),
+    #[error("topic of {bytes} bytes, the limit is {limit}")]
+    TooLong { bytes: usize, limit: usize },
+    #[error("topic of {levels} levels, the limit is {limit}")]
+    TooDeep { levels: usize, limit: usize },
 }
 
 impl Identifiers {
@@ -89,13 +106,51 @@ impl Route {
 }
 
 impl Router {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { tree: Tree::new(seed), routes: seeded(seed), kept_targets: 0 }
+    pub(crate) fn new(seed: u64, limits: &Limits) -> Self {
+        let mut router = Self {
+            tree: Tree::new(seed),
+            routes: seeded(seed),
+            kept_targets: 0,
+            levels_maximum: 0,
+            length_maximum: 0,
+        };
+        router.set_limits(limits);
+        router
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        self.levels_maximum = limits.topic_levels_maximum.into();
+        self.length_maximum = limits.topic_length_maximum.into();
+        self.routes.clear();
+        self.kept_targets = 0;
+    }
+
+    /// Is the filter within the limits?
+    pub(crate) fn check_filter(&self, filter: TopicFilter<'_>) -> Result<(), RouteError> {
+        self.check_size(filter.as_str())
+    }
+
+    /// Is the topic within the limits and a Topic Name?
+    pub(crate) fn check_topic<'a>(&self, topic: &'a str) -> Result<TopicName<'a>, RouteError> {
+        let name = TopicName::parse(topic).map_err(RouteError::Name)?;
+        self.check_size(topic)?;
+        Ok(name)
+    }
+
+    fn check_size(&self, text: &str) -> Result<(), RouteError> {
+        if text.len() > self.length_maximum {
+            return Err(RouteError::TooLong { bytes: text.len(), limit: self.length_maximum });
+        }
+        let levels = text.split('/').count();
+        if levels > self.levels_maximum {
+            return Err(RouteError::TooDeep { levels, limit: self.levels_maximum });
+        }
+        Ok(())
     }
 
     /// The route of a topic. An error where the text is no Topic Name: a kept route is the proof that it is one.
     #[inline]
-    pub(crate) fn route(&mut self, topic: &str) -> Result<&Route, TopicNameError> {
+    pub(crate) fn route(&mut self, topic: &str) -> Result<&Route, RouteError> {
         // Two look-ups where one would do: the borrow checker does not see that the early return ends the first borrow.
         if self.routes.get(topic).is_none_or(|route| route.generation != self.tree.generation()) {
             self.find(topic)?;
@@ -104,8 +159,8 @@ impl Router {
     }
 
     #[cold]
-    fn find(&mut self, topic: &str) -> Result<(), TopicNameError> {
-        let name = TopicName::parse(topic)?;
+    fn find(&mut self, topic: &str) -> Result<(), RouteError> {
+        let name = self.check_topic(topic)?;
         let route = Route::of(&self.tree, name);
         if self.routes.len() >= KEPT_ROUTES || self.kept_targets >= KEPT_TARGETS {
             self.routes.clear();
@@ -121,7 +176,8 @@ impl Router {
 
 impl Route {
     fn of(tree: &Tree, topic: TopicName<'_>) -> Self {
-        let mut route = Self { generation: tree.generation(), ..Self::default() };
+        let mut route =
+            Self { generation: tree.generation(), discouraged: topic.is_discouraged(), ..Self::default() };
         let mut subscribers: Vec<Subscriber> = Vec::new();
         let mut entries = 0;
         tree.matches(topic, |entry| {
@@ -133,10 +189,8 @@ impl Route {
         if entries > 1 {
             subscribers.sort_by_key(|subscriber| subscriber.session);
         }
-        route.targets = subscribers
-            .chunk_by(|one, other| one.session == other.session)
-            .filter_map(Target::of)
-            .collect();
+        route.targets =
+            subscribers.chunk_by(|one, other| one.session == other.session).filter_map(Target::of).collect();
         route
     }
 }
@@ -151,12 +205,17 @@ impl Target {
         } else {
             Self::of(&others).map_or(OwnMessages::Never, |target| OwnMessages::By(Box::new(target)))
         };
-        let identifiers: Vec<u32> =
-            subscriptions.iter().map(|subscriber| subscriber.identifier).filter(|identifier| *identifier != 0).collect();
+        let identifiers: Vec<u32> = subscriptions
+            .iter()
+            .map(|subscriber| subscriber.identifier)
+            .filter(|identifier| *identifier != 0)
+            .collect();
         Some(Self {
             session: subscriptions.first()?.session,
             qos: subscriptions.iter().map(|subscriber| subscriber.options.qos).max()?,
-            retain_as_published: subscriptions.iter().any(|subscriber| subscriber.options.retain_as_published),
+            retain_as_published: subscriptions
+                .iter()
+                .any(|subscriber| subscriber.options.retain_as_published),
             identifiers: match identifiers[..] {
                 [] => Identifiers::None,
                 [identifier] => Identifiers::One(identifier),

@@ -147,8 +147,11 @@ impl Tree {
 
     /// Calls `each` with the entry of every filter that matches [MQTT-4.7.1-2] [MQTT-4.7.1-3].
     pub(crate) fn matches(&self, topic: TopicName<'_>, mut each: impl FnMut(&Entry)) {
-        let path: SmallVec<[u32; USUAL_LEVELS]> =
-            topic.as_str().split('/').map(|level| self.levels.numbers.get(level).copied().unwrap_or(NONE)).collect();
+        let path: SmallVec<[u32; USUAL_LEVELS]> = topic
+            .as_str()
+            .split('/')
+            .map(|level| self.levels.numbers.get(level).copied().unwrap_or(NONE))
+            .collect();
         // Wildcards at the first level do not match topics of the Server [MQTT-4.7.2-1].
         let reserved = topic.is_reserved();
         let mut stack: SmallVec<[(u32, usize); USUAL_LEVELS]> = SmallVec::from_slice(&[(ROOT, 0)]);
@@ -321,7 +324,9 @@ mod tests {
 
     fn sessions(tree: &Tree, topic: &str) -> Vec<u32> {
         let mut found = Vec::new();
-        tree.matches(TopicName::parse(topic).unwrap(), |entry| found.extend(entry.local.iter().map(|other| other.session)));
+        tree.matches(TopicName::parse(topic).unwrap(), |entry| {
+            found.extend(entry.local.iter().map(|other| other.session))
+        });
         found.sort_unstable();
         found
     }
@@ -330,7 +335,9 @@ mod tests {
     #[test]
     fn wildcards_match_as_the_specification_shows() {
         let mut tree = Tree::new(1);
-        for (session, text) in ["sport/tennis/player1/#", "sport/+/player1", "#", "+/+", "/+", "+"].iter().enumerate() {
+        for (session, text) in
+            ["sport/tennis/player1/#", "sport/+/player1", "#", "+/+", "/+", "+"].iter().enumerate()
+        {
             tree.subscribe(filter(text), subscriber(u32::try_from(session).unwrap()));
         }
         assert_eq!(sessions(&tree, "sport/tennis/player1"), [0, 1, 2]);

@@ -1,0 +1,380 @@
+//! CONNECT: whom a connection belongs to, and what it finds there.
+//!
+//! Spec:  MQTT 5.0 sections 3.1, 3.2 and 4.1; MQTT 3.1.1 sections 3.1 and 3.2.
+
+use std::time::Duration;
+
+use dunlin_codec::{
+    ConnAck, Connect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode,
+};
+
+use crate::connection::{Aliases, Phase};
+use crate::effect::{Effect, Notice};
+use crate::engine::Engine;
+use crate::event::ConnectionId;
+use crate::hub::Cx;
+use crate::mail::MemberEvent;
+use crate::map::seeded;
+use crate::message::MessageView;
+use crate::partition::Partition;
+use crate::receive::Taken;
+use crate::session::{Session, SessionId, Will};
+
+/// There are no tenants yet: all Clients share this one.
+pub(crate) const TENANT: &str = "";
+/// Identifiers tried until one has its home here; the chance that none of so many has is nil.
+const ASSIGNMENT_TRIES: usize = 64 * 64;
+
+/// What the properties of a CONNECT ask for.
+struct Wishes<'a> {
+    session_expiry: u32,
+    receive_maximum: u16,
+    maximum_packet_size: u32,
+    topic_alias_maximum: u16,
+    request_response_information: bool,
+    problem_information: bool,
+    authentication_method: Option<&'a str>,
+}
+
+/// Why a CONNECT is refused.
+type Refusal = (ReasonCode, String);
+
+impl<'a> Wishes<'a> {
+    fn of(properties: Properties<'a>) -> Self {
+        let mut wishes = Self {
+            session_expiry: 0,
+            receive_maximum: u16::MAX,
+            maximum_packet_size: u32::MAX,
+            topic_alias_maximum: 0,
+            request_response_information: false,
+            problem_information: true,
+            authentication_method: None,
+        };
+        for property in properties {
+            match property {
+                Property::SessionExpiryInterval(seconds) => wishes.session_expiry = seconds,
+                Property::ReceiveMaximum(maximum) => wishes.receive_maximum = maximum.get(),
+                Property::MaximumPacketSize(bytes) => wishes.maximum_packet_size = bytes.get(),
+                Property::TopicAliasMaximum(maximum) => wishes.topic_alias_maximum = maximum,
+                Property::RequestResponseInformation(wanted) => wishes.request_response_information = wanted,
+                Property::RequestProblemInformation(wanted) => wishes.problem_information = wanted,
+                Property::AuthenticationMethod(method) => wishes.authentication_method = Some(method),
+                _ => {}
+            }
+        }
+        wishes
+    }
+}
+
+impl Engine {
+    /// A well-formed CONNECT.
+    pub(crate) fn connect_received(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+    ) -> Taken {
+        let Some(connection) = self.hub.connections.get_mut(id) else { return Taken::Yes };
+        connection.version = connect.version;
+        let assigned = if connect.client_id.is_empty() { Some(self.assign_client_id()) } else { None };
+        let client_id = assigned.as_deref().unwrap_or(connect.client_id);
+        let home = self.hub.map.home(Partition::of_session(TENANT, client_id));
+        if home != self.hub.shard {
+            self.hub.connections.remove(id);
+            cx.fx.list.push(Effect::HandOver { connection: id, to: home });
+            return Taken::HandedOver;
+        }
+        let wishes = Wishes::of(connect.properties);
+        match self.check_connect(connect, &wishes) {
+            Ok(will) => self.accept(cx, id, connect, &wishes, client_id, assigned.is_some(), will),
+            Err((reason, detail)) => self.refuse(cx, id, connect.client_id, reason, &detail),
+        }
+        Taken::Yes
+    }
+
+    /// An identifier that nobody has and that has its home in this shard [MQTT-3.1.3-6] [MQTT311-3.1.3-6].
+    fn assign_client_id(&mut self) -> Box<str> {
+        let mut client_id = String::new();
+        for _ in 0..ASSIGNMENT_TRIES {
+            client_id = format!("auto-{:016x}{:016x}", self.random.next(), self.random.next());
+            if self.hub.map.home(Partition::of_session(TENANT, &client_id)) == self.hub.shard {
+                break;
+            }
+        }
+        client_id.into()
+    }
+
+    fn check_connect(&mut self, connect: &Connect<'_>, wishes: &Wishes<'_>) -> Result<Option<Will>, Refusal> {
+        let limit = usize::from(self.hub.settings.limits.client_id_length_maximum);
+        if connect.client_id.len() > limit {
+            let detail =
+                format!("client identifier of {} bytes, the limit is {limit}", connect.client_id.len());
+            return Err((ReasonCode::ClientIdentifierNotValid, detail));
+        }
+        // [MQTT311-3.1.3-8]; 3.1 knows no empty identifier at all. A 5.0 Client gets one in any case [MQTT-3.1.3-6].
+        let may_be_empty = match connect.version {
+            ProtocolVersion::V31 => false,
+            ProtocolVersion::V311 => connect.clean_start,
+            ProtocolVersion::V5 => true,
+        };
+        if connect.client_id.is_empty() && !may_be_empty {
+            let detail = "empty client identifier without a clean session".to_owned();
+            return Err((ReasonCode::ClientIdentifierNotValid, detail));
+        }
+        if let Some(method) = wishes.authentication_method {
+            // [MQTT-4.12.0-1]
+            let detail = format!("authentication method {method:?} is not available");
+            return Err((ReasonCode::BadAuthenticationMethod, detail));
+        }
+        let Some(will) = &connect.will else { return Ok(None) };
+        let refused = |detail: String| (ReasonCode::TopicNameInvalid, detail);
+        let topic = self.router.check_topic(will.topic).map_err(|error| refused(format!("will: {error}")))?;
+        if is_of_the_server(topic.as_str()) {
+            return Err(refused("will: $SYS topics are the Server's".to_owned()));
+        }
+        Ok(Some(Will::of(will)))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of a checked CONNECT")]
+    fn accept(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        wishes: &Wishes<'_>,
+        client_id: &str,
+        assigned: bool,
+        will: Option<Will>,
+    ) {
+        let (session, resumed) = self.session_for(cx, connect, client_id);
+        let limits = &self.hub.settings.limits;
+        let is_v5 = connect.version == ProtocolVersion::V5;
+        let expiry = match (is_v5, connect.clean_start) {
+            (true, _) => wishes.session_expiry.min(limits.session_expiry_interval_maximum),
+            // [MQTT311-3.1.2-6]
+            (false, true) => 0,
+            (false, false) => limits.session_expiry_interval_v3,
+        };
+        let window = limits.inflight_maximum.get().min(wishes.receive_maximum);
+        let keep_alive = self.keep_alive_for(connect, is_v5);
+        if let Some(session) = self.hub.sessions.get_mut(session) {
+            session.connection = Some(id);
+            session.version = connect.version;
+            session.expiry = expiry;
+            session.window = window;
+            session.will = will.map(Box::new);
+            if let Some(outgoing) = &mut session.outgoing {
+                outgoing.reconnect(window);
+            }
+        }
+        self.open_connection(cx, id, session, wishes, keep_alive);
+        self.send_connack(
+            cx,
+            id,
+            connect,
+            wishes,
+            resumed,
+            expiry,
+            keep_alive,
+            assigned.then_some(client_id),
+        );
+        self.hub.counters.connects += 1;
+        let address = self.hub.connections.get(id).and_then(|connection| connection.peer.address);
+        let version = connect.version as u8;
+        let notice = Notice::Connected { client_id: client_id.into(), address, version, resumed };
+        cx.fx.list.push(Effect::Notice(Box::new(notice)));
+        if resumed {
+            self.tell_groups(cx, session, MemberEvent::Online { window });
+            self.hub.pump(cx, session.index());
+        }
+    }
+
+    /// The Session of the Client, and whether it was there before [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6].
+    fn session_for(&mut self, cx: &mut Cx<'_>, connect: &Connect<'_>, client_id: &str) -> (SessionId, bool) {
+        if let Some(session) = self.hub.sessions.find(client_id) {
+            if let Some(old) = self.hub.sessions.get(session).and_then(|session| session.connection) {
+                // [MQTT-3.1.4-3] [MQTT311-3.1.4-2]
+                self.disconnect(
+                    cx,
+                    old,
+                    ReasonCode::SessionTakenOver,
+                    "another connection uses this client identifier",
+                );
+            }
+            if connect.clean_start {
+                // [MQTT-3.1.2-4] [MQTT311-3.1.2-6]
+                self.end_session(cx, session);
+            } else if let Some(resumed) = self.hub.sessions.get_mut(session) {
+                // A Will that is still delayed is not sent: the Client is back [MQTT-3.1.3-9].
+                resumed.will = None;
+                return (session, true);
+            }
+        }
+        let session = Session {
+            client_id: client_id.into(),
+            connection: None,
+            version: connect.version,
+            expiry: 0,
+            window: 1,
+            disconnected_at: cx.now,
+            subscriptions: std::collections::BTreeMap::new(),
+            outgoing: None,
+            received: None,
+            will: None,
+            fetches: None,
+            pressure: None,
+            dropped: None,
+        };
+        (self.hub.sessions.insert(session), false)
+    }
+
+    /// Seconds of Keep Alive; the Server's where the Client's is too long [MQTT-3.2.2-21].
+    fn keep_alive_for(&self, connect: &Connect<'_>, is_v5: bool) -> u16 {
+        let maximum = self.hub.settings.limits.keep_alive_maximum;
+        let too_long = maximum > 0 && (connect.keep_alive == 0 || connect.keep_alive > maximum);
+        if is_v5 && too_long { maximum } else { connect.keep_alive }
+    }
+
+    fn open_connection(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        wishes: &Wishes<'_>,
+        keep_alive: u16,
+    ) {
+        let received_maximum = usize::from(self.hub.settings.limits.topic_alias_maximum);
+        let sent_maximum = wishes.topic_alias_maximum.min(self.hub.settings.limits.topic_alias_maximum);
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        connection.phase = Phase::Connected(session);
+        connection.keep_alive = Duration::from_millis(u64::from(keep_alive) * 1500);
+        connection.maximum_packet_size = wishes.maximum_packet_size;
+        connection.problem_information = wishes.problem_information;
+        if sent_maximum > 0 {
+            connection.aliases = Some(Box::new(Aliases::new(received_maximum, sent_maximum)));
+        }
+        connection.received_at = cx.now;
+        self.hub.arm_connection(id);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of a CONNACK")]
+    fn send_connack(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        wishes: &Wishes<'_>,
+        session_present: bool,
+        expiry: u32,
+        keep_alive: u16,
+        assigned: Option<&str>,
+    ) {
+        let limits = &self.hub.settings.limits;
+        let mut properties = PropertyBuf::new();
+        if connect.version == ProtocolVersion::V5 {
+            if expiry != wishes.session_expiry {
+                properties.push(Property::SessionExpiryInterval(expiry));
+            }
+            properties.push(Property::ReceiveMaximum(limits.receive_maximum));
+            if self.hub.settings.strictness.packet_too_large == crate::settings::Strict::Reject {
+                properties.push(Property::MaximumPacketSize(limits.maximum_packet_size));
+            }
+            if limits.topic_alias_maximum > 0 {
+                properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));
+            }
+            if let Some(client_id) = assigned {
+                // [MQTT-3.2.2-16]
+                properties.push(Property::AssignedClientIdentifier(client_id));
+            }
+            if keep_alive != connect.keep_alive {
+                // [MQTT-3.2.2-22]
+                properties.push(Property::ServerKeepAlive(keep_alive));
+            }
+            let information = &self.hub.settings.protocol.response_information;
+            if wishes.request_response_information && !information.is_empty() {
+                // [MQTT-3.1.2-28]
+                let client_id = assigned.unwrap_or(connect.client_id);
+                properties.push(Property::ResponseInformation(&information.replace("%c", client_id)));
+            }
+        }
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT311-3.2.2-1] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3]
+        let properties = properties.as_properties();
+        let connack = ConnAck { session_present, reason: ReasonCode::Success, properties };
+        self.hub.send(cx, id, &Packet::ConnAck(connack));
+    }
+
+    /// Answers a CONNECT with a refusal and closes [MQTT-3.1.4-2] [MQTT-3.2.2-7] [MQTT311-3.1.4-5] [MQTT311-3.2.2-5].
+    pub(crate) fn refuse(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        client_id: &str,
+        reason: ReasonCode,
+        detail: &str,
+    ) {
+        let mut properties = PropertyBuf::new();
+        if self.hub.connections.get(id).is_some_and(|connection| connection.version == ProtocolVersion::V5) {
+            properties.push(Property::ReasonString(detail));
+        }
+        // [MQTT-3.2.2-6] [MQTT311-3.2.2-4]
+        let connack = ConnAck { session_present: false, reason, properties: properties.as_properties() };
+        if !self.hub.send(cx, id, &Packet::ConnAck(connack)) {
+            // [MQTT-3.2.2-19]
+            self.hub.send(cx, id, &Packet::ConnAck(ConnAck { properties: Properties::EMPTY, ..connack }));
+        }
+        self.turn_away(cx, id, client_id, reason, detail);
+    }
+
+    /// Closes a connection that has no Session, without a word.
+    pub(crate) fn turn_away(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        client_id: &str,
+        reason: ReasonCode,
+        detail: &str,
+    ) {
+        let Some(connection) = self.hub.connections.remove(id) else { return };
+        self.hub.counters.connects_refused += 1;
+        let address = connection.peer.address;
+        let notice = Notice::Refused { client_id: client_id.into(), address, reason, detail: detail.into() };
+        cx.fx.list.push(Effect::Notice(Box::new(notice)));
+        cx.fx.list.push(Effect::Close { connection: id });
+    }
+}
+
+impl Aliases {
+    pub(crate) fn new(received_maximum: usize, sent_maximum: u16) -> Self {
+        Self { received: vec![None; received_maximum], sent: seeded(0), sent_maximum }
+    }
+}
+
+impl Will {
+    fn of(will: &dunlin_codec::Will<'_>) -> Self {
+        let mut delay = 0;
+        let mut expiry = None;
+        let mut forwarded = PropertyBuf::new();
+        for property in will.properties {
+            match property {
+                Property::WillDelayInterval(seconds) => delay = seconds,
+                Property::MessageExpiryInterval(seconds) => expiry = Some(seconds),
+                other => forwarded.push(other),
+            }
+        }
+        let view = MessageView {
+            topic: will.topic,
+            properties: forwarded.as_properties().as_bytes(),
+            payload: will.payload,
+            qos: will.qos,
+            retain: will.retain,
+            expires_at: None,
+            origin: None,
+        };
+        Self { message: view.to_message(), expiry, delay: Duration::from_secs(delay.into()), due: None }
+    }
+}
+
+/// Topics that only the Server publishes to.
+pub(crate) fn is_of_the_server(topic: &str) -> bool {
+    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

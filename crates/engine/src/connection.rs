@@ -1,0 +1,150 @@
+//! One network connection: what was agreed in CONNECT and CONNACK, and what is only true while it lasts.
+
+use std::time::Duration;
+
+use dunlin_codec::{PacketId, ProtocolVersion, ReasonCode};
+
+use crate::event::{ConnectionId, Peer};
+use crate::mail::SessionRef;
+use crate::map::Map;
+use crate::session::SessionId;
+use crate::time::Time;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// CONNECT has not come.
+    New,
+    /// CONNACK with success was sent.
+    Connected(SessionId),
+}
+
+/// A connection of this shard.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) generation: u32,
+    pub(crate) phase: Phase,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) peer: Peer,
+    pub(crate) opened_at: Time,
+    /// The last packet of the Client.
+    pub(crate) received_at: Time,
+    /// One and a half times the Keep Alive; zero: off [MQTT-3.1.2-22].
+    pub(crate) keep_alive: Duration,
+    /// Maximum Packet Size of the Client.
+    pub(crate) maximum_packet_size: u32,
+    /// Request Problem Information.
+    pub(crate) problem_information: bool,
+    /// Not read, because its messages have nowhere to go.
+    pub(crate) paused: bool,
+    pub(crate) aliases: Option<Box<Aliases>>,
+    pub(crate) slowed: Option<Box<Slowed>>,
+}
+
+/// Topic Aliases of a connection, in both directions.
+#[derive(Debug)]
+pub(crate) struct Aliases {
+    /// Those of the Client; `None` where not defined.
+    pub(crate) received: Vec<Option<Box<str>>>,
+    /// Those of the Server.
+    pub(crate) sent: Map<Box<str>, u16>,
+    /// Topic Alias Maximum of the Client, as far as the Server uses it.
+    pub(crate) sent_maximum: u16,
+}
+
+/// A publisher whose acknowledgements are withheld.
+#[derive(Debug, Default)]
+pub(crate) struct Slowed {
+    /// Sessions whose queues it fills.
+    pub(crate) by: Vec<SessionRef>,
+    /// PUBACK and PUBREC (true) to be sent, in order [MQTT-4.6.0-2] [MQTT-4.6.0-3].
+    pub(crate) withheld: Vec<(PacketId, bool, ReasonCode)>,
+}
+
+impl Connection {
+    pub(crate) fn new(generation: u32, peer: Peer, now: Time, maximum_packet_size: u32) -> Self {
+        Self {
+            generation,
+            phase: Phase::New,
+            version: ProtocolVersion::V311,
+            peer,
+            opened_at: now,
+            received_at: now,
+            keep_alive: Duration::ZERO,
+            maximum_packet_size,
+            problem_information: true,
+            paused: false,
+            aliases: None,
+            slowed: None,
+        }
+    }
+
+    /// Its Session, once it has one.
+    #[inline]
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        match self.phase {
+            Phase::New => None,
+            Phase::Connected(session) => Some(session),
+        }
+    }
+
+    /// When it wants to be looked at.
+    pub(crate) fn deadline(&self, connect_timeout: Duration) -> Option<Time> {
+        match self.phase {
+            Phase::New => Some(self.opened_at.after(connect_timeout)),
+            Phase::Connected(_) if self.keep_alive.is_zero() => None,
+            Phase::Connected(_) => Some(self.received_at.after(self.keep_alive)),
+        }
+    }
+}
+
+/// All connections of a shard, by slot.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    slots: Vec<Option<Connection>>,
+    len: usize,
+}
+
+impl Connections {
+    pub(crate) fn insert(&mut self, id: ConnectionId, connection: Connection) {
+        if id.index() >= self.slots.len() {
+            self.slots.resize_with(id.index() + 1, || None);
+        }
+        let old = self.slots[id.index()].replace(connection);
+        assert!(old.is_none(), "connection slot {} is taken", id.index());
+        self.len += 1;
+    }
+
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.get(id)?;
+        self.len -= 1;
+        self.slots[id.index()].take()
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.slots.get(id.index())?.as_ref().filter(|connection| connection.generation == id.generation())
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slots.get_mut(id.index())?.as_mut().filter(|connection| connection.generation == id.generation())
+    }
+
+    /// Whoever has the slot now.
+    pub(crate) fn at(&self, index: u32) -> Option<(ConnectionId, &Connection)> {
+        let connection = self.slots.get(index as usize)?.as_ref()?;
+        Some((ConnectionId::new(index, connection.generation), connection))
+    }
+
+    /// All of them, ascending by slot.
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        (0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
+            .filter_map(|index| Some(self.at(index)?.0))
+            .collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}

@@ -1,0 +1,347 @@
+//! Delivery to the Sessions of this shard: written at once, queued, or dropped and counted.
+//!
+//! Spec:  MQTT 5.0 sections 3.3.4, 4.3, 4.6 and 4.9.
+
+use dunlin_codec::{Packet, PacketId, QoS, ReasonCode};
+
+use crate::counters::Drop;
+use crate::event::ConnectionId;
+use crate::frame::{Envelope, Passing};
+use crate::hub::{Cx, Hub};
+use crate::mail::{DealOutcome, Letter, SessionRef};
+use crate::message::{Message, Origin};
+use crate::session::Pressure;
+use crate::session::outgoing::{Extra, Options, Outgoing, Queued, Resend};
+use crate::settings::QueueFull;
+use crate::topic::{OwnMessages, Target};
+
+/// QoS 1 and 2 wait in the queue while this much output of the connection waits: enough to keep a fast link busy between
+/// two turns, too little to matter in memory.
+const OUTPUT_HIGH_WATER: usize = 1024 * 1024;
+/// Publishers that one Session can slow; the rest is bounded by its queue.
+const SLOWED_MAXIMUM: usize = 256;
+
+impl Hub {
+    /// A message for one Session.
+    pub(crate) fn deliver(&mut self, cx: &mut Cx<'_>, target: &Target, passing: &mut Passing<'_>) {
+        let mut target = target;
+        if target.own != OwnMessages::Same && self.is_own(target.session, passing.view.origin) {
+            match &target.own {
+                OwnMessages::Same => {}
+                OwnMessages::Never => return,
+                OwnMessages::By(other) => target = other,
+            }
+        }
+        let Some(session) = self.sessions.slots.get_mut(target.session) else { return };
+        if let Some(fetches) = &mut session.fetches
+            && passing.view.retain
+        {
+            fetches.iter_mut().for_each(|fetch| fetch.overtake(passing.view.topic));
+        }
+        // [MQTT-3.8.4-8] [MQTT311-3.8.4-6] the lower of the publisher's and the granted QoS.
+        let qos = passing.view.qos.min(target.qos);
+        // [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT311-3.3.1-9]
+        let retain = passing.view.retain && target.retain_as_published;
+        let identifiers = target.identifiers.as_slice();
+        if qos == QoS::AtMostOnce {
+            self.deliver_at_most_once(cx, target.session, retain, identifiers, passing);
+        } else {
+            let extra = (!identifiers.is_empty())
+                .then(|| Box::new(Extra { identifiers: target.identifiers.clone(), deal: None }));
+            self.deliver_acknowledged(cx, target.session, Options { qos, retain, extra }, passing);
+        }
+    }
+
+    fn is_own(&self, session: u32, origin: Option<Origin>) -> bool {
+        origin == Some(Origin { shard: self.shard, session: self.sessions.current(session) })
+    }
+
+    /// QoS 0: now or never.
+    pub(crate) fn deliver_at_most_once(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: u32,
+        retain: bool,
+        identifiers: &[u32],
+        passing: &mut Passing<'_>,
+    ) {
+        let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
+        let Some(to) = connection else { return self.counters.drop(Drop::Offline) };
+        let limit = self.settings.limits.output_bytes_maximum as usize;
+        if cx.fx.outbox.len(to) + passing.view.weight() > limit {
+            return self.drop_message(cx, index, Drop::OutputFull);
+        }
+        if !self.write(cx, to, passing, QoS::AtMostOnce, retain, None, identifiers, false) {
+            self.drop_message(cx, index, Drop::TooLarge);
+        }
+    }
+
+    /// QoS 1 and 2: now if nothing waits before it, else from the queue.
+    pub(crate) fn deliver_acknowledged(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: u32,
+        options: Options,
+        passing: &mut Passing<'_>,
+    ) {
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(session.window)));
+        match session.connection {
+            Some(to) if outgoing.is_clear() && cx.fx.outbox.len(to) < OUTPUT_HIGH_WATER => {
+                let kept = (session.expiry != 0).then(|| passing.stored());
+                self.send_acknowledged(cx, index, to, options, kept, passing);
+            }
+            _ => self.enqueue(cx, index, options, passing),
+        }
+    }
+
+    /// Sends a QoS 1 or 2 message for the first time; the queue is empty or this was its first.
+    fn send_acknowledged(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: u32,
+        to: ConnectionId,
+        options: Options,
+        kept: Option<Message>,
+        passing: &mut Passing<'_>,
+    ) {
+        let Some(outgoing) = self.outgoing(index) else { return };
+        let (qos, retain) = (options.qos, options.retain);
+        let extra = options.extra.clone();
+        let packet_id = outgoing.send(options, kept);
+        let identifiers = extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
+        if !self.write(cx, to, passing, qos, retain, Some(packet_id), identifiers, false) {
+            // As if it had been delivered [MQTT-3.1.2-25].
+            if let Some(outgoing) = self.outgoing(index) {
+                outgoing.unsend();
+            }
+            self.drop_message(cx, index, Drop::TooLarge);
+            self.end_deal(cx, extra.and_then(|extra| extra.deal), DealOutcome::Done);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of a PUBLISH that differ between receivers")]
+    fn write(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: ConnectionId,
+        passing: &mut Passing<'_>,
+        qos: QoS,
+        retain: bool,
+        packet_id: Option<PacketId>,
+        identifiers: &[u32],
+        dup: bool,
+    ) -> bool {
+        let Some(connection) = self.connections.get_mut(to) else { return false };
+        let envelope = Envelope { version: connection.version, qos, retain, dup, packet_id, identifiers };
+        let limit = connection.maximum_packet_size;
+        let sent = match &mut connection.aliases {
+            Some(aliases) if aliases.sent_maximum > 0 => {
+                passing.send_alone(&mut cx.fx.outbox, to, envelope, limit, cx.now, Some(aliases))
+            }
+            _ => passing.send(&mut cx.fx.outbox, to, envelope, limit, cx.now),
+        };
+        self.counters.publish_sent += u64::from(sent);
+        sent
+    }
+
+    fn outgoing(&mut self, index: u32) -> Option<&mut Outgoing> {
+        self.sessions.slots.get_mut(index)?.outgoing.as_deref_mut()
+    }
+
+    fn enqueue(&mut self, cx: &mut Cx<'_>, index: u32, options: Options, passing: &mut Passing<'_>) {
+        let limits = &self.settings.limits;
+        let (messages, bytes) = (limits.queue_messages_maximum as usize, limits.queue_bytes_maximum);
+        let policy = limits.queue_full;
+        let weight = passing.view.weight();
+        let fits = |outgoing: &Outgoing| {
+            outgoing.queue_len() < messages && (outgoing.queue_bytes() + weight) as u64 <= bytes
+        };
+        while let Some(outgoing) = self.outgoing(index)
+            && !fits(outgoing)
+        {
+            let oldest = if policy == QueueFull::DropOldest { outgoing.pop() } else { None };
+            self.drop_message(cx, index, Drop::QueueFull);
+            let Some(oldest) = oldest else {
+                let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
+                if let (QueueFull::Disconnect, Some(connection)) = (policy, connection) {
+                    self.to_close.push((connection, ReasonCode::QuotaExceeded, "its queue is full"));
+                }
+                return self.end_deal(cx, options.extra.and_then(|extra| extra.deal), DealOutcome::Done);
+            };
+            self.end_deal(cx, oldest.options.extra.and_then(|extra| extra.deal), DealOutcome::Done);
+        }
+        let message = passing.stored();
+        if let Some(outgoing) = self.outgoing(index) {
+            outgoing.queue(Queued { message, options });
+        }
+        self.press(cx, index, passing.view.origin);
+        self.want_drained(cx, index);
+    }
+
+    /// The connection's output is the reason for waiting: ask to be told when it is gone.
+    fn want_drained(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let Some(session) = self.sessions.slots.get(index) else { return };
+        if let Some(to) = session.connection
+            && cx.fx.outbox.len(to) >= OUTPUT_HIGH_WATER
+        {
+            cx.fx.outbox.want_drained(to);
+        }
+    }
+
+    /// Sends what may be sent now: first what was in flight on the last connection, then the queue.
+    pub(crate) fn pump(&mut self, cx: &mut Cx<'_>, index: u32) {
+        loop {
+            let Some(session) = self.sessions.slots.get_mut(index) else { return };
+            let (Some(to), Some(outgoing)) = (session.connection, session.outgoing.as_deref_mut()) else {
+                return;
+            };
+            if cx.fx.outbox.len(to) >= OUTPUT_HIGH_WATER {
+                cx.fx.outbox.want_drained(to);
+                break;
+            }
+            if let Some(resend) = outgoing.next_resend() {
+                let again = Again::of(resend);
+                self.resend(cx, to, again);
+                continue;
+            }
+            if !outgoing.may_send() {
+                break;
+            }
+            let Some(Queued { message, options }) = outgoing.pop() else { break };
+            let kept = (session.expiry != 0).then(|| message.clone());
+            let mut passing = Passing::of_stored(&message);
+            if passing.view.is_expired(cx.now) {
+                // [MQTT-3.3.2-5]
+                self.drop_message(cx, index, Drop::Expired);
+                self.end_deal(cx, options.extra.and_then(|extra| extra.deal), DealOutcome::Done);
+                continue;
+            }
+            self.send_acknowledged(cx, index, to, options, kept, &mut passing);
+        }
+        self.relieve(cx, index);
+        self.fetch_more(cx, index);
+    }
+
+    /// [MQTT-4.4.0-1] [MQTT-3.3.1-1]
+    fn resend(&mut self, cx: &mut Cx<'_>, to: ConnectionId, again: Again) {
+        match again {
+            Again::PubRel(packet_id) => {
+                self.acknowledge(cx, to, Packet::PubRel, packet_id, ReasonCode::Success)
+            }
+            Again::Publish(packet_id, options, message) => {
+                let Some(message) = message else { return };
+                let identifiers =
+                    options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
+                let mut passing = Passing::of_stored(&message);
+                let packet_id = Some(packet_id);
+                // One that has become too large for a smaller Maximum Packet Size is never acknowledged and stays in flight.
+                self.write(cx, to, &mut passing, options.qos, options.retain, packet_id, identifiers, true);
+            }
+        }
+    }
+
+    /// A queue fills: slow whoever fills it, as long as its Client keeps taking messages.
+    fn press(&mut self, cx: &mut Cx<'_>, index: u32, origin: Option<Origin>) {
+        let limits = &self.settings.limits;
+        let (messages, bytes) = (limits.queue_messages_maximum as usize, limits.queue_bytes_maximum);
+        let by = self.reference(self.sessions.current(index));
+        let (Some(session), Some(origin)) = (self.sessions.slots.get_mut(index), origin) else { return };
+        let Some(outgoing) = session.outgoing.as_deref().filter(|_| session.connection.is_some()) else {
+            return;
+        };
+        let is_full = outgoing.queue_len() > messages / 2 || outgoing.queue_bytes() as u64 > bytes / 2;
+        let publisher = SessionRef { shard: origin.shard, session: origin.session };
+        if !is_full || publisher == by {
+            return;
+        }
+        let pressure = session
+            .pressure
+            .get_or_insert_with(|| Box::new(Pressure { progress: cx.now, ..Pressure::default() }));
+        let is_known = pressure.slowed.contains(&publisher);
+        if pressure.barred || is_known || pressure.slowed.len() >= SLOWED_MAXIMUM {
+            return;
+        }
+        if pressure.slowed.is_empty() {
+            pressure.progress = cx.now;
+        }
+        pressure.slowed.push(publisher);
+        self.counters.publishers_slowed += 1;
+        self.post(cx, publisher.shard, Letter::Slow { session: publisher.session, by });
+        self.arm_session(by.session);
+    }
+
+    /// A queue has drained: let the publishers go on.
+    fn relieve(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let limits = &self.settings.limits;
+        let (messages, bytes) = (limits.queue_messages_maximum as usize, limits.queue_bytes_maximum);
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        if session.pressure.is_none() {
+            return;
+        }
+        let has_room = session.outgoing.as_ref().is_none_or(|outgoing| {
+            outgoing.queue_len() <= messages / 4 && outgoing.queue_bytes() as u64 <= bytes / 4
+        });
+        if has_room {
+            self.release_publishers(cx, index, false);
+        }
+    }
+
+    /// Lets the publishers go on that this Session slowed. `bar`: it may not slow anybody until its queue has drained.
+    pub(crate) fn release_publishers(&mut self, cx: &mut Cx<'_>, index: u32, bar: bool) {
+        let by = self.reference(self.sessions.current(index));
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        let Some(pressure) = session.pressure.take() else { return };
+        if bar {
+            session.pressure = Some(Box::new(Pressure { barred: true, ..Pressure::default() }));
+        }
+        for publisher in pressure.slowed {
+            self.post(cx, publisher.shard, Letter::Resume { session: publisher.session, by });
+        }
+    }
+
+    /// Writes a PUBACK, PUBREC, PUBREL or PUBCOMP.
+    pub(crate) fn acknowledge(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: ConnectionId,
+        packet: fn(dunlin_codec::Ack<'static>) -> Packet<'static>,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) {
+        let Some(connection) = self.connections.get(to) else { return };
+        let packet =
+            packet(dunlin_codec::Ack { packet_id, reason, properties: dunlin_codec::Properties::EMPTY });
+        // 3.x Clients are told nothing that they cannot understand: the encoder leaves the reason out.
+        packet.encode(connection.version, cx.fx.outbox.tail(to));
+    }
+
+    /// Tells the home of a shared group what became of a message it dealt.
+    pub(crate) fn end_deal(
+        &mut self,
+        cx: &mut Cx<'_>,
+        deal: Option<crate::mail::Deal>,
+        outcome: DealOutcome,
+    ) {
+        if let Some(deal) = deal {
+            self.post(cx, deal.home, Letter::DealEnded { deal, outcome });
+        }
+    }
+}
+
+/// [`Resend`] without the borrow.
+enum Again {
+    Publish(PacketId, Options, Option<Message>),
+    PubRel(PacketId),
+}
+
+impl Again {
+    fn of(resend: Resend<'_>) -> Self {
+        match resend {
+            Resend::PubRel(packet_id) => Self::PubRel(packet_id),
+            Resend::Publish(packet_id, exchange) => {
+                Self::Publish(packet_id, exchange.options.clone(), exchange.message.clone())
+            }
+        }
+    }
+}

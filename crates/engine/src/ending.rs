@@ -1,0 +1,180 @@
+//! How connections and Sessions end, and what becomes of the Will.
+//!
+//! Spec:  MQTT 5.0 sections 3.1.2.5, 3.1.2.11.2, 3.14, 4.1 and 4.13; MQTT 3.1.1 sections 3.1.2.5 and 3.14.
+
+use std::time::Duration;
+
+use dunlin_codec::{
+    Disconnect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode, TopicFilter,
+};
+
+use crate::connection::Phase;
+use crate::counters::Drop;
+use crate::effect::{DisconnectCause, Effect, Notice};
+use crate::engine::Engine;
+use crate::event::ConnectionId;
+use crate::hub::Cx;
+use crate::mail::{DealOutcome, MemberEvent};
+use crate::session::SessionId;
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ended<'a> {
+    /// DISCONNECT of the Client.
+    ByClient(ReasonCode),
+    ByServer {
+        reason: ReasonCode,
+        detail: &'a str,
+    },
+    /// The transport ended.
+    Lost,
+}
+
+impl Ended<'_> {
+    /// Only a DISCONNECT with Normal disconnection takes the Will back [MQTT-3.1.2-10] [MQTT-3.14.4-3] [MQTT311-3.1.2-10]
+    /// [MQTT311-3.14.4-3].
+    fn takes_will_back(self) -> bool {
+        matches!(self, Self::ByClient(ReasonCode::Success))
+    }
+
+    fn cause(self) -> DisconnectCause {
+        match self {
+            Self::ByClient(reason) => DisconnectCause::ByClient(reason),
+            Self::ByServer { reason, detail } => DisconnectCause::ByServer { reason, detail: detail.into() },
+            Self::Lost => DisconnectCause::Lost,
+        }
+    }
+}
+
+impl Engine {
+    /// DISCONNECT of the Client.
+    pub(crate) fn disconnect_received(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        disconnect: &Disconnect<'_>,
+    ) {
+        let asked = disconnect.properties.iter().find_map(|property| match property {
+            Property::SessionExpiryInterval(seconds) => Some(seconds),
+            _ => None,
+        });
+        if let (Some(asked), Some(found)) = (asked, self.hub.sessions.get_mut(session)) {
+            if found.expiry == 0 && asked != 0 {
+                // [MQTT-3.14.2-2] section 3.14.2.2.2
+                let detail = "session expiry interval was 0 and cannot be raised by DISCONNECT";
+                return self.disconnect(cx, id, ReasonCode::ProtocolError, detail);
+            }
+            found.expiry = asked.min(self.hub.settings.limits.session_expiry_interval_maximum);
+        }
+        self.connection_ended(cx, id, Ended::ByClient(disconnect.reason));
+        // [MQTT-3.14.4-1] [MQTT311-3.14.4-1]
+        cx.fx.list.push(Effect::Close { connection: id });
+    }
+
+    /// Tells a 5.0 Client why it is being disconnected [MQTT-3.14.0-1] [MQTT-3.14.2-3]; never before CONNACK.
+    pub(crate) fn say_goodbye(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        reason: ReasonCode,
+        detail: &str,
+    ) {
+        let Some(connection) = self.hub.connections.get(id) else { return };
+        if connection.phase == Phase::New || connection.version != ProtocolVersion::V5 {
+            return;
+        }
+        let mut properties = PropertyBuf::new();
+        if connection.problem_information && !detail.is_empty() {
+            properties.push(Property::ReasonString(detail));
+        }
+        let full = Disconnect { reason, properties: properties.as_properties() };
+        if !self.hub.send(cx, id, &Packet::Disconnect(full)) {
+            self.hub.send(cx, id, &Packet::Disconnect(Disconnect { reason, properties: Properties::EMPTY }));
+        }
+    }
+
+    /// A connection is no more. Its Session goes on, or ends with it.
+    pub(crate) fn connection_ended(&mut self, cx: &mut Cx<'_>, id: ConnectionId, how: Ended<'_>) {
+        let Some(connection) = self.hub.connections.remove(id) else { return };
+        let Some(session_id) = connection.session() else {
+            self.hub.counters.connects_refused += 1;
+            return;
+        };
+        let Some(session) = self.hub.sessions.get_mut(session_id) else { return };
+        session.connection = None;
+        session.disconnected_at = cx.now;
+        let notice = Notice::Disconnected { client_id: session.client_id.clone(), cause: how.cause() };
+        cx.fx.list.push(Effect::Notice(Box::new(notice)));
+        if how.takes_will_back() {
+            session.will = None;
+        } else if let Some(will) = &mut session.will {
+            will.due = Some(cx.now.after(will.delay));
+        }
+        let is_over = session.is_ephemeral();
+        let is_due = session.will.as_ref().is_some_and(|will| will.delay.is_zero());
+        self.hub.release_publishers(cx, session_id.index(), false);
+        self.tell_groups(cx, session_id, MemberEvent::Offline);
+        self.return_deals(cx, session_id);
+        if is_over {
+            self.end_session(cx, session_id);
+        } else {
+            if is_due {
+                self.publish_will(cx, session_id);
+            }
+            self.hub.arm_session(session_id);
+        }
+    }
+
+    /// A Session and all its state are deleted; a Will still to be sent is sent now [MQTT-3.1.2-8].
+    pub(crate) fn end_session(&mut self, cx: &mut Cx<'_>, id: SessionId) {
+        let is_connected = self.hub.sessions.get(id).is_none_or(|session| session.connection.is_some());
+        if is_connected {
+            return;
+        }
+        self.publish_will(cx, id);
+        self.tell_groups(cx, id, MemberEvent::Leave);
+        self.return_deals(cx, id);
+        let Some(session) = self.hub.sessions.remove(id) else { return };
+        for filter in session.subscriptions.keys().filter_map(|filter| TopicFilter::parse(filter).ok()) {
+            if filter.shared().is_none() && self.router.tree.unsubscribe(filter, id.index()) {
+                self.announce(cx, filter, false);
+            }
+        }
+        if let Some(outgoing) = session.outgoing {
+            self.hub
+                .counters
+                .drop_many(Drop::SessionEnded, (outgoing.queue_len() + outgoing.in_flight()) as u64);
+            for deal in outgoing.deals() {
+                // [MQTT-4.8.2-5] QoS 2 that was sent to this member goes to nobody else.
+                self.hub.counters.drop(Drop::MemberLost);
+                self.hub.end_deal(cx, Some(deal), DealOutcome::Done);
+            }
+        }
+    }
+
+    /// Publishes the Will, if there is one to be published [MQTT-3.1.2-7] [MQTT311-3.1.2-8] [MQTT-3.1.3-9].
+    pub(crate) fn publish_will(&mut self, cx: &mut Cx<'_>, id: SessionId) {
+        let Some(session) = self.hub.sessions.get_mut(id) else { return };
+        if session.will.as_ref().is_none_or(|will| will.due.is_none()) {
+            return;
+        }
+        let Some(will) = session.will.take() else { return };
+        let mut view = will.message.view();
+        view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
+        view.origin = Some(crate::message::Origin { shard: self.hub.shard, session: id });
+        // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
+        let _ = self.publish(cx, view);
+    }
+
+    /// Messages that a shared group dealt to a Session without a connection go back to the group.
+    fn return_deals(&mut self, cx: &mut Cx<'_>, id: SessionId) {
+        let Some(outgoing) = self.hub.sessions.get_mut(id).and_then(|session| session.outgoing.as_mut())
+        else {
+            return;
+        };
+        for deal in outgoing.take_returned_deals() {
+            self.hub.end_deal(cx, Some(deal), DealOutcome::Returned);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Mail of other shards, letter by letter.
+
+use crate::engine::Engine;
+use crate::frame::Passing;
+use crate::hub::Cx;
+use crate::mail::{DealOptions, DealOutcome, Letter, MailBag, Opened, Publication};
+use crate::message::Message;
+use crate::partition::ShardId;
+use crate::session::SessionId;
+use crate::session::outgoing::{Extra, Options};
+use crate::topic::Identifiers;
+
+impl Engine {
+    /// Reads a bag; it is empty afterwards.
+    pub(crate) fn open_mail(&mut self, cx: &mut Cx<'_>, from: ShardId, bag: &mut MailBag) {
+        bag.open(|opened| match opened {
+            Opened::Publication(publication) => self.publication(cx, &publication),
+            Opened::Letter(letter) => self.letter(cx, from, letter),
+        });
+        self.tell_seen(cx, from);
+    }
+
+    /// A message that another shard's Client published.
+    fn publication(&mut self, cx: &mut Cx<'_>, publication: &Publication<'_>) {
+        if publication.route {
+            // The sender routed it, so its topic has a route.
+            let _ = self.route(cx, publication.message);
+        }
+        if publication.store {
+            self.retain(cx, publication.message);
+        }
+    }
+
+    pub(crate) fn letter(&mut self, cx: &mut Cx<'_>, from: ShardId, letter: Letter) {
+        match letter {
+            Letter::Publications { .. } => unreachable!("opened by the bag"),
+            Letter::Publication { message, route, store } => {
+                self.publication(cx, &Publication { message: message.view(), route, store });
+            }
+            Letter::Interest { filter, wanted } => self.interest_received(from, &filter, wanted),
+            Letter::InterestSeen { count } => self.interest_seen(cx, from, count),
+            Letter::RetainedQuery { session, query, filter, after } => {
+                self.retained_query(cx, from, session, query, &filter, after.as_deref());
+            }
+            Letter::RetainedPage { session, query, messages, next } => {
+                self.retained_page(cx, from, session, query, &messages, next);
+            }
+            Letter::Group { share, filter, member, event } => {
+                self.group_letter(cx, &share, &filter, member, event)
+            }
+            Letter::GroupJoined { token } => self.suback_part_done(cx, token),
+            Letter::Deal { session, deal, message, options } => {
+                self.dealt(cx, session, deal, &message, options)
+            }
+            Letter::DealEnded { deal, outcome } => {
+                let Self { groups, hub, .. } = self;
+                groups.deal_ended(cx, hub, deal, outcome);
+            }
+            Letter::Slow { session, by } => self.slow(session, by),
+            Letter::Resume { session, by } => self.resume(cx, session, by),
+        }
+    }
+
+    /// A shared group deals a message to a Session of this shard.
+    fn dealt(
+        &mut self,
+        cx: &mut Cx<'_>,
+        session: SessionId,
+        deal: Option<crate::mail::Deal>,
+        message: &Message,
+        options: DealOptions,
+    ) {
+        let connected = self.hub.sessions.get(session).is_some_and(|session| session.connection.is_some());
+        let mut passing = Passing::of_stored(message);
+        let identifiers = match options.subscription_identifier {
+            0 => Identifiers::None,
+            identifier => Identifiers::One(identifier),
+        };
+        match deal {
+            _ if !connected => self.hub.end_deal(cx, deal, DealOutcome::Returned),
+            None => {
+                let identifiers = identifiers.as_slice();
+                self.hub.deliver_at_most_once(cx, session.index(), options.retain, identifiers, &mut passing);
+            }
+            Some(_) => {
+                let extra = Some(Box::new(Extra { identifiers, deal }));
+                let options = Options { qos: options.qos, retain: options.retain, extra };
+                self.hub.deliver_acknowledged(cx, session.index(), options, &mut passing);
+            }
+        }
+    }
+}

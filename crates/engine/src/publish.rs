@@ -1,0 +1,299 @@
+//! PUBLISH of a Client: checked, routed to everybody who wants it, acknowledged.
+//!
+//! Spec:  MQTT 5.0 sections 3.3, 4.3 and 4.9; MQTT 3.1.1 sections 3.3 and 4.3.
+
+use std::time::Duration;
+
+use dunlin_codec::{
+    Packet, PacketId, Properties, PropertyBuf, ProtocolVersion, Publish, QoS, ReasonCode, Rule,
+};
+
+use crate::connect::is_of_the_server;
+use crate::connection::Aliases;
+use crate::engine::Engine;
+use crate::event::ConnectionId;
+use crate::frame::Passing;
+use crate::hub::Cx;
+use crate::mail::Publication;
+use crate::message::{MessageView, Origin};
+use crate::partition::{Partition, ShardId, ShardSet};
+use crate::session::SessionId;
+use crate::topic::RouteError;
+
+/// What became of a message that was routed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Routed {
+    /// Somebody has a Subscription that matches.
+    pub(crate) matched: bool,
+    /// The topic holds characters that the specification advises against.
+    discouraged: bool,
+    /// A shard it went to that cannot keep up.
+    congested: Option<ShardId>,
+}
+
+impl Engine {
+    /// PUBLISH of a Client.
+    pub(crate) fn publish_received(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+    ) {
+        self.hub.counters.publish_received += 1;
+        if !publish.properties.is_empty() && publish.properties.has_subscription_identifier() {
+            // [MQTT-3.3.4-6]
+            let detail = "a Client's PUBLISH carries no subscription identifier";
+            return self.disconnect(cx, id, ReasonCode::ProtocolError, detail);
+        }
+        let Some(is_new) = self.admit(cx, id, session, publish) else { return };
+        if !is_new {
+            // [MQTT-4.3.3-10] answered again, delivered once.
+            return self.answer(cx, id, publish, ReasonCode::Success);
+        }
+        let Some(alias) = publish.properties.topic_alias() else {
+            return self.publish_to(cx, id, session, publish, publish.topic);
+        };
+        // The aliases are taken out so that a topic can be borrowed from them.
+        let maximum = usize::from(self.hub.settings.limits.topic_alias_maximum);
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        let mut aliases = connection.aliases.take().unwrap_or_else(|| Box::new(Aliases::new(maximum, 0)));
+        match aliases.resolve(alias.get(), publish.topic) {
+            Ok(topic) => self.publish_to(cx, id, session, publish, topic),
+            // [MQTT-3.3.2-9]
+            Err(detail) => {
+                let detail = format!("topic alias {alias} {detail}, the maximum is {maximum}");
+                if !self.reject(cx, id, Rule::TopicAliasInvalid, ReasonCode::TopicAliasInvalid, &detail) {
+                    self.publish_aliased_anyway(cx, id, session, publish);
+                }
+            }
+        }
+        if let Some(connection) = self.hub.connections.get_mut(id) {
+            connection.aliases = Some(aliases);
+        }
+    }
+
+    /// A Topic Alias that is not allowed, tolerated: a topic beside it counts; without one nobody knows what was meant.
+    fn publish_aliased_anyway(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+    ) {
+        if publish.topic.is_empty() {
+            self.answer(cx, id, publish, ReasonCode::TopicNameInvalid);
+        } else {
+            self.publish_to(cx, id, session, publish, publish.topic);
+        }
+    }
+
+    /// Is there room for it, and is it new? `None` where the connection was closed for it.
+    fn admit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+    ) -> Option<bool> {
+        let Some(packet_id) = publish.packet_id else { return Some(true) };
+        let maximum = self.hub.settings.limits.receive_maximum.get();
+        let withheld = self.withheld(id);
+        let received = self.hub.sessions.get_mut(session)?.received.as_deref_mut();
+        let waiting = received.as_ref().map_or(0, |received| usize::from(received.len())) + withheld;
+        let is_repeated =
+            publish.qos == QoS::ExactlyOnce && received.is_some_and(|received| received.contains(packet_id));
+        if waiting >= usize::from(maximum) && !is_repeated && self.is_v5(id) {
+            // [MQTT-3.3.4-7] [MQTT-3.3.4-9]
+            let detail = format!("more than {maximum} unacknowledged messages");
+            if self.reject(cx, id, Rule::ReceiveMaximumExceeded, ReasonCode::ReceiveMaximumExceeded, &detail)
+            {
+                return None;
+            }
+        }
+        if publish.qos != QoS::ExactlyOnce {
+            return Some(true);
+        }
+        if is_repeated && !publish.dup {
+            let detail = format!("packet identifier {packet_id:?} is in use");
+            if self.reject(cx, id, Rule::PacketIdReused, ReasonCode::PacketIdentifierInUse, &detail) {
+                return None;
+            }
+        }
+        Some(!is_repeated)
+    }
+
+    fn publish_to(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) {
+        if topic.as_bytes().first() == Some(&b'$') && is_of_the_server(topic) {
+            return self.answer(cx, id, publish, ReasonCode::NotAuthorized);
+        }
+        let mut forwarded = PropertyBuf::new();
+        let (properties, expires_at) = self.forwarded(cx, publish.properties, &mut forwarded);
+        let view = MessageView {
+            topic,
+            properties: properties.as_bytes(),
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at,
+            origin: Some(Origin { shard: self.hub.shard, session }),
+        };
+        let routed = match self.publish(cx, view) {
+            Ok(routed) => routed,
+            Err(error) => return self.unroutable(cx, id, publish, error),
+        };
+        if publish.qos == QoS::ExactlyOnce
+            && let (Some(packet_id), Some(session)) = (publish.packet_id, self.hub.sessions.get_mut(session))
+        {
+            session.received.get_or_insert_default().insert(packet_id);
+        }
+        if routed.discouraged
+            && self.reject(
+                cx,
+                id,
+                Rule::Utf8Discouraged,
+                ReasonCode::MalformedPacket,
+                "topic holds a control or non-character",
+            )
+        {
+            return;
+        }
+        let tells = !routed.matched && self.hub.settings.protocol.no_matching_subscribers;
+        let reason = if tells { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+        self.answer(cx, id, publish, reason);
+        if let Some(shard) = routed.congested {
+            self.pause_for(id, shard);
+        }
+    }
+
+    /// What of the properties goes on to subscribers, and when the message expires [MQTT-3.3.2-4] [MQTT-3.3.2-5].
+    fn forwarded<'a>(
+        &self,
+        cx: &Cx<'_>,
+        properties: Properties<'a>,
+        buf: &'a mut PropertyBuf,
+    ) -> (Properties<'a>, Option<crate::time::Time>) {
+        if properties.is_empty() {
+            return (properties, None);
+        }
+        let expiry = properties.message_expiry_interval();
+        if expiry.is_none() && properties.topic_alias().is_none() {
+            return (properties, None);
+        }
+        buf.extend_forwarded(properties);
+        let expires_at = expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
+        (buf.as_properties(), expires_at)
+    }
+
+    /// Routes a message that comes from this shard: a Client's, a Will.
+    pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<Routed, RouteError> {
+        let (mut routed, remote) = self.route(cx, view)?;
+        let mut store = None;
+        if view.retain {
+            let home = self.hub.map.home(Partition::of(&[view.topic]));
+            if home == self.hub.shard {
+                self.retain(cx, view);
+            } else {
+                store = Some(home);
+            }
+        }
+        let mut receivers = remote;
+        if let Some(home) = store {
+            receivers.insert(home);
+        }
+        for shard in receivers.iter() {
+            let publication =
+                Publication { message: view, route: remote.contains(shard), store: store == Some(shard) };
+            cx.fx.mail.publish(shard, &publication);
+            if cx.fx.mail.is_congested(shard) {
+                routed.congested = Some(shard);
+            }
+        }
+        Ok(routed)
+    }
+
+    /// Delivers a message to the Sessions and groups of this shard; which other shards want it.
+    pub(crate) fn route(
+        &mut self,
+        cx: &mut Cx<'_>,
+        view: MessageView<'_>,
+    ) -> Result<(Routed, ShardSet), RouteError> {
+        let Self { router, hub, groups, .. } = self;
+        let route = router.route(view.topic)?;
+        let frames = if route.targets.len() > 1 { hub.frames.take() } else { None };
+        let mut passing = Passing::new(view, frames);
+        for target in &route.targets {
+            hub.deliver(cx, target, &mut passing);
+        }
+        for group in &route.groups {
+            groups.publish(cx, hub, *group, &mut passing);
+        }
+        if let Some(frames) = passing.into_frames() {
+            hub.frames = Some(frames);
+        }
+        let matched = !route.is_empty();
+        hub.counters.unmatched += u64::from(!matched);
+        Ok((Routed { matched, discouraged: route.discouraged, congested: None }, route.remote))
+    }
+
+    /// A topic that is none, or beyond a limit.
+    fn unroutable(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, error: RouteError) {
+        let is_no_name = matches!(error, RouteError::Name(_));
+        if is_no_name {
+            // [MQTT-3.3.2-2] [MQTT311-3.3.2-2]
+            let reason = ReasonCode::TopicNameInvalid;
+            if self.reject(cx, id, Rule::TopicNameInvalid, reason, &error.to_string()) {
+                return;
+            }
+        }
+        self.answer(cx, id, publish, ReasonCode::TopicNameInvalid);
+    }
+
+    /// PUBACK or PUBREC, unless the publisher is being slowed. A 3.x Client whose message is refused gets a positive
+    /// acknowledgement [MQTT311-3.3.5-2]; QoS 0 gets nothing at all.
+    fn answer(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, reason: ReasonCode) {
+        let Some(packet_id) = publish.packet_id else { return };
+        let is_rec = publish.qos == QoS::ExactlyOnce;
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        if let Some(slowed) = &mut connection.slowed {
+            slowed.withheld.push((packet_id, is_rec, reason));
+            return self.pause_if_flooding(id);
+        }
+        self.write_answer(cx, id, packet_id, is_rec, reason);
+    }
+
+    /// [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT311-4.3.2-2]
+    pub(crate) fn write_answer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        packet_id: PacketId,
+        is_rec: bool,
+        reason: ReasonCode,
+    ) {
+        let packet = if is_rec { Packet::PubRec } else { Packet::PubAck };
+        self.hub.acknowledge(cx, id, packet, packet_id, reason);
+    }
+
+    pub(crate) fn is_v5(&self, id: ConnectionId) -> bool {
+        self.hub.connections.get(id).is_some_and(|connection| connection.version == ProtocolVersion::V5)
+    }
+}
+
+impl Aliases {
+    /// The topic that a PUBLISH means; a topic beside an alias defines it [MQTT-3.3.2-7].
+    fn resolve<'a>(&'a mut self, alias: u16, topic: &str) -> Result<&'a str, &'static str> {
+        let Some(slot) = self.received.get_mut(usize::from(alias) - 1) else { return Err("is too large") };
+        if !topic.is_empty() && slot.as_deref() != Some(topic) {
+            *slot = Some(topic.into());
+        }
+        slot.as_deref().ok_or("is not defined")
+    }
+}

@@ -1,0 +1,213 @@
+//! Bytes of a connection: cut into packets, and each given to the part of the engine that it concerns.
+//!
+//! Spec:  MQTT 5.0 sections 2.1, 3.1.0 and 4.13.
+
+use dunlin_codec::{
+    DecodeError, Frame, Framing, Packet, ProtocolVersion, Publish, ReasonCode, Rule, RuleSet,
+};
+
+use crate::connection::{Connection, Phase};
+use crate::effect::{Effect, Notice};
+use crate::ending::Ended;
+use crate::engine::Engine;
+use crate::event::ConnectionId;
+use crate::hub::Cx;
+use crate::settings::Strict;
+
+const CONNECT: u8 = 1;
+const PUBLISH: u8 = 3;
+/// What Remaining Length can say, and the fixed header.
+const LARGEST_PACKET: u32 = 268_435_455 + 5;
+
+impl Engine {
+    /// Takes all whole packets: how many bytes they were.
+    pub(crate) fn receive(&mut self, cx: &mut Cx<'_>, id: ConnectionId, bytes: &[u8]) -> usize {
+        let tolerance = self.hub.settings.strictness.tolerance();
+        let configured = self.hub.settings.limits.maximum_packet_size.get();
+        let tolerates_size = tolerance.0.contains(Rule::PacketTooLarge);
+        let limit = if tolerates_size { LARGEST_PACKET } else { configured };
+        let mut consumed = 0;
+        while let Some(connection) = self.hub.connections.get_mut(id) {
+            if connection.paused {
+                cx.fx.paused = true;
+                return consumed;
+            }
+            let (frame, len) = match Frame::split(&bytes[consumed..], limit) {
+                Ok(Framing::Complete { frame, len }) => (frame, len),
+                Ok(Framing::Incomplete { .. }) => return consumed,
+                Err(error) => {
+                    self.undecodable(cx, id, None, error);
+                    break;
+                }
+            };
+            connection.received_at = cx.now;
+            let (phase, version) = (connection.phase, connection.version);
+            let mut broken = RuleSet::EMPTY;
+            if len > configured as usize {
+                broken.insert(Rule::PacketTooLarge);
+            }
+            self.hub.counters.packets_received += 1;
+            let taken = match phase {
+                Phase::New => self.first_packet(cx, id, frame, &mut broken),
+                Phase::Connected(session) if frame.packet_type() == PUBLISH => {
+                    Publish::decode(frame, version, tolerance, &mut broken)
+                        .map(|publish| self.publish_received(cx, id, session, &publish))
+                        .map_err(|error| self.undecodable(cx, id, Some(frame), error))
+                        .map_or(Taken::Yes, |()| Taken::Yes)
+                }
+                Phase::Connected(session) => {
+                    match Packet::decode(frame, version, tolerance, &mut broken) {
+                        Ok(packet) => self.packet(cx, id, session, &packet),
+                        Err(error) => self.undecodable(cx, id, Some(frame), error),
+                    }
+                    Taken::Yes
+                }
+            };
+            if taken == Taken::HandedOver {
+                return consumed;
+            }
+            consumed += len;
+            if !broken.is_empty() {
+                self.tolerated(cx, id, broken);
+            }
+        }
+        // Closed on the way: what is left concerns nobody.
+        bytes.len()
+    }
+
+    fn first_packet(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        frame: Frame<'_>,
+        broken: &mut RuleSet,
+    ) -> Taken {
+        // [MQTT-3.1.0-1] [MQTT311-3.1.0-1]
+        if frame.packet_type() != CONNECT {
+            self.turn_away(cx, id, "", ReasonCode::ProtocolError, "first packet is no CONNECT");
+            return Taken::Yes;
+        }
+        let tolerance = self.hub.settings.strictness.tolerance();
+        match Packet::decode(frame, ProtocolVersion::V5, tolerance, broken) {
+            Ok(Packet::Connect(connect)) => return self.connect_received(cx, id, &connect),
+            Ok(_) => unreachable!("a packet of type CONNECT is a CONNECT"),
+            Err(error) => self.undecodable(cx, id, Some(frame), error),
+        }
+        Taken::Yes
+    }
+
+    fn packet(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: crate::session::SessionId,
+        packet: &Packet<'_>,
+    ) {
+        match packet {
+            Packet::PubAck(ack) => self.puback_received(cx, id, session, ack),
+            Packet::PubRec(ack) => self.pubrec_received(cx, id, session, ack),
+            Packet::PubRel(ack) => self.pubrel_received(cx, id, session, ack),
+            Packet::PubComp(ack) => self.pubcomp_received(cx, id, session, ack),
+            Packet::Subscribe(subscribe) => self.subscribe_received(cx, id, session, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe_received(cx, id, session, unsubscribe),
+            // [MQTT-3.12.4-1] [MQTT311-3.12.4-1]
+            Packet::PingReq => {
+                self.hub.send(cx, id, &Packet::PingResp);
+            }
+            Packet::Disconnect(disconnect) => self.disconnect_received(cx, id, session, disconnect),
+            // No CONNECT named an Authentication Method, or it would have been refused [MQTT-4.12.0-6] [MQTT-4.12.1-1].
+            Packet::Auth(_) => {
+                let detail = "no authentication method is available";
+                self.disconnect(cx, id, ReasonCode::BadAuthenticationMethod, detail);
+            }
+            // [MQTT-3.1.0-2] [MQTT311-3.1.0-2]
+            Packet::Connect(_) => self.disconnect(cx, id, ReasonCode::ProtocolError, "a second CONNECT"),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                let detail = format!("a Client sends no {}", packet.name());
+                self.disconnect(cx, id, ReasonCode::ProtocolError, &detail);
+            }
+            Packet::Publish(_) => unreachable!("handled before"),
+        }
+    }
+
+    /// Malformed Packet and Protocol Error: the connection is closed, a 5.0 Client told why [MQTT-4.13.1-1].
+    fn undecodable(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        frame: Option<Frame<'_>>,
+        error: DecodeError,
+    ) {
+        let reason = error.reason_code();
+        let is_new = self.hub.connections.get(id).is_some_and(|connection| connection.phase == Phase::New);
+        if !is_new {
+            return self.disconnect(cx, id, reason, &error.to_string());
+        }
+        if let (Some(frame), Some(connection)) = (frame, self.hub.connections.get_mut(id)) {
+            if let Some(version) = announced_version(frame.body) {
+                connection.version = version;
+                return self.refuse(cx, id, "", reason, &error.to_string());
+            }
+            if error.reason_code() == ReasonCode::UnsupportedProtocolVersion {
+                return self.refuse(cx, id, "", reason, &error.to_string());
+            }
+        }
+        self.turn_away(cx, id, "", reason, &error.to_string());
+    }
+
+    /// Rules that the configuration lets pass: counted, and said where it says so.
+    pub(crate) fn tolerated(&mut self, cx: &mut Cx<'_>, id: ConnectionId, broken: RuleSet) {
+        let session = self.hub.connections.get(id).and_then(Connection::session);
+        for rule in Rule::ALL.into_iter().filter(|rule| broken.contains(*rule)) {
+            self.hub.counters.rules_broken[rule as usize] += 1;
+            if self.hub.settings.strictness.of(rule) != Strict::Warn {
+                continue;
+            }
+            if let Some(session) = session.and_then(|session| self.hub.sessions.get(session)) {
+                let notice = Notice::RuleBroken { client_id: session.client_id.clone(), rule };
+                cx.fx.list.push(Effect::Notice(Box::new(notice)));
+            }
+        }
+    }
+
+    /// A rule that only the engine can judge was broken: true where the connection is closed for it.
+    pub(crate) fn reject(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        rule: Rule,
+        reason: ReasonCode,
+        detail: &str,
+    ) -> bool {
+        if self.hub.settings.strictness.of(rule) == Strict::Reject {
+            self.disconnect(cx, id, reason, detail);
+            return true;
+        }
+        let mut broken = RuleSet::EMPTY;
+        broken.insert(rule);
+        self.tolerated(cx, id, broken);
+        false
+    }
+
+    /// Ends a connection that has a Session: a 5.0 Client is told the reason.
+    pub(crate) fn disconnect(&mut self, cx: &mut Cx<'_>, id: ConnectionId, reason: ReasonCode, detail: &str) {
+        self.say_goodbye(cx, id, reason, detail);
+        self.connection_ended(cx, id, Ended::ByServer { reason, detail });
+        cx.fx.list.push(Effect::Close { connection: id });
+    }
+}
+
+/// Was the packet used, or does it go to another shard with its connection?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Yes,
+    HandedOver,
+}
+
+/// The version that a CONNECT names, however wrong its rest is.
+fn announced_version(body: &[u8]) -> Option<ProtocolVersion> {
+    match body {
+        [0, 4, b'M', b'Q', b'T', b'T', 5, ..] => Some(ProtocolVersion::V5),
+        _ => None,
+    }
+}

@@ -1,0 +1,372 @@
+//! Retained messages: kept in the shard that is home to their topic, fetched in pages for new Subscriptions.
+//!
+//! Never: an older retained value after a newer live one: topics that were delivered while a snapshot was on its way are
+//!        left out of it.
+//! Spec:  MQTT 5.0 sections 3.3.1.3 and 3.8.3.1.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Bound;
+
+use dunlin_codec::{QoS, TopicFilter, TopicName, matches};
+use foldhash::fast::FixedState;
+
+use crate::counters::Drop;
+use crate::engine::Engine;
+use crate::frame::Passing;
+use crate::hub::{Cx, Hub};
+use crate::mail::Letter;
+use crate::message::{Message, MessageView};
+use crate::partition::{Partition, ShardId};
+use crate::session::outgoing::{Extra, Options};
+use crate::session::{Fetch, SessionId};
+use crate::settings::Limits;
+use crate::topic::Identifiers;
+
+/// A page holds at most this many messages,
+const PAGE_MESSAGES: usize = 256;
+/// or this many bytes (and one message),
+const PAGE_BYTES: usize = 256 * 1024;
+/// or ends after this many topics that do not match, so that a shard is never busy with one query for long.
+const PAGE_STEPS: usize = 4096;
+/// More topics than this that change while a snapshot is on its way are not remembered; the snapshot's value may then follow.
+const OVERTAKEN_MAXIMUM: usize = 65_536;
+
+/// The retained messages of the topics that are at home in this shard.
+#[derive(Debug, Default)]
+pub(crate) struct RetainedStore {
+    messages: BTreeMap<Box<str>, Message>,
+    bytes: u64,
+}
+
+/// Part of an answer.
+struct Page {
+    messages: Vec<Message>,
+    next: Option<Box<str>>,
+}
+
+impl RetainedStore {
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Stores or replaces [MQTT-3.3.1-5] [MQTT311-3.3.1-5]; an empty payload clears [MQTT-3.3.1-6] [MQTT-3.3.1-7]
+    /// [MQTT311-3.3.1-10] [MQTT311-3.3.1-11]. False where a bound is reached: then a value that was there is gone all the
+    /// same, because it is out of date.
+    fn set(&mut self, view: MessageView<'_>, limits: &Limits) -> bool {
+        if let Some(old) = self.messages.remove(view.topic) {
+            self.bytes -= old.weight() as u64;
+        }
+        if view.payload.is_empty() {
+            return true;
+        }
+        let bytes = self.bytes + view.weight() as u64;
+        if self.messages.len() >= limits.retained_messages_maximum as usize
+            || bytes > limits.retained_bytes_maximum
+        {
+            return false;
+        }
+        self.bytes = bytes;
+        self.messages.insert(view.topic.into(), view.to_message());
+        true
+    }
+
+    /// The messages that match, from the topic after `after`. What has expired is removed on the way [MQTT-3.3.2-5].
+    fn page(&mut self, filter: TopicFilter<'_>, after: Option<&str>, now: crate::time::Time) -> Page {
+        let mut page = Page { messages: Vec::new(), next: None };
+        let mut expired = Vec::new();
+        let mut bytes = 0;
+        let prefix = literal_prefix(filter);
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        for (step, (topic, message)) in self.messages.range::<str, _>((from, Bound::Unbounded)).enumerate() {
+            if !topic.starts_with(prefix) {
+                break;
+            }
+            if TopicName::parse(topic).is_ok_and(|name| matches(filter, name)) {
+                if message.view().is_expired(now) {
+                    expired.push(topic.clone());
+                } else {
+                    bytes += message.weight();
+                    page.messages.push(message.clone());
+                }
+            }
+            if step + 1 >= PAGE_STEPS || page.messages.len() >= PAGE_MESSAGES || bytes >= PAGE_BYTES {
+                page.next = Some(topic.clone());
+                break;
+            }
+        }
+        for topic in expired {
+            self.bytes -= self.messages.remove(&topic).map_or(0, |message| message.weight() as u64);
+        }
+        page
+    }
+}
+
+/// What every matching topic begins with: the levels before the first wildcard, without the last `/`, which `a/#` matching
+/// `a` does not need.
+fn literal_prefix(filter: TopicFilter<'_>) -> &str {
+    let text = filter.as_str();
+    match text.find(['+', '#']) {
+        Some(at) => text[..at].trim_end_matches('/'),
+        None => text,
+    }
+}
+
+impl Fetch {
+    /// A newer retained value was delivered.
+    pub(crate) fn overtake(&mut self, topic: &str) {
+        if self.overtaken.len() < OVERTAKEN_MAXIMUM {
+            self.overtaken.insert(topic_hash(topic));
+        }
+    }
+}
+
+fn topic_hash(topic: &str) -> u64 {
+    let mut hasher = FixedState::with_seed(0).build_hasher();
+    topic.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Engine {
+    /// A message with RETAIN whose topic is at home here.
+    pub(crate) fn retain(&mut self, _cx: &mut Cx<'_>, view: MessageView<'_>) {
+        let count = self.hub.map.count();
+        let mut limits = self.hub.settings.limits.clone();
+        // Each shard keeps its share of the whole.
+        limits.retained_messages_maximum =
+            limits.retained_messages_maximum.div_ceil(u32::try_from(count).unwrap_or(1));
+        limits.retained_bytes_maximum = limits.retained_bytes_maximum.div_ceil(count as u64);
+        if !self.retained.set(view, &limits) {
+            self.hub.counters.drop(Drop::RetainedFull);
+        }
+    }
+
+    /// Begins to fetch what a Subscription finds: the queries go out once it can miss no live message.
+    pub(crate) fn plan_fetch(&mut self, session: SessionId, filter: TopicFilter<'_>) -> u32 {
+        self.next_query = self.next_query.wrapping_add(1);
+        let query = self.next_query;
+        if let Some(session) = self.hub.sessions.get_mut(session) {
+            session.fetches.get_or_insert_default().push(Fetch {
+                query,
+                filter: filter.as_str().into(),
+                waiting: 0,
+                ready: Vec::new(),
+                overtaken: std::collections::BTreeSet::new(),
+            });
+        }
+        query
+    }
+
+    /// Asks every shard that can have something. A filter without wildcards is a topic: only its home can.
+    pub(crate) fn start_fetch(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32) {
+        let map = self.hub.map;
+        let Some(fetch) = self.hub.sessions.get_mut(session).and_then(|session| session.fetch(query)) else {
+            return;
+        };
+        let filter = fetch.filter.clone();
+        let Ok(parsed) = TopicFilter::parse(&filter) else { return };
+        let homes: Vec<ShardId> = if parsed.has_wildcard() {
+            map.iter().collect()
+        } else {
+            vec![map.home(Partition::of(&[&filter]))]
+        };
+        fetch.waiting = u32::try_from(homes.len()).unwrap_or(u32::MAX);
+        for home in homes {
+            let letter = Letter::RetainedQuery { session, query, filter: filter.clone(), after: None };
+            self.hub.post(cx, home, letter);
+        }
+    }
+
+    /// A shard asks for a page.
+    pub(crate) fn retained_query(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: ShardId,
+        session: SessionId,
+        query: u32,
+        filter: &str,
+        after: Option<&str>,
+    ) {
+        let page = match TopicFilter::parse(filter) {
+            Ok(filter) => self.retained.page(filter, after, cx.now),
+            Err(_) => Page { messages: Vec::new(), next: None },
+        };
+        let letter = Letter::RetainedPage { session, query, messages: page.messages, next: page.next };
+        self.hub.post(cx, from, letter);
+    }
+
+    /// A page has come.
+    pub(crate) fn retained_page(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: ShardId,
+        session: SessionId,
+        query: u32,
+        messages: &[Message],
+        next: Option<Box<str>>,
+    ) {
+        let Some(found) = self.hub.sessions.get_mut(session) else { return };
+        let Some(fetch) = found.fetch(query) else { return };
+        let filter = fetch.filter.clone();
+        let current: Vec<&Message> = messages
+            .iter()
+            .filter(|message| !fetch.overtaken.contains(&topic_hash(message.view().topic)))
+            .collect();
+        match next {
+            Some(cursor) => fetch.ready.push((from, cursor)),
+            None => fetch.waiting -= 1,
+        }
+        if fetch.waiting == 0 {
+            found.end_fetch(query);
+        }
+        let Some(subscription) = found.subscriptions.get(&filter).copied() else {
+            // Unsubscribed in the meantime.
+            return found.end_fetch(query);
+        };
+        let identifiers = match subscription.identifier {
+            0 => Identifiers::None,
+            identifier => Identifiers::One(identifier),
+        };
+        for message in current {
+            let mut passing = Passing::of_stored(message);
+            if passing.view.is_expired(cx.now) {
+                continue;
+            }
+            // [MQTT-3.3.1-8] [MQTT311-3.3.1-8]
+            let qos = passing.view.qos.min(subscription.options.qos);
+            if qos == QoS::AtMostOnce {
+                self.hub.deliver_at_most_once(
+                    cx,
+                    session.index(),
+                    true,
+                    identifiers.as_slice(),
+                    &mut passing,
+                );
+            } else {
+                let extra = (identifiers != Identifiers::None)
+                    .then(|| Box::new(Extra { identifiers: identifiers.clone(), deal: None }));
+                let options = Options { qos, retain: true, extra };
+                self.hub.deliver_acknowledged(cx, session.index(), options, &mut passing);
+            }
+        }
+        self.hub.pump(cx, session.index());
+    }
+}
+
+impl Hub {
+    /// Asks for the next pages where the Session has sent all it had.
+    pub(crate) fn fetch_more(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let id = self.sessions.current(index);
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        let Some(to) = session.connection else { return };
+        let Some(fetches) = &mut session.fetches else { return };
+        if session.outgoing.as_ref().is_some_and(|outgoing| outgoing.queue_len() > 0) {
+            return;
+        }
+        if cx.fx.outbox.len(to) > PAGE_BYTES {
+            cx.fx.outbox.want_drained(to);
+            return;
+        }
+        let mut letters = Vec::new();
+        for fetch in fetches.iter_mut() {
+            for (shard, cursor) in fetch.ready.drain(..) {
+                let (query, filter) = (fetch.query, fetch.filter.clone());
+                letters
+                    .push((shard, Letter::RetainedQuery { session: id, query, filter, after: Some(cursor) }));
+            }
+        }
+        for (shard, letter) in letters {
+            self.post(cx, shard, letter);
+        }
+    }
+}
+
+impl crate::session::Session {
+    fn fetch(&mut self, query: u32) -> Option<&mut Fetch> {
+        self.fetches.as_mut()?.iter_mut().find(|fetch| fetch.query == query)
+    }
+
+    fn end_fetch(&mut self, query: u32) {
+        if let Some(fetches) = &mut self.fetches {
+            fetches.retain(|fetch| fetch.query != query);
+            if fetches.is_empty() {
+                self.fetches = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Time;
+
+    fn set(store: &mut RetainedStore, topic: &str, payload: &[u8], expires_at: Option<Time>) -> bool {
+        let view = MessageView {
+            topic,
+            properties: &[],
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expires_at,
+            origin: None,
+        };
+        store.set(
+            view,
+            &Limits { retained_messages_maximum: 1000, retained_bytes_maximum: 10_000, ..Limits::default() },
+        )
+    }
+
+    fn all(store: &mut RetainedStore, filter: &str, now: Time) -> Vec<String> {
+        let filter = TopicFilter::parse(filter).unwrap();
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.page(filter, after.as_deref(), now);
+            found.extend(page.messages.iter().map(|message| message.view().topic.to_owned()));
+            after = page.next;
+            if after.is_none() {
+                return found;
+            }
+        }
+    }
+
+    #[test]
+    fn pages_together_hold_every_match_once() {
+        let mut store = RetainedStore::default();
+        for number in 0..600 {
+            assert!(set(&mut store, &format!("a/{number:03}/x"), b"1", None));
+        }
+        set(&mut store, "a", b"1", None);
+        set(&mut store, "a-b", b"1", None);
+        set(&mut store, "b", b"1", None);
+        assert_eq!(all(&mut store, "a/#", Time::ZERO).len(), 601);
+        assert_eq!(all(&mut store, "+/005/x", Time::ZERO), ["a/005/x"]);
+        assert_eq!(all(&mut store, "a/005/x", Time::ZERO), ["a/005/x"]);
+        assert_eq!(all(&mut store, "#", Time::ZERO).len(), 603);
+    }
+
+    /// [MQTT-3.3.1-6]
+    #[test]
+    fn an_empty_payload_clears_and_bounds_hold() {
+        let mut store = RetainedStore::default();
+        assert!(set(&mut store, "a", &[1; 9_000], None));
+        assert!(!set(&mut store, "b", &[1; 2_000], None));
+        assert!(set(&mut store, "a", b"", None));
+        assert_eq!((store.len(), store.bytes()), (0, 0));
+        assert!(set(&mut store, "b", &[1; 2_000], None));
+    }
+
+    /// [MQTT-3.3.2-5]
+    #[test]
+    fn what_has_expired_is_not_found_and_not_kept() {
+        let mut store = RetainedStore::default();
+        set(&mut store, "a", b"1", Some(Time::from_micros(10)));
+        assert_eq!(all(&mut store, "#", Time::from_micros(9)), ["a"]);
+        assert!(all(&mut store, "#", Time::from_micros(10)).is_empty());
+        assert_eq!((store.len(), store.bytes()), (0, 0));
+    }
+}

@@ -1,0 +1,224 @@
+//! Shared Subscriptions: a group has its home in one shard, which deals each message to one member, wherever it is.
+//!
+//! In:    messages; members that come and go; what became of the deals.
+//! Out:   deals, in turn, to members that are connected and have room.
+//! Never: a QoS 1 message stranded with a member that is gone: the group keeps it until it is acknowledged.
+//! Spec:  MQTT 5.0 section 4.8.2.
+
+use std::collections::BTreeMap;
+
+use dunlin_codec::{QoS, SubscriptionOptions, TopicFilter};
+
+use crate::counters::Drop;
+use crate::engine::Engine;
+use crate::frame::Passing;
+use crate::hub::{Cx, Hub};
+use crate::interest::Waiter;
+use crate::mail::{Deal, DealOptions, DealOutcome, Letter, MemberEvent, SessionRef};
+use crate::map::{Map, seeded};
+use crate::message::Message;
+use crate::slots::Slots;
+
+/// The groups homed in this shard.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    slots: Slots<Group>,
+    by_name: Map<(Box<str>, Box<str>), u32>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    members: Vec<Member>,
+    /// Whose turn it is.
+    turn: usize,
+    /// Numbers of messages, in the order they came.
+    next: u64,
+    /// Waiting for a member with room.
+    pending: BTreeMap<u64, Message>,
+    pending_bytes: usize,
+    /// With a member.
+    dealt: BTreeMap<u64, (Message, SessionRef)>,
+}
+
+#[derive(Debug)]
+struct Member {
+    session: SessionRef,
+    options: SubscriptionOptions,
+    subscription_identifier: u32,
+    connected: bool,
+    /// Deals it takes at a time, and has.
+    window: u16,
+    outstanding: u16,
+}
+
+impl Member {
+    fn has_room(&self) -> bool {
+        self.connected && self.outstanding < self.window
+    }
+}
+
+impl Groups {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { slots: Slots::default(), by_name: seeded(seed) }
+    }
+
+    /// A message for a group [MQTT-4.8.2-3].
+    pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32, passing: &mut Passing<'_>) {
+        let Some(group) = self.slots.get_mut(index) else { return };
+        if passing.view.qos == QoS::AtMostOnce {
+            return match group.take_turn(|member| member.connected) {
+                Some(at) => group.members[at].give(cx, hub, None, &passing.stored()),
+                None => hub.counters.drop(Drop::Offline),
+            };
+        }
+        let limits = &hub.settings.limits;
+        let weight = passing.view.weight();
+        let is_full = group.pending.len() >= limits.queue_messages_maximum as usize
+            || (group.pending_bytes + weight) as u64 > limits.queue_bytes_maximum;
+        if is_full {
+            return hub.counters.drop(Drop::QueueFull);
+        }
+        let number = group.next;
+        group.next += 1;
+        group.keep(number, passing.stored());
+        group.deal_pending(cx, hub, index);
+    }
+
+    /// A deal is over.
+    pub(crate) fn deal_ended(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, deal: Deal, outcome: DealOutcome) {
+        let Some(group) = self.slots.get_mut(deal.group) else { return };
+        let Some((message, session)) = group.dealt.remove(&deal.number) else { return };
+        if let Some(member) = group.members.iter_mut().find(|member| member.session == session) {
+            member.outstanding -= 1;
+        }
+        if outcome == DealOutcome::Returned {
+            // Before everything that came later.
+            group.keep(deal.number, message);
+        }
+        group.deal_pending(cx, hub, deal.group);
+    }
+
+    fn find(&self, share: &str, filter: &str) -> Option<u32> {
+        self.by_name.get(&(share.into(), filter.into())).copied()
+    }
+}
+
+impl Group {
+    /// The next member, from whose turn it is, for which `fits` holds.
+    fn take_turn(&mut self, fits: impl Fn(&Member) -> bool) -> Option<usize> {
+        let count = self.members.len();
+        let at = (0..count).map(|step| (self.turn + step) % count).find(|at| fits(&self.members[*at]))?;
+        self.turn = (at + 1) % count;
+        Some(at)
+    }
+
+    fn keep(&mut self, number: u64, message: Message) {
+        self.pending_bytes += message.weight();
+        self.pending.insert(number, message);
+    }
+
+    fn deal_pending(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32) {
+        while !self.pending.is_empty()
+            && let Some(at) = self.take_turn(Member::has_room)
+            && let Some((number, message)) = self.pending.pop_first()
+        {
+            self.pending_bytes -= message.weight();
+            if message.view().is_expired(cx.now) {
+                hub.counters.drop(Drop::Expired);
+                continue;
+            }
+            let member = &mut self.members[at];
+            if member.options.qos == QoS::AtMostOnce {
+                member.give(cx, hub, None, &message);
+                continue;
+            }
+            member.outstanding += 1;
+            member.give(cx, hub, Some(Deal { home: hub.shard, group: index, number }), &message);
+            self.dealt.insert(number, (message, member.session));
+        }
+    }
+}
+
+impl Member {
+    fn give(&self, cx: &mut Cx<'_>, hub: &mut Hub, deal: Option<Deal>, message: &Message) {
+        let view = message.view();
+        let options = DealOptions {
+            qos: view.qos.min(self.options.qos),
+            retain: view.retain && self.options.retain_as_published,
+            subscription_identifier: self.subscription_identifier,
+        };
+        let SessionRef { shard, session } = self.session;
+        hub.post(cx, shard, Letter::Deal { session, deal, message: message.clone(), options });
+    }
+}
+
+impl Engine {
+    /// Something happened to a member of a group homed here.
+    pub(crate) fn group_letter(
+        &mut self,
+        cx: &mut Cx<'_>,
+        share: &str,
+        filter: &str,
+        session: SessionRef,
+        event: MemberEvent,
+    ) {
+        let Ok(parsed) = TopicFilter::parse(filter) else { return };
+        if let MemberEvent::Join { options, subscription_identifier, connected, window, token } = event {
+            let index = self.group_or_new(cx, share, parsed);
+            let member =
+                Member { session, options, subscription_identifier, connected, window, outstanding: 0 };
+            self.join(index, member);
+            return self.when_seen(cx, Waiter::Joined(session.shard, token));
+        }
+        let Some(index) = self.groups.find(share, filter) else { return };
+        let Self { groups, hub, .. } = self;
+        let Some(group) = groups.slots.get_mut(index) else { return };
+        let Some(at) = group.members.iter().position(|member| member.session == session) else { return };
+        let member = &mut group.members[at];
+        match event {
+            MemberEvent::Online { window } => {
+                member.connected = true;
+                member.window = window;
+            }
+            MemberEvent::Offline => member.connected = false,
+            MemberEvent::Join { .. } | MemberEvent::Leave => {
+                group.members.remove(at);
+                group.turn = 0;
+            }
+        }
+        if group.members.is_empty() {
+            return self.end_group(cx, index, share, parsed);
+        }
+        group.deal_pending(cx, hub, index);
+    }
+
+    fn group_or_new(&mut self, cx: &mut Cx<'_>, share: &str, filter: TopicFilter<'_>) -> u32 {
+        if let Some(index) = self.groups.find(share, filter.as_str()) {
+            return index;
+        }
+        let (index, _) = self.groups.slots.insert(Group::default());
+        self.groups.by_name.insert((share.into(), filter.as_str().into()), index);
+        if self.router.tree.add_group(filter, index) {
+            self.announce(cx, filter, true);
+        }
+        index
+    }
+
+    fn join(&mut self, index: u32, member: Member) {
+        let Some(group) = self.groups.slots.get_mut(index) else { return };
+        match group.members.iter_mut().find(|other| other.session == member.session) {
+            Some(known) => *known = Member { outstanding: known.outstanding, ..member },
+            None => group.members.push(member),
+        }
+    }
+
+    /// Nobody is left: what waits concerns nobody.
+    fn end_group(&mut self, cx: &mut Cx<'_>, index: u32, share: &str, filter: TopicFilter<'_>) {
+        let Some(group) = self.groups.slots.remove(index) else { return };
+        self.groups.by_name.remove(&(Box::from(share), Box::from(filter.as_str())));
+        self.hub.counters.drop_many(Drop::SessionEnded, group.pending.len() as u64);
+        if self.router.tree.remove_group(filter, index) {
+            self.announce(cx, filter, false);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+//!
+//! Spec:  MQTT 5.0 sections 3.8 to 3.11 and 4.8; MQTT 3.1.1 sections 3.8 to 3.11.
+
+use dunlin_codec::{
+    Packet, PacketId, Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck,
+    Subscribe, SubscriptionOptions, TopicFilter, UnsubAck, Unsubscribe,
+};
+
+use crate::connect::TENANT;
+use crate::engine::Engine;
+use crate::event::ConnectionId;
+use crate::hub::Cx;
+use crate::interest::Waiter;
+use crate::mail::{Letter, MemberEvent};
+use crate::partition::{Partition, ShardId};
+use crate::session::{SessionId, Subscription};
+use crate::settings::RefusedV31;
+use crate::topic::Subscriber;
+
+/// A SUBACK that waits until every shard sees the interest.
+#[derive(Debug)]
+pub(crate) struct PendingSubAck {
+    connection: ConnectionId,
+    session: SessionId,
+    packet_id: PacketId,
+    reasons: Vec<u8>,
+    /// Parts that are still open.
+    waiting: usize,
+    /// Retained messages to be fetched afterwards.
+    queries: Vec<u32>,
+}
+
+impl Engine {
+    /// SUBSCRIBE of a Client.
+    pub(crate) fn subscribe_received(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        subscribe: &Subscribe<'_>,
+    ) {
+        let identifier = subscribe.properties.iter().find_map(|property| match property {
+            Property::SubscriptionIdentifier(identifier) => Some(identifier.get()),
+            _ => None,
+        });
+        let identifier = identifier.unwrap_or(0);
+        let pending = PendingSubAck {
+            connection: id,
+            session,
+            packet_id: subscribe.packet_id,
+            reasons: Vec::with_capacity(subscribe.filters.len()),
+            waiting: 1,
+            queries: Vec::new(),
+        };
+        let (index, generation) = self.subacks.insert(pending);
+        let token = u64::from(generation) << 32 | u64::from(index);
+        for (filter, options) in subscribe.filters.iter() {
+            let reason = match self.may_subscribe(session, filter) {
+                // [MQTT-3.8.4-5] [MQTT-3.8.4-7] [MQTT311-3.8.4-4] every filter by itself, the QoS asked for is granted.
+                Ok(()) => {
+                    self.subscribe_one(cx, session, filter, options, identifier, token);
+                    options.qos as u8
+                }
+                Err(reason) if self.closes_for_refusal(id) => {
+                    self.subacks.remove(index);
+                    return self.disconnect(
+                        cx,
+                        id,
+                        reason,
+                        "subscription refused, which 3.1 has no code for",
+                    );
+                }
+                Err(reason) => reason as u8,
+            };
+            if let Some(pending) = self.subacks.get_mut(index) {
+                // [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT311-3.9.3-1]
+                pending.reasons.push(reason);
+            }
+        }
+        self.when_seen(cx, Waiter::SubAck(token));
+    }
+
+    fn closes_for_refusal(&self, id: ConnectionId) -> bool {
+        self.hub.settings.protocol.refused_subscription_v31 == RefusedV31::Close
+            && self
+                .hub
+                .connections
+                .get(id)
+                .is_some_and(|connection| connection.version == ProtocolVersion::V31)
+    }
+
+    fn may_subscribe(&self, session: SessionId, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
+        self.router.check_filter(filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let Some(session) = self.hub.sessions.get(session) else { return Err(ReasonCode::UnspecifiedError) };
+        let limit = self.hub.settings.limits.subscriptions_per_client as usize;
+        if session.subscriptions.len() >= limit && !session.subscriptions.contains_key(filter.as_str()) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    fn subscribe_one(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: SessionId,
+        filter: TopicFilter<'_>,
+        options: SubscriptionOptions,
+        identifier: u32,
+        token: u64,
+    ) {
+        let Some(session) = self.hub.sessions.get_mut(id) else { return };
+        // [MQTT-3.8.4-3] [MQTT311-3.8.4-3] a new one replaces it.
+        let subscription = Subscription { options, identifier };
+        let is_new = session.subscriptions.insert(filter.as_str().into(), subscription).is_none();
+        if filter.shared().is_some() {
+            let (connected, window) = (session.connection.is_some(), session.window);
+            if let Some(pending) = self.pending(token) {
+                pending.waiting += 1;
+            }
+            let event =
+                MemberEvent::Join { options, subscription_identifier: identifier, connected, window, token };
+            // [MQTT-3.8.4-4] No retained messages for a Shared Subscription (section 4.8.2).
+            return self.tell_group(cx, id, filter, event);
+        }
+        let subscriber = Subscriber { session: id.index(), options, identifier };
+        if self.router.tree.subscribe(filter, subscriber) {
+            self.announce(cx, filter, true);
+        }
+        // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT311-3.3.1-6]
+        let fetches = match options.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => is_new,
+            RetainHandling::DoNotSend => false,
+        };
+        if fetches {
+            let query = self.plan_fetch(id, filter);
+            if let Some(pending) = self.pending(token) {
+                pending.queries.push(query);
+            }
+        }
+    }
+
+    fn pending(&mut self, token: u64) -> Option<&mut PendingSubAck> {
+        let (index, generation) = split(token);
+        if self.subacks.is_current(index, generation) { self.subacks.get_mut(index) } else { None }
+    }
+
+    /// One of the things that a SUBACK waits for has happened.
+    pub(crate) fn suback_part_done(&mut self, cx: &mut Cx<'_>, token: u64) {
+        let Some(pending) = self.pending(token) else { return };
+        pending.waiting -= 1;
+        if pending.waiting > 0 {
+            return;
+        }
+        let Some(pending) = self.subacks.remove(split(token).0) else { return };
+        // The identifiers of connections are used again: only the Session's own gets the answer.
+        let session = self.hub.sessions.get(pending.session);
+        if session.is_some_and(|session| session.connection == Some(pending.connection)) {
+            // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT311-3.8.4-1] [MQTT311-3.8.4-2]
+            let suback = SubAck {
+                packet_id: pending.packet_id,
+                properties: Properties::EMPTY,
+                reasons: &self.reasons_for(pending.connection, pending.reasons),
+            };
+            self.hub.send(cx, pending.connection, &Packet::SubAck(suback));
+        }
+        for query in pending.queries {
+            self.start_fetch(cx, pending.session, query);
+        }
+    }
+
+    /// 3.1 Clients cannot be told of a refusal: where they are not disconnected for it, they are told QoS 0.
+    fn reasons_for(&self, id: ConnectionId, mut reasons: Vec<u8>) -> Vec<u8> {
+        let is_v31 =
+            self.hub.connections.get(id).is_some_and(|connection| connection.version == ProtocolVersion::V31);
+        if is_v31 {
+            reasons
+                .iter_mut()
+                .filter(|reason| **reason > QoS::ExactlyOnce as u8)
+                .for_each(|reason| *reason = 0);
+        }
+        reasons
+    }
+
+    /// UNSUBSCRIBE of a Client [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT311-3.10.4-4] [MQTT311-3.10.4-5].
+    pub(crate) fn unsubscribe_received(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        unsubscribe: &Unsubscribe<'_>,
+    ) {
+        let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in unsubscribe.filters.iter() {
+            let Some(found) = self.hub.sessions.get_mut(session) else { return };
+            // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
+            let existed = found.subscriptions.remove(filter.as_str()).is_some();
+            let reason = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            reasons.push(reason as u8);
+            if !existed {
+                continue;
+            }
+            // [MQTT-3.10.4-2] [MQTT311-3.10.4-2]; what is in flight is completed [MQTT-3.10.4-3] [MQTT311-3.10.4-3].
+            if filter.shared().is_some() {
+                self.tell_group(cx, session, filter, MemberEvent::Leave);
+            } else if self.router.tree.unsubscribe(filter, session.index()) {
+                self.announce(cx, filter, false);
+            }
+        }
+        let packet_id = unsubscribe.packet_id;
+        let unsuback = UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons };
+        self.hub.send(cx, id, &Packet::UnsubAck(unsuback));
+    }
+
+    /// Tells the home of every shared group that a Session is a member of.
+    pub(crate) fn tell_groups(&mut self, cx: &mut Cx<'_>, id: SessionId, event: MemberEvent) {
+        let Some(session) = self.hub.sessions.get(id) else { return };
+        let shared: Vec<Box<str>> =
+            session.subscriptions.keys().filter(|filter| filter.starts_with("$share/")).cloned().collect();
+        for filter in shared {
+            if let Ok(filter) = TopicFilter::parse(&filter) {
+                self.tell_group(cx, id, filter, event);
+            }
+        }
+    }
+
+    fn tell_group(
+        &mut self,
+        cx: &mut Cx<'_>,
+        session: SessionId,
+        filter: TopicFilter<'_>,
+        event: MemberEvent,
+    ) {
+        let Some(shared) = filter.shared() else { return };
+        let (share, filter) = (shared.share_name.as_str(), shared.filter.as_str());
+        let member = self.hub.reference(session);
+        let home = self.group_home(share, filter);
+        self.hub.post(cx, home, Letter::Group { share: share.into(), filter: filter.into(), member, event });
+    }
+
+    fn group_home(&self, share: &str, filter: &str) -> ShardId {
+        self.hub.map.home(Partition::of(&[TENANT, share, filter]))
+    }
+}
+
+fn split(token: u64) -> (u32, u32) {
+    ((token & u64::from(u32::MAX)) as u32, (token >> 32) as u32)
+}
