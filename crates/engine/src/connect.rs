@@ -221,7 +221,7 @@ impl Engine {
             outgoing: None,
             received: None,
             will: None,
-            fetches: None,
+            fetches: Vec::new(),
             pressure: None,
             dropped: None,
         };

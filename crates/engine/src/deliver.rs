@@ -33,10 +33,8 @@ impl Hub {
             }
         }
         let Some(session) = self.sessions.slots.get_mut(target.session) else { return };
-        if let Some(fetches) = &mut session.fetches
-            && passing.view.retain
-        {
-            fetches.iter_mut().for_each(|fetch| fetch.overtake(passing.view.topic));
+        if passing.view.retain {
+            session.fetches.iter_mut().for_each(|fetch| fetch.overtake(passing.view.topic));
         }
         // [MQTT-3.8.4-8] [MQTT311-3.8.4-6] the lower of the publisher's and the granted QoS.
         let qos = passing.view.qos.min(target.qos);

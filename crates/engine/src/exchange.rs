@@ -120,7 +120,7 @@ impl Engine {
         if let Some(pressure) = &mut found.pressure {
             pressure.progress = cx.now;
         }
-        let waits = found.fetches.is_some()
+        let waits = !found.fetches.is_empty()
             || found
                 .outgoing
                 .as_ref()

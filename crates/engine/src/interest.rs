@@ -13,14 +13,15 @@ use crate::event::ConnectionId;
 use crate::hub::Cx;
 use crate::mail::Letter;
 use crate::partition::{ShardId, ShardMap};
+use crate::subscribe::SubAckToken;
 
 /// What waits for the interest announced so far to be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiter {
     /// A SUBACK of this shard.
-    SubAck(u64),
+    SubAck(SubAckToken),
     /// A SUBACK of another shard, whose Session joined a group homed here.
-    Joined(ShardId, u64),
+    Joined(ShardId, SubAckToken),
 }
 
 /// Announced, and seen.

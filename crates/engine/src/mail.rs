@@ -10,6 +10,7 @@ use crate::message::{Message, MessageView, Origin};
 use crate::outbox::SHARED_PAYLOAD_MIN;
 use crate::partition::{ShardId, ShardMap};
 use crate::session::SessionId;
+use crate::subscribe::SubAckToken;
 use crate::time::Time;
 
 /// A bag this heavy makes publishers to its receiver wait: 4 MiB take a shard a few milliseconds.
@@ -42,7 +43,7 @@ pub(crate) enum Letter {
     /// To the home of a shared group.
     Group { share: Box<str>, filter: Box<str>, member: SessionRef, event: MemberEvent },
     /// From the home of a shared group: every shard sees its interest, the member's SUBACK may leave.
-    GroupJoined { token: u64 },
+    GroupJoined { token: SubAckToken },
     /// From the home of a shared group: deliver this. QoS 0 is no deal that anybody tracks.
     Deal { session: SessionId, deal: Option<Deal>, message: Message, options: DealOptions },
     /// To the home: what became of a deal.
@@ -62,7 +63,7 @@ pub(crate) enum MemberEvent {
         subscription_identifier: u32,
         connected: bool,
         window: u16,
-        token: u64,
+        token: SubAckToken,
     },
     /// Connected, and takes this many deals at a time.
     Online { window: u16 },

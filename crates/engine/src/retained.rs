@@ -5,7 +5,7 @@
 //! Spec:  MQTT 5.0 sections 3.3.1.3 and 3.8.3.1.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::ops::Bound;
 
 use dunlin_codec::{QoS, TopicFilter, TopicName, matches};
@@ -126,9 +126,7 @@ impl Fetch {
 }
 
 fn topic_hash(topic: &str) -> u64 {
-    let mut hasher = FixedState::with_seed(0).build_hasher();
-    topic.hash(&mut hasher);
-    hasher.finish()
+    FixedState::with_seed(0).hash_one(topic)
 }
 
 impl Engine {
@@ -150,7 +148,7 @@ impl Engine {
         self.next_query = self.next_query.wrapping_add(1);
         let query = self.next_query;
         if let Some(session) = self.hub.sessions.get_mut(session) {
-            session.fetches.get_or_insert_default().push(Fetch {
+            session.fetches.push(Fetch {
                 query,
                 filter: filter.as_str().into(),
                 waiting: 0,
@@ -263,7 +261,9 @@ impl Hub {
         let id = self.sessions.current(index);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
         let Some(to) = session.connection else { return };
-        let Some(fetches) = &mut session.fetches else { return };
+        if session.fetches.is_empty() {
+            return;
+        }
         if session.outgoing.as_ref().is_some_and(|outgoing| outgoing.queue_len() > 0) {
             return;
         }
@@ -272,7 +272,7 @@ impl Hub {
             return;
         }
         let mut letters = Vec::new();
-        for fetch in fetches.iter_mut() {
+        for fetch in &mut session.fetches {
             for (shard, cursor) in fetch.ready.drain(..) {
                 let (query, filter) = (fetch.query, fetch.filter.clone());
                 letters
@@ -287,15 +287,13 @@ impl Hub {
 
 impl crate::session::Session {
     fn fetch(&mut self, query: u32) -> Option<&mut Fetch> {
-        self.fetches.as_mut()?.iter_mut().find(|fetch| fetch.query == query)
+        self.fetches.iter_mut().find(|fetch| fetch.query == query)
     }
 
     fn end_fetch(&mut self, query: u32) {
-        if let Some(fetches) = &mut self.fetches {
-            fetches.retain(|fetch| fetch.query != query);
-            if fetches.is_empty() {
-                self.fetches = None;
-            }
+        self.fetches.retain(|fetch| fetch.query != query);
+        if self.fetches.is_empty() {
+            self.fetches = Vec::new();
         }
     }
 }

@@ -18,6 +18,13 @@ use crate::session::{SessionId, Subscription};
 use crate::settings::RefusedV31;
 use crate::topic::Subscriber;
 
+/// Which SUBACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SubAckToken {
+    index: u32,
+    generation: u32,
+}
+
 /// A SUBACK that waits until every shard sees the interest.
 #[derive(Debug)]
 pub(crate) struct PendingSubAck {
@@ -54,7 +61,7 @@ impl Engine {
             queries: Vec::new(),
         };
         let (index, generation) = self.subacks.insert(pending);
-        let token = u64::from(generation) << 32 | u64::from(index);
+        let token = SubAckToken { index, generation };
         for (filter, options) in subscribe.filters.iter() {
             let reason = match self.may_subscribe(session, filter) {
                 // [MQTT-3.8.4-5] [MQTT-3.8.4-7] [MQTT311-3.8.4-4] every filter by itself, the QoS asked for is granted.
@@ -107,7 +114,7 @@ impl Engine {
         filter: TopicFilter<'_>,
         options: SubscriptionOptions,
         identifier: u32,
-        token: u64,
+        token: SubAckToken,
     ) {
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
         // [MQTT-3.8.4-3] [MQTT311-3.8.4-3] a new one replaces it.
@@ -141,19 +148,19 @@ impl Engine {
         }
     }
 
-    fn pending(&mut self, token: u64) -> Option<&mut PendingSubAck> {
-        let (index, generation) = split(token);
+    fn pending(&mut self, token: SubAckToken) -> Option<&mut PendingSubAck> {
+        let SubAckToken { index, generation } = token;
         if self.subacks.is_current(index, generation) { self.subacks.get_mut(index) } else { None }
     }
 
     /// One of the things that a SUBACK waits for has happened.
-    pub(crate) fn suback_part_done(&mut self, cx: &mut Cx<'_>, token: u64) {
+    pub(crate) fn suback_part_done(&mut self, cx: &mut Cx<'_>, token: SubAckToken) {
         let Some(pending) = self.pending(token) else { return };
         pending.waiting -= 1;
         if pending.waiting > 0 {
             return;
         }
-        let Some(pending) = self.subacks.remove(split(token).0) else { return };
+        let Some(pending) = self.subacks.remove(token.index) else { return };
         // The identifiers of connections are used again: only the Session's own gets the answer.
         let session = self.hub.sessions.get(pending.session);
         if session.is_some_and(|session| session.connection == Some(pending.connection)) {
@@ -242,8 +249,4 @@ impl Engine {
     fn group_home(&self, share: &str, filter: &str) -> ShardId {
         self.hub.map.home(Partition::of(&[TENANT, share, filter]))
     }
-}
-
-fn split(token: u64) -> (u32, u32) {
-    ((token & u64::from(u32::MAX)) as u32, (token >> 32) as u32)
 }

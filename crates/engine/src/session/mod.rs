@@ -43,7 +43,7 @@ pub(crate) struct Session {
     pub(crate) outgoing: Option<Box<Outgoing>>,
     pub(crate) received: Option<Box<ReceivedIds>>,
     pub(crate) will: Option<Box<Will>>,
-    pub(crate) fetches: Option<Box<Vec<Fetch>>>,
+    pub(crate) fetches: Vec<Fetch>,
     pub(crate) pressure: Option<Box<Pressure>>,
     /// When a notice of dropped messages was last given, and how many were dropped since.
     pub(crate) dropped: Option<Box<(Time, u64)>>,
