@@ -58,7 +58,7 @@ fn read_stream(mut stream: &[u8], tolerant: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_048))]
+    #![proptest_config(ProptestConfig::with_cases(1_024))]
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..300), tolerant in any::<bool>()) {

@@ -32,16 +32,9 @@ pub(crate) struct Parts {
     payload: Vec<u8>,
     picks: Vec<u8>,
     options: Vec<(String, SubscriptionOptions)>,
-    /// One set for each packet that has its own.
-    connect: PropertyBuf,
+    /// Of the packet, and of a Will.
+    properties: PropertyBuf,
     will: PropertyBuf,
-    connack: PropertyBuf,
-    publish: PropertyBuf,
-    ack: PropertyBuf,
-    subscribe: PropertyBuf,
-    users: PropertyBuf,
-    disconnect: PropertyBuf,
-    auth: PropertyBuf,
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -83,16 +76,30 @@ fn property(id: u8, number: u32, text: &str) -> Property<'_> {
     }
 }
 
+/// Properties that this packet type has at most once, and others that it has as often as it likes.
+const fn allowed(kind: u8) -> (&'static [u8], &'static [u8]) {
+    match kind {
+        1 => (CONNECT, &[0x26]),
+        2 => (CONNACK, &[0x26]),
+        3 => (PUBLISH, &[0x26, 0x0B]),
+        4..=7 | 9 | 11 => (&[0x1F], &[0x26]),
+        8 => (&[0x0B], &[0x26]),
+        14 => (DISCONNECT, &[0x26]),
+        15 => (&[0x15, 0x16, 0x1F], &[0x26]),
+        _ => (&[], &[0x26]),
+    }
+}
+
 /// Some of `once`, each once, mixed with any number of `often`.
-fn properties(once: &'static [u8], often: &'static [u8]) -> impl Strategy<Value = PropertyBuf> {
+fn properties((once, often): (&'static [u8], &'static [u8])) -> impl Strategy<Value = PropertyBuf> {
     let ids = (proptest::sample::subsequence(once, 0..=once.len()), vec(select(often), 0..3));
     let ids = ids.prop_map(|(once, often)| [once, often].concat()).prop_shuffle();
-    (ids, vec((any::<u32>(), text()), once.len() + 3)).prop_map(|(ids, values)| {
+    (ids, any::<[u32; 4]>(), [text(), text()]).prop_map(|(ids, numbers, texts)| {
         let mut buffer = PropertyBuf::new();
         let has_method = ids.contains(&0x15);
-        for (id, (number, text)) in ids.into_iter().zip(values) {
+        for (at, id) in ids.into_iter().enumerate() {
             if id != 0x16 || has_method {
-                buffer.push(property(id, number, &text));
+                buffer.push(property(id, numbers[at % 4], &texts[at % 2]));
             }
         }
         buffer
@@ -119,54 +126,35 @@ fn qos() -> impl Strategy<Value = QoS> {
 
 /// Any packet of any version.
 pub(crate) fn any_packet() -> impl Strategy<Value = Parts> {
-    let plain = (
-        select(ALL.to_vec()),
-        1..=15_u8,
-        1..=u16::MAX,
-        qos(),
-        any::<[bool; 4]>(),
-        text(),
-        "[a-z/$é]{1,12}",
-        vec(any::<u8>(), 0..200),
-        vec(any::<u8>(), 1..6),
-        options(),
-    );
-    let properties = (
-        properties(CONNECT, &[0x26]),
-        properties(WILL, &[0x26]),
-        properties(CONNACK, &[0x26]),
-        properties(PUBLISH, &[0x26, 0x0B]),
-        properties(&[0x1F], &[0x26]),
-        properties(&[0x0B], &[0x26]),
-        properties(&[], &[0x26]),
-        properties(DISCONNECT, &[0x26]),
-        properties(&[0x15, 0x16, 0x1F], &[0x26]),
-    );
-    (plain, properties).prop_map(|(plain, properties)| {
-        let (version, kind, number, qos, flags, text, topic, payload, picks, options) = plain;
-        let (connect, will, connack, publish, ack, subscribe, users, disconnect, auth) = properties;
-        Parts {
-            // AUTH exists in 5.0 only.
-            version: if kind == 15 { V5 } else { version },
-            kind,
-            number,
-            qos,
-            flags,
-            text,
-            topic,
-            payload,
-            picks,
-            options,
-            connect,
-            will,
-            connack,
-            publish,
-            ack,
-            subscribe,
-            users,
-            disconnect,
-            auth,
-        }
+    (select(ALL.to_vec()), 1..=15_u8).prop_flat_map(|(version, kind)| {
+        let plain = (
+            1..=u16::MAX,
+            qos(),
+            any::<[bool; 4]>(),
+            text(),
+            "[a-z/$é]{1,12}",
+            vec(any::<u8>(), 0..200),
+            vec(any::<u8>(), 1..6),
+            options(),
+        );
+        // AUTH exists in 5.0 only.
+        let version = if kind == 15 { V5 } else { version };
+        (plain, properties(allowed(kind)), properties((WILL, &[0x26]))).prop_map(
+            move |((number, qos, flags, text, topic, payload, picks, options), properties, will)| Parts {
+                version,
+                kind,
+                number,
+                qos,
+                flags,
+                text,
+                topic,
+                payload,
+                picks,
+                options,
+                properties,
+                will,
+            },
+        )
     })
 }
 
@@ -191,25 +179,21 @@ impl Parts {
             7 => Packet::PubComp(self.ack(&[0, 0x92])),
             8 => Packet::Subscribe(Subscribe {
                 packet_id,
-                properties: self.of_5_0(&self.subscribe),
+                properties: self.properties(),
                 filters: subscribe.as_list(),
             }),
-            9 => Packet::SubAck(SubAck { packet_id, properties: self.of_5_0(&self.ack), reasons: &reasons }),
+            9 => Packet::SubAck(SubAck { packet_id, properties: self.properties(), reasons: &reasons }),
             10 => Packet::Unsubscribe(Unsubscribe {
                 packet_id,
-                properties: self.of_5_0(&self.users),
+                properties: self.properties(),
                 filters: unsubscribe.as_list(),
             }),
-            11 => Packet::UnsubAck(UnsubAck {
-                packet_id,
-                properties: self.of_5_0(&self.ack),
-                reasons: &reasons,
-            }),
+            11 => Packet::UnsubAck(UnsubAck { packet_id, properties: self.properties(), reasons: &reasons }),
             12 => Packet::PingReq,
             13 => Packet::PingResp,
             14 => Packet::Disconnect(Disconnect {
                 reason: self.reason(&[0, 4, 0x82, 0x8E]),
-                properties: self.of_5_0(&self.disconnect),
+                properties: self.properties(),
             }),
             _ => Packet::Auth(self.auth()),
         })
@@ -222,8 +206,8 @@ impl Parts {
         out
     }
 
-    fn of_5_0<'a>(&self, buffer: &'a PropertyBuf) -> Properties<'a> {
-        if self.version == V5 { buffer.as_properties() } else { Properties::EMPTY }
+    fn properties(&self) -> Properties<'_> {
+        if self.version == V5 { self.properties.as_properties() } else { Properties::EMPTY }
     }
 
     /// Success before 5.0.
@@ -247,7 +231,7 @@ impl Parts {
         let will = Will {
             qos: self.qos,
             retain: self.picks[0] & 1 == 1,
-            properties: self.of_5_0(&self.will),
+            properties: if self.version == V5 { self.will.as_properties() } else { Properties::EMPTY },
             topic: &self.topic,
             payload: &self.payload,
         };
@@ -255,7 +239,7 @@ impl Parts {
             version: self.version,
             clean_start,
             keep_alive: self.number,
-            properties: self.of_5_0(&self.connect),
+            properties: self.properties(),
             client_id: &self.text,
             will: has_will.then_some(will),
             user_name: has_user_name.then_some(&self.topic),
@@ -269,7 +253,7 @@ impl Parts {
         ConnAck {
             session_present: self.flags[0] && !reason.is_failure() && self.version != V31,
             reason,
-            properties: self.of_5_0(&self.connack),
+            properties: self.properties(),
         }
     }
 
@@ -280,7 +264,7 @@ impl Parts {
             retain: self.flags[1],
             topic: &self.topic,
             packet_id: (self.qos != QoS::AtMostOnce).then_some(PacketId::new(self.number).unwrap()),
-            properties: self.of_5_0(&self.publish),
+            properties: self.properties(),
             payload: &self.payload,
         }
     }
@@ -289,13 +273,13 @@ impl Parts {
         Ack {
             packet_id: PacketId::new(self.number).unwrap(),
             reason: self.reason(allowed),
-            properties: self.of_5_0(&self.ack),
+            properties: self.properties(),
         }
     }
 
     /// With a method, or bare.
     fn auth(&self) -> Auth<'_> {
-        let properties = self.auth.as_properties();
+        let properties = self.properties();
         if properties.iter().any(|property| matches!(property, Property::AuthenticationMethod(_))) {
             Auth { reason: self.reason(&[0, 0x18, 0x19]), properties }
         } else {
