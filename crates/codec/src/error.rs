@@ -175,7 +175,7 @@ pub enum DecodeError {
     /// [MQTT-3.8.3-1] [MQTT-3.10.3-1] and section 4.7.
     #[error("{0}")]
     InvalidTopicFilter(TopicFilterError),
-    /// [MQTT-3.8.3-5] [MQTT311-3-8.3-4]
+    /// [MQTT-3.8.3-5] [MQTT311-3.8.3-4]
     #[error("reserved bits of subscription options {options:#010b} are set")]
     SubscriptionOptionsReserved {
         /// The byte.

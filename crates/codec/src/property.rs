@@ -169,7 +169,9 @@ impl<'a> Property<'a> {
         Ok(match id {
             id::PAYLOAD_FORMAT_INDICATOR => Self::PayloadFormatIndicator(bit(id, &mut value)?),
             id::MESSAGE_EXPIRY_INTERVAL => Self::MessageExpiryInterval(value.u32()?),
+            // [MQTT-3.3.2-19]
             id::CONTENT_TYPE => Self::ContentType(value.raw_text()?),
+            // [MQTT-3.3.2-13]
             id::RESPONSE_TOPIC => Self::ResponseTopic(value.raw_text()?),
             id::CORRELATION_DATA => Self::CorrelationData(value.binary()?),
             id::SUBSCRIPTION_IDENTIFIER => match value.var_int()? {

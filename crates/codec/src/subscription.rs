@@ -70,7 +70,7 @@ impl SubscriptionOptions {
         judge: &mut Judge<'_>,
     ) -> Result<Self, DecodeError> {
         let known = Self::known_bits(version);
-        // [MQTT-3.8.3-5] [MQTT311-3-8.3-4]; 3.1 only says that they are not used.
+        // [MQTT-3.8.3-5] [MQTT311-3.8.3-4]; 3.1 only says that they are not used.
         if byte & !known != 0 && version != ProtocolVersion::V31 {
             judge.excuse(DecodeError::SubscriptionOptionsReserved { options: byte })?;
         }

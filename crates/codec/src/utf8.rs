@@ -4,7 +4,8 @@
 
 use crate::DecodeError;
 
-/// Well-formed, so without surrogates [MQTT-1.5.4-1] [MQTT311-1.5.3-1]; U+FEFF is kept as it is [MQTT-1.5.4-3].
+/// Well-formed, so without surrogates [MQTT-1.5.4-1] [MQTT311-1.5.3-1]; U+FEFF is kept as it is [MQTT-1.5.4-3]
+/// [MQTT311-1.5.3-3].
 #[inline]
 pub(crate) fn parse(bytes: &[u8]) -> Result<&str, DecodeError> {
     match std::str::from_utf8(bytes) {
@@ -13,7 +14,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<&str, DecodeError> {
     }
 }
 
-/// What section 1.5.4 forbids (U+0000) or advises against in `text`. U+0000 goes first: nothing tolerates it.
+/// What section 1.5.4 forbids (U+0000) or advises against in `text`. U+0000 goes first: nothing tolerates it
+/// [MQTT-1.5.4-2] [MQTT311-1.5.3-2].
 #[inline]
 pub(crate) fn fault(text: &str) -> Option<DecodeError> {
     // No early exit, so that the compiler takes many bytes at a time. Printable ASCII is 0x20..=0x7E.
