@@ -25,6 +25,7 @@ impl Broker {
     ///
     /// # Panics
     /// When it does not accept within the deadline; the message holds what it logged.
+    #[track_caller]
     pub fn start(arguments: &[&str]) -> Self {
         Self::launch(arguments, None)
     }
@@ -33,6 +34,7 @@ impl Broker {
     ///
     /// # Panics
     /// When the file cannot be written, or the broker does not accept.
+    #[track_caller]
     pub fn start_with_config(toml: &str, arguments: &[&str]) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name =
@@ -42,6 +44,7 @@ impl Broker {
         Self::launch(arguments, Some(path))
     }
 
+    #[track_caller]
     fn launch(arguments: &[&str], config: Option<PathBuf>) -> Self {
         let binary = binary();
         let mut command = Command::new(&binary);
@@ -70,6 +73,7 @@ impl Broker {
         broker
     }
 
+    #[track_caller]
     fn await_accepting(&self, lines: &Receiver<String>) -> SocketAddr {
         let until = Instant::now() + DEADLINE;
         let mut address = None;
@@ -139,6 +143,7 @@ impl Broker {
     }
 
     /// A Client that is connected with a new Session and no Keep Alive.
+    #[track_caller]
     pub fn connect(&self, version: Version, client_id: &str) -> Wire {
         self.connect_with(&Connect::new(version, client_id))
     }
@@ -147,6 +152,7 @@ impl Broker {
     ///
     /// # Panics
     /// When the CONNACK refuses.
+    #[track_caller]
     pub fn connect_with(&self, connect: &Connect) -> Wire {
         let mut wire = self.open(connect.version);
         wire.send(connect.bytes());
@@ -157,12 +163,14 @@ impl Broker {
     }
 
     /// Returns when the broker has seen a second and a half pass: it has closed a Client of Keep Alive 1.
+    #[track_caller]
     pub fn pass_a_moment(&self) {
         let mut clock = self.connect_with(&Connect::new(Version::V311, "clock").keep_alive(1));
-        clock.expect_closed();
+        clock.expect_closed_within(DEADLINE * 3);
     }
 
     /// Sends a CONNECT that must be refused and returns the code of the CONNACK, after the connection has closed.
+    #[track_caller]
     pub fn refused(&self, connect: &[u8], version: Version) -> u8 {
         let mut wire = self.open(version);
         wire.send(connect);

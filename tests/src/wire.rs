@@ -40,6 +40,7 @@ impl Wire {
     ///
     /// # Panics
     /// When the broker takes none of them for the length of the deadline.
+    #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("the broker reads");
     }
@@ -53,6 +54,7 @@ impl Wire {
     ///
     /// # Panics
     /// When the deadline passes, or the connection closes, before it is complete.
+    #[track_caller]
     pub fn packet(&mut self) -> Packet {
         self.packet_within(DEADLINE)
     }
@@ -61,12 +63,14 @@ impl Wire {
     ///
     /// # Panics
     /// As [`Wire::packet`].
+    #[track_caller]
     pub fn packet_within(&mut self, limit: Duration) -> Packet {
         let bytes = self.frame(limit);
         let header = 1 + bytes[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 1;
         Packet::read(self.version, bytes[0], &bytes[header..])
     }
 
+    #[track_caller]
     fn frame(&mut self, limit: Duration) -> Vec<u8> {
         let until = Instant::now() + limit;
         loop {
@@ -105,6 +109,7 @@ impl Wire {
     ///
     /// # Panics
     /// When they do not.
+    #[track_caller]
     pub fn expect(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         let until = Instant::now() + DEADLINE;
@@ -121,6 +126,7 @@ impl Wire {
     ///
     /// # Panics
     /// When it sends something, or stays.
+    #[track_caller]
     pub fn expect_closed(&mut self) {
         self.expect_closed_within(DEADLINE);
     }
@@ -129,6 +135,7 @@ impl Wire {
     ///
     /// # Panics
     /// When the broker sends something, or stays.
+    #[track_caller]
     pub fn expect_closed_within(&mut self, limit: Duration) {
         let until = Instant::now() + limit;
         if self.unread.is_empty() {
@@ -146,6 +153,7 @@ impl Wire {
     ///
     /// # Panics
     /// When it stays.
+    #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {
         let until = Instant::now() + DEADLINE;
         loop {
@@ -159,10 +167,28 @@ impl Wire {
         }
     }
 
+    /// The next packet, or `None` when the broker closes instead.
+    ///
+    /// # Panics
+    /// When neither happens.
+    #[track_caller]
+    pub fn packet_or_end(&mut self) -> Option<Packet> {
+        let until = Instant::now() + DEADLINE;
+        while complete(&self.unread).is_none() {
+            match self.fill(until) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => panic!("neither a packet nor the end within {DEADLINE:?} ({error})"),
+            }
+        }
+        Some(self.packet())
+    }
+
     /// The broker closes; a 5.0 Client is told one of `codes` first, an older one nothing.
     ///
     /// # Panics
     /// When it does otherwise.
+    #[track_caller]
     pub fn expect_disconnect_among(&mut self, codes: &[u8]) {
         if self.version == Version::V5 {
             match self.packet() {
@@ -179,6 +205,7 @@ impl Wire {
     ///
     /// # Panics
     /// When it does otherwise.
+    #[track_caller]
     pub fn expect_disconnect(&mut self, code: u8) {
         self.expect_disconnect_among(&[code]);
     }
@@ -187,6 +214,7 @@ impl Wire {
     ///
     /// # Panics
     /// When something else comes.
+    #[track_caller]
     pub fn expect_connack(&mut self) -> ConnAck {
         match self.packet() {
             Packet::ConnAck(connack) => connack,
@@ -198,6 +226,7 @@ impl Wire {
     ///
     /// # Panics
     /// When something else comes.
+    #[track_caller]
     pub fn expect_any_publish(&mut self) -> Received {
         match self.packet() {
             Packet::Publish(publish) => publish,
@@ -209,6 +238,7 @@ impl Wire {
     ///
     /// # Panics
     /// When something else comes.
+    #[track_caller]
     pub fn expect_publish(&mut self, topic: &str, payload: &str) -> Received {
         let publish = self.expect_any_publish();
         assert_eq!((publish.topic.as_str(), publish.text().as_str()), (topic, payload), "{publish:?}");
@@ -219,6 +249,7 @@ impl Wire {
     ///
     /// # Panics
     /// When something else comes.
+    #[track_caller]
     pub fn expect_ack(&mut self, first: u8, id: u16) -> u8 {
         let packet = self.packet();
         let ack = match (&packet, first) {
@@ -234,6 +265,7 @@ impl Wire {
     }
 
     /// Sends a PUBLISH and, above QoS 0, awaits the handshake; the first answer's Reason Code.
+    #[track_caller]
     pub fn publish(&mut self, publish: &Publish) -> u8 {
         self.send(publish.bytes(self.version));
         let id = publish.identifier();
@@ -255,6 +287,7 @@ impl Wire {
     ///
     /// # Panics
     /// When something else comes.
+    #[track_caller]
     pub fn expect_suback(&mut self, id: u16) -> Vec<u8> {
         match self.packet() {
             Packet::SubAck(Codes { id: found, codes, .. }) if found == id => codes,
@@ -266,6 +299,7 @@ impl Wire {
     ///
     /// # Panics
     /// When something else comes.
+    #[track_caller]
     pub fn expect_unsuback(&mut self, id: u16) -> Vec<u8> {
         match self.packet() {
             Packet::UnsubAck(Codes { id: found, codes, .. }) if found == id => codes,
@@ -274,6 +308,7 @@ impl Wire {
     }
 
     /// Subscribes to one filter and returns the code that the SUBACK gives.
+    #[track_caller]
     pub fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
         let id = self.fresh_id();
         self.send(Subscribe::new(id).filter(filter, options).bytes(self.version));
@@ -283,6 +318,7 @@ impl Wire {
     }
 
     /// Unsubscribes from one filter and returns the code that the UNSUBACK gives, 0 in 3.x.
+    #[track_caller]
     pub fn unsubscribe(&mut self, filter: &str) -> u8 {
         let id = self.fresh_id();
         self.send(request::unsubscribe(self.version, id, &[filter]));
@@ -295,6 +331,7 @@ impl Wire {
     }
 
     /// Takes a QoS 0, 1 or 2 message with this topic and payload and completes its handshake.
+    #[track_caller]
     pub fn take(&mut self, topic: &str, payload: &str) -> Received {
         let publish = self.expect_publish(topic, payload);
         match publish.qos {
@@ -309,10 +346,42 @@ impl Wire {
         publish
     }
 
+    /// Takes `count` messages, whose handshakes may overlap, and completes them all; in order of arrival.
+    ///
+    /// # Panics
+    /// When something else comes.
+    #[track_caller]
+    pub fn take_all(&mut self, count: usize) -> Vec<Received> {
+        let mut taken = Vec::new();
+        let mut unreleased = 0_usize;
+        while taken.len() < count || unreleased > 0 {
+            match self.packet() {
+                Packet::Publish(publish) => {
+                    match publish.qos {
+                        0 => {}
+                        1 => self.ack(PUBACK, publish.id),
+                        _ => {
+                            unreleased += 1;
+                            self.ack(PUBREC, publish.id);
+                        }
+                    }
+                    taken.push(publish);
+                }
+                Packet::PubRel(ack) if unreleased > 0 => {
+                    unreleased -= 1;
+                    self.ack(PUBCOMP, ack.id);
+                }
+                other => panic!("expected PUBLISH or PUBREL, got {other:?} after {taken:?}"),
+            }
+        }
+        taken
+    }
+
     /// PINGREQ is answered, and nothing comes before the answer.
     ///
     /// # Panics
     /// When something else comes.
+    #[track_caller]
     pub fn ping(&mut self) {
         self.send(PINGREQ);
         let packet = self.packet();
@@ -324,12 +393,22 @@ impl Wire {
     ///
     /// # Panics
     /// When something else comes.
+    #[track_caller]
     pub fn expect_nothing_from(&mut self, publisher: &mut Wire) {
         let topic = format!("marker/{}/{}", self.local_port(), self.next_id);
         self.subscribe(&topic, 0);
         publisher.publish(&Publish::new(&topic, "marker"));
         self.expect_publish(&topic, "marker");
-        self.unsubscribe(&topic);
+        let id = self.fresh_id();
+        self.send(request::unsubscribe(self.version, id, &[&topic]));
+        loop {
+            match self.packet() {
+                Packet::UnsubAck(_) => return,
+                // A second copy, where another subscription matches the marker too.
+                Packet::Publish(publish) if publish.topic == topic => {}
+                other => panic!("expected UNSUBACK {id}, got {other:?}"),
+            }
+        }
     }
 
     /// DISCONNECT, and the broker closes.

@@ -7,5 +7,7 @@
 )]
 
 mod connect;
+mod qos1;
 mod session;
 mod takeover;
+mod will;
