@@ -7,7 +7,14 @@
 )]
 
 mod connect;
+mod expiry;
+mod flow_control;
+mod packet_size;
 mod qos1;
+mod qos2;
+mod redelivery;
 mod session;
+mod subscription_id;
 mod takeover;
+mod topic_alias;
 mod will;
