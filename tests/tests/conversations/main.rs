@@ -7,14 +7,19 @@
 )]
 
 mod connect;
+mod dollar_topics;
 mod expiry;
 mod flow_control;
 mod packet_size;
 mod qos1;
 mod qos2;
 mod redelivery;
+mod retained;
 mod session;
+mod shared;
 mod subscription_id;
+mod subscription_options;
 mod takeover;
 mod topic_alias;
+mod utf8;
 mod will;

@@ -31,7 +31,7 @@ fn a_message_larger_than_the_client_takes_is_dropped() {
         publisher.publish(&Publish::new("a", "x".repeat(32)).qos(1, 1));
         assert_eq!(subscriber.expect_any_publish().payload.len(), 32);
         publisher.publish(&Publish::new("a", "x".repeat(33)).qos(1, 2));
-        publisher.publish(&Publish::new("a", "x".repeat(34)));
+        publisher.publish(&Publish::new("a", "x".repeat(35)));
         publisher.publish(&Publish::new("a", "fits").qos(1, 3));
         subscriber.take("a", "fits");
     });

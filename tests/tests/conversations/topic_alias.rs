@@ -72,7 +72,7 @@ fn an_alias_of_zero_is_refused() {
     let broker = Broker::start(&[]);
     let mut publisher = broker.connect(V5, "p");
     publisher.send(alias("a", "m", 0).bytes(V5));
-    publisher.expect_disconnect_among(&[0x94, 0x82]);
+    publisher.expect_disconnect_among(&[0x94, 0x82, 0x81]);
 }
 
 /// [MQTT-4.13.1-1] Section 3.3.2.3.4: without a mapping it is a Protocol Error.
