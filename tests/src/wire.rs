@@ -149,6 +149,18 @@ impl Wire {
         panic!("expected the connection to close, got {:02x?}", &said[..said.len().min(64)]);
     }
 
+    /// Whether the broker ends the connection before `limit` has passed; what it says meanwhile is left out.
+    pub fn ends_within(&mut self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        loop {
+            match self.fill(until) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// Everything that the broker still sends before it closes.
     ///
     /// # Panics
