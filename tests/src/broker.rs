@@ -1,0 +1,215 @@
+//! The broker as a process: started on a free port, heard, ended by its own process id.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::{Connect, DEADLINE, Version, Wire};
+
+/// A started broker; dropping it kills the process.
+pub struct Broker {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+    config: Option<PathBuf>,
+}
+
+impl Broker {
+    /// Starts `dunlin serve --dev` on a free loopback port with `arguments` added, and waits until it accepts.
+    ///
+    /// # Panics
+    /// When it does not accept within the deadline; the message holds what it logged.
+    #[track_caller]
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::launch(arguments, None)
+    }
+
+    /// As [`Broker::start`], with `toml` as its configuration file.
+    ///
+    /// # Panics
+    /// When the file cannot be written, or the broker does not accept.
+    #[track_caller]
+    pub fn start_with_config(toml: &str, arguments: &[&str]) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name =
+            format!("dunlin-test-{}-{}.toml", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, toml).expect("the configuration file cannot be written");
+        Self::launch(arguments, Some(path))
+    }
+
+    #[track_caller]
+    fn launch(arguments: &[&str], config: Option<PathBuf>) -> Self {
+        let binary = binary();
+        let mut command = Command::new(&binary);
+        command.args(["serve", "--dev", "--listen", "127.0.0.1:0"]).args(arguments);
+        if let Some(path) = &config {
+            command.arg("--config").arg(path);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| {
+            panic!("{} cannot be started ({error}); build it: cargo build -p dunlin", binary.display())
+        });
+
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let sink = Arc::clone(&log);
+        thread::spawn(move || collect(stderr, &sink));
+
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let (send, lines) = channel();
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(send.send(line)));
+        });
+
+        let mut broker = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log, config };
+        broker.address = broker.await_accepting(&lines);
+        broker
+    }
+
+    #[track_caller]
+    fn await_accepting(&self, lines: &Receiver<String>) -> SocketAddr {
+        let until = Instant::now() + DEADLINE;
+        let mut address = None;
+        loop {
+            match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains("accepting connections") => {
+                    return address.unwrap_or_else(|| panic!("no listener was named\n{}", self.log()));
+                }
+                Ok(line) => {
+                    if let Some(url) = line.strip_prefix("dunlin: listening on tcp://") {
+                        address.get_or_insert(url.parse().expect("a listener's address"));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("the broker did not accept within {DEADLINE:?}\n{}", self.log())
+                }
+                Err(RecvTimeoutError::Disconnected) => panic!("the broker ended early\n{}", self.log()),
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> String {
+        self.log.lock().map(|text| text.clone()).unwrap_or_default()
+    }
+
+    /// Sends a signal by name (`TERM`, `INT`, `HUP`).
+    ///
+    /// # Panics
+    /// When the signal cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .expect("kill cannot be run");
+        assert!(status.success(), "kill -{name} failed");
+    }
+
+    /// Waits for the process to end.
+    ///
+    /// # Panics
+    /// When it still runs after twice the deadline.
+    pub fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + DEADLINE * 2;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the broker can be waited for") {
+                return status;
+            }
+            assert!(Instant::now() < until, "the broker did not end\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A TCP connection on which nothing has been said; `version` tells how to read the answers.
+    pub fn open(&self, version: Version) -> Wire {
+        Wire::open(self.address, version)
+    }
+
+    /// A Client that is connected with a new Session and no Keep Alive.
+    #[track_caller]
+    pub fn connect(&self, version: Version, client_id: &str) -> Wire {
+        self.connect_with(&Connect::new(version, client_id))
+    }
+
+    /// A Client whose CONNECT was accepted.
+    ///
+    /// # Panics
+    /// When the CONNACK refuses.
+    #[track_caller]
+    pub fn connect_with(&self, connect: &Connect) -> Wire {
+        let mut wire = self.open(connect.version);
+        wire.send(connect.bytes());
+        let connack = wire.expect_connack();
+        assert_eq!(connack.code, 0, "CONNECT was refused: {connack:?}");
+        wire.connack = Some(connack);
+        wire
+    }
+
+    /// Returns when the broker has seen a second and a half pass: it has closed a Client of Keep Alive 1.
+    #[track_caller]
+    pub fn pass_a_moment(&self) {
+        let mut clock = self.connect_with(&Connect::new(Version::V311, "clock").keep_alive(1));
+        clock.expect_closed_within(DEADLINE * 3);
+    }
+
+    /// Sends a CONNECT that must be refused and returns the code of the CONNACK, after the connection has closed.
+    #[track_caller]
+    pub fn refused(&self, connect: &[u8], version: Version) -> u8 {
+        let mut wire = self.open(version);
+        wire.send(connect);
+        let connack = wire.expect_connack();
+        assert!(!connack.session_present, "a refusal with Session Present: {connack:?}");
+        wire.expect_closed();
+        connack.code
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if let Some(path) = &self.config {
+            drop(std::fs::remove_file(path));
+        }
+        if thread::panicking() {
+            let mut error = std::io::stderr();
+            drop(writeln!(error, "---- the broker logged:\n{}", self.log()));
+        }
+    }
+}
+
+fn collect(mut from: impl Read, into: &Mutex<String>) {
+    let mut chunk = [0; 4096];
+    while let Ok(length @ 1..) = from.read(&mut chunk) {
+        if let Ok(mut text) = into.lock() {
+            text.push_str(&String::from_utf8_lossy(&chunk[..length]));
+        }
+    }
+}
+
+/// The test executable lies in `target/PROFILE/deps`, the broker in `target/PROFILE`.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("DUNLIN_BIN") {
+        return path.into();
+    }
+    let executable = std::env::current_exe().expect("the test knows its own path");
+    let profile = executable.ancestors().nth(2).expect("the test lies in target/PROFILE/deps");
+    profile.join("dunlin")
+}
