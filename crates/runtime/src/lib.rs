@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Runs engines: one shard a core, each a thread with its own poll, connections and engine.
+//!
+//! In:    sockets, time, settings, the operating system's randomness.
+//! Out:   a Server that listens, and ends in good order.
+//! Never: a rule of MQTT. What bytes mean, and what follows from them, is the engine's.
+
+mod accept;
+mod admissions;
+mod clock;
+mod connections;
+mod counters;
+mod credit;
+mod flush;
+mod inbox;
+mod input;
+mod linger;
+mod notices;
+mod perform;
+mod post;
+mod reading;
+mod server;
+mod shard;
+
+pub use counters::Traffic;
+pub use server::{Listener, Server, ServerOptions, ShardFailed, StartError, Summary};

@@ -1,0 +1,166 @@
+//! Newcomers: from the listening sockets of a shard to its engine.
+//!
+//! In:    readiness of listeners.
+//! Out:   open connections; at the bounds, newcomers that are closed at once and counted.
+//! Never: more than a batch a tick and listener; a spin where the process may open no more files.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dunlin_engine::{Event, Peer, Time};
+use dunlin_net::Transport;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+
+use crate::connections::{Connection, slot};
+use crate::shard::Shard;
+
+/// Newcomers of one listener in one tick, so that a storm of them does not hold up those who are connected.
+const BATCH: usize = 64;
+/// After a failure that will not pass at once, as when the kernel is out of memory.
+const REST: Duration = Duration::from_millis(100);
+
+/// A listening socket of a shard.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listener: TcpListener,
+    number: u16,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nobody waits.
+    Idle,
+    /// Somebody may wait.
+    Ready,
+    /// Somebody waits who cannot be accepted now.
+    Resting { until: Time },
+}
+
+/// A descriptor kept free for the moment when there are no others: it lets a newcomer in, to be closed.
+#[derive(Debug)]
+pub(crate) struct Spare(Option<File>);
+
+impl Spare {
+    pub(crate) fn new() -> Self {
+        Self(File::open("/dev/null").ok())
+    }
+
+    fn turn_away(&mut self, listener: &TcpListener) -> io::Result<()> {
+        self.0 = None;
+        let result = listener.accept().map(drop);
+        *self = Self::new();
+        result
+    }
+}
+
+/// What came of one attempt.
+enum Outcome {
+    Newcomer(TcpStream, SocketAddr),
+    TurnedAway,
+    Nobody,
+}
+
+impl Acceptor {
+    pub(crate) fn new(
+        mut listener: TcpListener,
+        number: u16,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        registry.register(&mut listener, token, Interest::READABLE)?;
+        Ok(Self { listener, number, state: State::Idle })
+    }
+
+    pub(crate) const fn set_ready(&mut self) {
+        self.state = State::Ready;
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// When it tries again.
+    pub(crate) const fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Resting { until } => Some(until),
+            State::Idle | State::Ready => None,
+        }
+    }
+
+    fn accept(&mut self, now: Time, spare: &mut Spare) -> Outcome {
+        let error = match self.listener.accept() {
+            Ok((stream, address)) => return Outcome::Newcomer(stream, address),
+            Err(error) => error,
+        };
+        let error = match Errno::from_io_error(&error) {
+            Some(Errno::MFILE | Errno::NFILE) => match spare.turn_away(&self.listener) {
+                Ok(()) => return Outcome::TurnedAway,
+                Err(error) => error,
+            },
+            _ => error,
+        };
+        match Errno::from_io_error(&error) {
+            Some(Errno::AGAIN) => self.state = State::Idle,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) | None => {
+                self.state = State::Resting { until: now.after(REST) };
+            }
+            // The newcomer failed before it was accepted; the next may be well.
+            Some(_) => {}
+        }
+        Outcome::Nobody
+    }
+}
+
+impl Shard {
+    /// Takes a batch of those who wait at each listener.
+    pub(crate) fn accept_ready(&mut self) {
+        for index in 0..self.acceptors.len() {
+            let acceptor = &mut self.acceptors[index];
+            if acceptor.deadline().is_some_and(|until| until <= self.now) {
+                acceptor.state = State::Ready;
+            }
+            for _ in 0..BATCH {
+                let acceptor = &mut self.acceptors[index];
+                if !acceptor.is_ready() {
+                    break;
+                }
+                let listener = acceptor.number;
+                match acceptor.accept(self.now, &mut self.spare) {
+                    Outcome::Newcomer(stream, address) => self.admit(stream, address, listener),
+                    Outcome::TurnedAway => {
+                        self.shared.admissions.turn_away();
+                        self.notices.out_of_descriptors(self.now);
+                    }
+                    Outcome::Nobody => {}
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr, listener: u16) {
+        if !self.shared.admissions.admit() {
+            self.notices.turned_away(self.now, address);
+            return;
+        }
+        self.open(Connection::new(Transport::tcp(stream), Peer { listener, address: Some(address) }));
+    }
+
+    /// Takes in a connection that has its place already. The slot, or `None` where the kernel cannot watch it.
+    pub(crate) fn open(&mut self, mut connection: Connection) -> Option<u32> {
+        let token = Token(self.connections.next_index() as usize);
+        if connection.transport.register(self.poll.registry(), token).is_err() {
+            self.shared.admissions.release();
+            self.shared.admissions.turn_away();
+            return None;
+        }
+        let peer = connection.peer;
+        let id = self.connections.insert(connection);
+        self.handle(Event::Opened { connection: id, peer });
+        Some(slot(id))
+    }
+}

@@ -1,0 +1,277 @@
+//! The running Server: its shards' threads, from outside.
+//!
+//! In:    options; commands of whoever started it.
+//! Out:   bound addresses, counters, how it ended.
+//! Never: half a Server: everything is bound before the first thread starts, and one failed shard ends all.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use dunlin_engine::{Counters, Settings, ShardId, ShardMap};
+use mio::net::TcpListener;
+use mio::{Poll, Waker};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use crate::admissions::Admissions;
+use crate::counters::{Snapshot, Traffic};
+use crate::post::{Item, Post};
+use crate::shard::{Seat, Shard, Shared, WAKER};
+
+/// What a Server is started with.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// How many shards; `None` for one a core.
+    pub shards: Option<usize>,
+    /// For every engine.
+    pub settings: Arc<Settings>,
+    /// For identifiers and hashes; `None` for one from the operating system.
+    pub seed: Option<u64>,
+}
+
+/// Where and how to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Listener {
+    /// MQTT over plain TCP. Port 0 takes any free one.
+    Tcp(SocketAddr),
+}
+
+/// Why a Server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address is in use, not of this machine, or not allowed.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no such number of shards.
+    #[error("cannot run {wanted} shards, only 1 to {maximum}")]
+    Shards {
+        /// As configured.
+        wanted: usize,
+        /// Most that can be.
+        maximum: usize,
+    },
+    /// The operating system refused something that every Server needs.
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A shard ended that should not have.
+#[derive(Debug, thiserror::Error)]
+#[error("shard {shard} failed: {reason}")]
+pub struct ShardFailed {
+    /// Its number.
+    pub shard: usize,
+    /// What it said.
+    pub reason: String,
+}
+
+/// What a Server did until it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Of all shards.
+    pub counters: Counters,
+    /// Of all shards.
+    pub traffic: Traffic,
+}
+
+/// A running Server. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Server {
+    /// Binds all listeners, raises the limit of open files as far as the process may, and starts the shards.
+    ///
+    /// # Errors
+    /// See [`StartError`]. Nothing is left behind.
+    pub fn start(options: ServerOptions) -> Result<Self, StartError> {
+        let ServerOptions { listeners, shards, settings, seed } = options;
+        let map = shard_map(shards)?;
+        let admissions = Admissions::new(settings.limits.connections_maximum, map.count())?;
+        let (addresses, mut sockets) = bind_all(&listeners, map)?;
+        let seed = seed.map_or_else(random_seed, Ok)?;
+        let (mut seats, mut wakers) = (Vec::new(), Vec::new());
+        for id in map.iter() {
+            let poll = Poll::new()?;
+            wakers.push(Waker::new(poll.registry(), WAKER)?);
+            let listeners = std::mem::take(&mut sockets[id.index()]);
+            seats.push(Seat { id, poll, listeners, settings: Arc::clone(&settings), seed: seed_of(seed, id) });
+        }
+        let shared = Arc::new(Shared {
+            post: Post::new(map, wakers),
+            admissions,
+            snapshots: map.iter().map(|_| Snapshot::default()).collect(),
+        });
+        // Dropped on the way out where a thread cannot be started, which ends those that were.
+        let mut server = Self { addresses, shared, threads: Vec::new() };
+        for seat in seats {
+            let thread = spawn(seat, Arc::clone(&server.shared))?;
+            server.threads.push(thread);
+        }
+        Ok(server)
+    }
+
+    /// What it listens on, in the order of the listeners, with the ports that were asked for as 0.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Changes the settings of all shards, soon.
+    pub fn reconfigure(&self, settings: &Arc<Settings>) {
+        self.shared.admissions.set_maximum(settings.limits.connections_maximum);
+        self.shared.post.broadcast(|| Item::Reconfigure(Arc::clone(settings)));
+    }
+
+    /// Begins a clean end: no more newcomers, every Client is told, and what they are owed is sent for at most 2 s.
+    pub fn shut_down(&self) {
+        self.shared.post.broadcast(|| Item::ShutDown);
+    }
+
+    /// Ends it without a word to anybody.
+    pub fn shut_down_now(&self) {
+        self.shared.post.broadcast(|| Item::Stop);
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// Where a shard panicked or its poll failed; the others were ended then.
+    pub fn wait(mut self) -> Result<Summary, ShardFailed> {
+        self.join()?;
+        let (counters, traffic) = self.sums();
+        Ok(Summary { counters, traffic })
+    }
+
+    /// What all shards counted, at most about a second ago.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.sums().0
+    }
+
+    /// Bytes and connections; bytes at most about a second ago.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.sums().1
+    }
+
+    fn sums(&self) -> (Counters, Traffic) {
+        let admissions = &self.shared.admissions;
+        let mut counters = Counters::default();
+        let mut traffic = Traffic {
+            accepted: admissions.accepted(),
+            turned_away: admissions.turned_away(),
+            open: admissions.open() as u64,
+            ..Traffic::default()
+        };
+        for snapshot in &self.shared.snapshots {
+            snapshot.add_to(&mut counters, &mut traffic);
+        }
+        (counters, traffic)
+    }
+
+    fn join(&mut self) -> Result<(), ShardFailed> {
+        let mut failed = None;
+        for (shard, thread) in self.threads.drain(..).enumerate() {
+            let reason = match thread.join() {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => panic_message(&*panic),
+            };
+            failed.get_or_insert(ShardFailed { shard, reason });
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.shut_down_now();
+            // Nobody is left to tell.
+            let _ = self.join();
+        }
+    }
+}
+
+/// Ends all shards when one ends that was not told to, be it by a panic.
+struct EndAll {
+    shared: Arc<Shared>,
+    armed: bool,
+}
+
+impl Drop for EndAll {
+    fn drop(&mut self) {
+        if self.armed {
+            self.shared.post.broadcast(|| Item::Stop);
+        }
+    }
+}
+
+fn spawn(seat: Seat, shared: Arc<Shared>) -> io::Result<JoinHandle<io::Result<()>>> {
+    let name = format!("dunlin-shard-{}", seat.id.index());
+    std::thread::Builder::new().name(name).spawn(move || {
+        let mut end_all = EndAll { shared: Arc::clone(&shared), armed: true };
+        let result = Shard::new(seat, shared).and_then(Shard::run);
+        end_all.armed = result.is_err();
+        result
+    })
+}
+
+fn shard_map(wanted: Option<usize>) -> Result<ShardMap, StartError> {
+    let maximum = ShardMap::MAX;
+    let wanted = wanted
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(maximum));
+    ShardMap::new(wanted).ok_or(StartError::Shards { wanted, maximum })
+}
+
+/// The addresses, and for each shard one socket on each.
+fn bind_all(
+    listeners: &[Listener],
+    map: ShardMap,
+) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), StartError> {
+    let mut addresses = Vec::with_capacity(listeners.len());
+    let mut sockets: Vec<Vec<TcpListener>> = map.iter().map(|_| Vec::new()).collect();
+    for Listener::Tcp(address) in listeners.iter().copied() {
+        let bound = dunlin_net::bind(address, map.count())
+            .map_err(|source| StartError::Bind { address, source })?;
+        addresses.push(bound.address);
+        for (of_shard, socket) in sockets.iter_mut().zip(bound.sockets) {
+            of_shard.push(socket);
+        }
+    }
+    Ok((addresses, sockets))
+}
+
+fn random_seed() -> io::Result<u64> {
+    let mut seed = [0; 8];
+    getrandom(&mut seed, GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(seed))
+}
+
+/// Shards must not draw the same numbers: their seeds lie apart by the golden ratio, as in `SplitMix64`.
+fn seed_of(seed: u64, id: ShardId) -> u64 {
+    seed.wrapping_add((id.index() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|message| (*message).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panicked".to_owned())
+}

@@ -1,0 +1,318 @@
+//! The loop of a shard: one thread, one poll, one engine, and the connections that belong to it.
+//!
+//! In:    readiness of sockets, mail of other shards, time.
+//! Out:   events for the engine; what the engine wants, done.
+//! Never: waits but in the poll; touches what belongs to another shard, except through the post.
+//!
+//! A tick takes a share of everything that is there, then writes once to each connection that got something. What is left
+//! over is for the next tick, which then does not sleep.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_engine::{ConnectionId, Effects, Engine, Event, Settings, ShardId, ShardSet, Time};
+use mio::net::TcpListener;
+use mio::{Events, Poll, Token};
+
+use crate::accept::{Acceptor, Spare};
+use crate::admissions::Admissions;
+use crate::clock;
+use crate::connections::{Connection, Connections};
+use crate::counters::{Snapshot, Traffic};
+use crate::input::InputPool;
+use crate::linger::Linger;
+use crate::notices::Notices;
+use crate::post::{Arrival, Item, Post};
+use crate::reading::SCRATCH;
+
+/// The waker's token. Connections have their slot, which is below 2^32 (and, on machines of 32 bits, below 2^31).
+pub(crate) const WAKER: Token = Token(usize::MAX);
+/// The first listener's token; those of the others follow.
+const LISTENERS: usize = usize::MAX - 1 - u16::MAX as usize;
+/// Sockets that one poll reports.
+const EVENTS: usize = 1024;
+/// Weight of the mail that is taken in one tick: as with reading, output must leave in between.
+const MAIL_BUDGET: usize = 1024 * 1024;
+/// Rounds of mail to itself in one tick.
+const OWN_MAIL_ROUNDS: usize = 8;
+/// How often counters are published while something happens.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// For connections to be closed in good order when the process ends.
+const SHUT_DOWN_TIME: Duration = Duration::from_secs(2);
+
+/// What the shards of a process have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) post: Post,
+    pub(crate) admissions: Admissions,
+    pub(crate) snapshots: Box<[Snapshot]>,
+}
+
+/// What a shard is made of on its thread.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) id: ShardId,
+    pub(crate) poll: Poll,
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) seed: u64,
+}
+
+/// A shard on its thread.
+pub(crate) struct Shard {
+    id: ShardId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) poll: Poll,
+    events: Events,
+    /// When the tick began.
+    pub(crate) now: Time,
+    pub(crate) engine: Engine,
+    pub(crate) effects: Effects,
+    pub(crate) acceptors: Vec<Acceptor>,
+    pub(crate) spare: Spare,
+    pub(crate) connections: Connections,
+    /// To be read, or discarded.
+    pub(crate) ready: VecDeque<u32>,
+    pub(crate) scratch: Box<[u8]>,
+    pub(crate) pool: InputPool,
+    /// To be written to.
+    pub(crate) dirty: Vec<ConnectionId>,
+    pub(crate) linger: Linger,
+    /// Taken from the inbox, not handled yet.
+    items: VecDeque<Item>,
+    pub(crate) notices: Notices,
+    pub(crate) traffic: Traffic,
+    /// The engine had an event since the counters were published.
+    pub(crate) touched: bool,
+    published: Time,
+    /// Set while the process ends: when connections that are left will be cut.
+    pub(crate) stopping: Option<Time>,
+    stopped: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(seat: Seat, shared: Arc<Shared>) -> io::Result<Self> {
+        let Seat { id, poll, listeners, settings, seed } = seat;
+        let map = shared.post.map();
+        let mut acceptors = Vec::with_capacity(listeners.len());
+        for (number, listener) in (0..=u16::MAX).zip(listeners) {
+            let token = Token(LISTENERS + usize::from(number));
+            acceptors.push(Acceptor::new(listener, number, poll.registry(), token)?);
+        }
+        Ok(Self {
+            id,
+            shared,
+            poll,
+            events: Events::with_capacity(EVENTS),
+            now: clock::now(),
+            engine: Engine::new(id, map, settings, seed),
+            effects: Effects::new(map),
+            acceptors,
+            spare: Spare::new(),
+            connections: Connections::default(),
+            ready: VecDeque::new(),
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            pool: InputPool::default(),
+            dirty: Vec::new(),
+            linger: Linger::default(),
+            items: VecDeque::new(),
+            notices: Notices::default(),
+            traffic: Traffic::default(),
+            touched: false,
+            published: Time::ZERO,
+            stopping: None,
+            stopped: false,
+        })
+    }
+
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// Where the poll fails, which the kernel does to no poll that is used rightly.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        while !self.stopped {
+            self.sleep()?;
+            self.now = clock::now();
+            self.look();
+            self.accept_ready();
+            self.read_ready();
+            self.take_items();
+            self.fire_timer();
+            self.take_own_mail();
+            self.flush();
+            self.send_mail();
+            self.end_tick();
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Gives the engine an event and does what it wants done.
+    pub(crate) fn handle(&mut self, event: Event<'_>) {
+        self.touched = true;
+        self.engine.handle(self.now, event, &mut self.effects);
+        self.perform();
+    }
+
+    /// Waits until there is something to do.
+    fn sleep(&mut self) -> io::Result<()> {
+        let inbox = self.shared.post.inbox(self.id);
+        let timeout = if self.has_work() || !inbox.fall_asleep() {
+            Some(Duration::ZERO)
+        } else {
+            self.next_deadline().map(|deadline| deadline.since(clock::now()))
+        };
+        let result = self.poll.poll(&mut self.events, timeout);
+        inbox.wake_up();
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Was something left over by the last tick?
+    fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.dirty.is_empty()
+            || !self.items.is_empty()
+            || self.acceptors.iter().any(Acceptor::is_ready)
+            || self.effects.mail.receivers().any(|to| to == self.id || self.shared.post.may_send(self.id, to))
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        let publish = (self.touched || self.notices.owes()).then(|| self.published.after(PUBLISH_EVERY));
+        let accept = self.acceptors.iter().filter_map(Acceptor::deadline);
+        [self.engine.next_deadline(), self.linger.next_deadline(), publish, self.stopping]
+            .into_iter()
+            .flatten()
+            .chain(accept)
+            .min()
+    }
+
+    /// Sorts what the poll reported into the queues of the tick.
+    fn look(&mut self) {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            match event.token() {
+                WAKER => {}
+                Token(token) if token >= LISTENERS => {
+                    if let Some(acceptor) = self.acceptors.get_mut(token - LISTENERS) {
+                        acceptor.set_ready();
+                    }
+                }
+                Token(index) => self.look_at(index, event),
+            }
+        }
+        self.events = events;
+    }
+
+    fn look_at(&mut self, index: usize, event: &mio::event::Event) {
+        let Ok(index) = u32::try_from(index) else { return };
+        let Some((id, connection)) = self.connections.get(index) else { return };
+        connection.ended |= event.is_read_closed();
+        if connection.blocked && (event.is_writable() || event.is_error()) {
+            connection.blocked = false;
+            self.dirty.push(id);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            connection.readable = true;
+            self.queue(index);
+        }
+    }
+
+    /// Handles what came from other threads.
+    fn take_items(&mut self) {
+        self.shared.post.drain(self.id, &mut self.items);
+        let mut budget = MAIL_BUDGET;
+        while budget > 0 {
+            let Some(item) = self.items.pop_front() else { return };
+            match item {
+                Item::Bag { from, mut bag, weight } => {
+                    self.handle(Event::Mail { from, bag: &mut bag });
+                    self.effects.mail.recycle(bag);
+                    self.shared.post.bag_handled(from, self.id, weight);
+                    budget = budget.saturating_sub(weight);
+                }
+                Item::Arrival(arrival) => self.welcome(*arrival),
+                Item::Reconfigure(settings) => self.handle(Event::Reconfigured(settings)),
+                Item::ShutDown => self.shut_down(),
+                Item::Stop => self.stopped = true,
+            }
+        }
+    }
+
+    /// Takes in a connection that another shard handed over.
+    fn welcome(&mut self, arrival: Arrival) {
+        let Arrival { transport, peer, input } = arrival;
+        let mut connection = Connection::new(transport, peer);
+        connection.input = input;
+        if self.stopping.is_some() {
+            self.shared.admissions.release();
+        } else if let Some(index) = self.open(connection) {
+            self.offer(index);
+        }
+    }
+
+    fn shut_down(&mut self) {
+        if self.stopping.is_none() {
+            self.stopping = Some(self.now.after(SHUT_DOWN_TIME));
+            self.acceptors.clear();
+            self.handle(Event::Shutdown);
+        }
+    }
+
+    fn fire_timer(&mut self) {
+        if self.engine.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+            self.handle(Event::Timer);
+        }
+    }
+
+    /// Handles what the engine sent to its own shard.
+    fn take_own_mail(&mut self) {
+        for _ in 0..OWN_MAIL_ROUNDS {
+            if !self.effects.mail.receivers().any(|to| to == self.id) {
+                return;
+            }
+            let mut bag = self.effects.mail.take(self.id);
+            self.handle(Event::Mail { from: self.id, bag: &mut bag });
+            self.effects.mail.recycle(bag);
+            self.handle(Event::MailTaken { to: self.id });
+        }
+    }
+
+    /// Sends a bag to every shard that there is mail and credit for.
+    fn send_mail(&mut self) {
+        let mut receivers = ShardSet::EMPTY;
+        for to in self.effects.mail.receivers().filter(|to| *to != self.id) {
+            receivers.insert(to);
+        }
+        for to in receivers.iter() {
+            if self.shared.post.may_send(self.id, to) {
+                let bag = self.effects.mail.take(to);
+                self.shared.post.send_bag(self.id, to, bag);
+                self.handle(Event::MailTaken { to });
+            }
+        }
+    }
+
+    fn end_tick(&mut self) {
+        self.give_up_lingering();
+        self.effects.outbox.take_dirty(&mut self.dirty);
+        self.connections.end_tick();
+        if (self.touched || self.notices.owes()) && self.now.since(self.published) >= PUBLISH_EVERY {
+            self.publish();
+            self.notices.end_windows(self.now);
+        }
+        if let Some(deadline) = self.stopping {
+            self.stopped |= self.now >= deadline || self.connections.count() == 0;
+        }
+    }
+
+    fn publish(&mut self) {
+        self.touched = false;
+        self.published = self.now;
+        self.shared.snapshots[self.id.index()].publish(self.engine.counters(), self.traffic);
+    }
+}
