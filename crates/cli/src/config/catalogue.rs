@@ -5,6 +5,7 @@
 
 mod limits;
 mod log;
+mod protocol;
 mod strictness;
 
 use dunlin_engine::ShardMap;
@@ -44,12 +45,16 @@ pub(super) enum Kind {
     Integer { least: u64, most: u64, unit: &'static str },
     /// One of these strings.
     Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Switch,
+    /// A string of so many bytes without control characters.
+    Text { most: usize },
     /// A listener.
     Url,
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 6] = [
+pub(super) static SECTIONS: [Section; 7] = [
     Section {
         name: "",
         repeated: false,
@@ -81,6 +86,7 @@ pub(super) static SECTIONS: [Section; 6] = [
     log::AREAS,
     limits::LIMITS,
     strictness::STRICTNESS,
+    protocol::PROTOCOL,
 ];
 
 impl Section {
@@ -108,6 +114,8 @@ impl Kind {
             Self::Choice(choices) => {
                 choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ")
             }
+            Self::Switch => "true, false".to_owned(),
+            Self::Text { most } => format!("up to {most} bytes without control characters"),
             Self::Url => crate::listen::ALLOWED.to_owned(),
         }
     }

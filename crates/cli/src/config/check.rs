@@ -167,6 +167,11 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
             (!known).then(|| Problem::NoSuchChoice { meant: meant() })
         }
         (Kind::Url, DeValue::String(url)) => url.parse::<ListenUrl>().err().map(Problem::from),
+        (Kind::Switch, DeValue::Boolean(_)) => None,
+        (Kind::Text { most }, DeValue::String(text)) if text.len() > most => Some(Problem::TooLong),
+        (Kind::Text { .. }, DeValue::String(text)) => {
+            text.chars().any(char::is_control).then_some(Problem::ControlCharacter)
+        }
         (kind, other) => Some(Problem::WrongType { found: name_of(other), expected: type_of(kind) }),
     }
 }
@@ -178,7 +183,8 @@ fn integer_of(integer: &DeInteger<'_>) -> Option<i128> {
 const fn type_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer { .. } => "an integer",
-        Kind::Choice(_) | Kind::Url => "a string",
+        Kind::Switch => "a boolean",
+        Kind::Choice(_) | Kind::Text { .. } | Kind::Url => "a string",
     }
 }
 

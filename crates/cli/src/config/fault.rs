@@ -52,6 +52,12 @@ pub(crate) enum Problem {
     /// None of the choices.
     #[error("not one of the choices{}", hint(.meant))]
     NoSuchChoice { meant: Option<String> },
+    /// A string beyond its bound.
+    #[error("too long")]
+    TooLong,
+    /// A string that would not go through logs and terminals.
+    #[error("has a control character")]
+    ControlCharacter,
     /// No listener.
     #[error(transparent)]
     Url(#[from] ListenUrlError),

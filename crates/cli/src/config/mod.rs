@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use dunlin_engine::{Limits, Settings, Strictness};
+use dunlin_engine::{Limits, Protocol, Settings, Strictness};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use fault::{Fault, Faults};
@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// `[strictness]`
     pub(crate) strictness: Strictness,
+    /// `[protocol]`
+    pub(crate) protocol: Protocol,
 }
 
 /// One address that Clients connect to.
@@ -143,7 +145,11 @@ impl Config {
 
     /// What the engines are configured with.
     pub(crate) fn settings(&self) -> Settings {
-        Settings { limits: self.limits.clone(), strictness: self.strictness.clone() }
+        Settings {
+            limits: self.limits.clone(),
+            strictness: self.strictness.clone(),
+            protocol: self.protocol.clone(),
+        }
     }
 }
 

@@ -88,6 +88,7 @@ pub(super) fn table_at<'a>(root: &'a toml::Table, name: &str) -> Option<&'a toml
 fn literal(value: &toml::Value) -> String {
     match value {
         toml::Value::Integer(number) => grouped(*number),
+        toml::Value::Boolean(switch) => switch.to_string(),
         toml::Value::String(text) => format!("\"{text}\""),
         other => unreachable!("no key takes {}", other.type_str()),
     }

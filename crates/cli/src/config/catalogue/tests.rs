@@ -42,6 +42,8 @@ fn the_bounds_and_choices_of_the_catalogue_are_taken_by_the_structs() {
             let texts = match key.kind {
                 Kind::Integer { least, most, .. } => vec![least.to_string(), most.to_string()],
                 Kind::Choice(choices) => choices.iter().map(|choice| format!("\"{choice}\"")).collect(),
+                Kind::Switch => vec!["true".to_owned(), "false".to_owned()],
+                Kind::Text { most } => vec!["\"\"".to_owned(), format!("\"{}\"", "x".repeat(most))],
                 Kind::Url => vec![],
             };
             for text in texts {

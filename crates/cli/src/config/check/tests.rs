@@ -65,6 +65,22 @@ fn a_value_of_another_type_is_named_with_both() {
 }
 
 #[test]
+fn a_text_has_a_bound_and_no_control_characters() {
+    let long = format!("protocol.response_information = \"{}\"", "x".repeat(1025));
+    assert!(
+        faults(&long)[0].ends_with("...: too long; allowed: up to 1024 bytes without control characters")
+    );
+    assert_eq!(
+        faults("protocol.response_information = \"a\\tb\"\nprotocol.no_matching_subscribers = 1"),
+        [
+            "1:33: protocol.response_information = \"a\\tb\": has a control character; \
+             allowed: up to 1024 bytes without control characters",
+            "2:36: protocol.no_matching_subscribers = 1: an integer, not a boolean; allowed: true, false",
+        ]
+    );
+}
+
+#[test]
 fn a_choice_that_is_none_is_named_with_the_nearest() {
     assert_eq!(
         faults("[strictness]\nreserved_bits = \"alow\"\npacket_too_large = \"never\""),
@@ -92,7 +108,7 @@ fn a_key_that_is_not_known_is_named_with_the_nearest() {
     assert_eq!(faults("[limit]"), ["1:2: limit: not known (did you mean limits?)"]);
     assert_eq!(
         faults("persistence = true"),
-        ["1:1: persistence = true: not known; allowed: shards, listener, log, limits, strictness"]
+        ["1:1: persistence = true: not known; allowed: shards, listener, log, limits, strictness, protocol"]
     );
 }
 
