@@ -60,7 +60,7 @@ const fn target(area: Area) -> &'static str {
         Area::Connection => "dunlin::connection",
         Area::Protocol => "dunlin::protocol",
         Area::Session => "dunlin::session",
-        Area::Shard => "dunlin::shard",
+        Area::Log => "dunlin::log",
     }
 }
 
@@ -87,12 +87,12 @@ mod tests {
 
     #[test]
     fn an_area_has_its_own_level_and_the_others_the_general_one() {
-        let targets = log("[log]\nlevel = \"warn\"\nareas = { connection = \"debug\", shard = \"off\" }");
+        let targets = log("[log]\nlevel = \"warn\"\nareas = { connection = \"debug\", log = \"off\" }");
         assert!(targets.would_enable("dunlin::connection", &Verbosity::DEBUG));
         assert!(!targets.would_enable("dunlin::connection", &Verbosity::TRACE));
         assert!(targets.would_enable("dunlin::session", &Verbosity::WARN));
         assert!(!targets.would_enable("dunlin::session", &Verbosity::INFO));
-        assert!(!targets.would_enable("dunlin::shard", &Verbosity::ERROR));
+        assert!(!targets.would_enable("dunlin::log", &Verbosity::ERROR));
     }
 
     #[test]

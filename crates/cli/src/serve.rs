@@ -41,7 +41,6 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let addresses = addresses(&urls)?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(Failure::Signals)?;
     let notify = Notify::from_environment();
-    file_limit::raise();
     warn_of_files(&config);
 
     let shards = arguments.shards.unwrap_or(config.shards);

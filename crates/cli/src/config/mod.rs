@@ -98,7 +98,7 @@ pub(crate) enum Level {
 pub(crate) enum Area {
     /// Start, reload, end.
     Process,
-    /// Listening and accepting.
+    /// Addresses.
     Listener,
     /// Connections.
     Connection,
@@ -106,8 +106,8 @@ pub(crate) enum Area {
     Protocol,
     /// Sessions.
     Session,
-    /// The threads that serve connections.
-    Shard,
+    /// What was left out.
+    Log,
 }
 
 /// Why there is no configuration.

@@ -42,7 +42,7 @@ fn more_connections_than_files_is_a_warning() {
     assert_eq!(check.status.code(), Some(0));
     let warning = String::from_utf8(check.stderr).unwrap();
     assert!(
-        warning.starts_with("dunlin: warning: limits.connections_maximum = 4294967295 is more"),
+        warning.starts_with("dunlin: warning: limits.connections_maximum = 4294967295: the process may"),
         "{warning}"
     );
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::client::Subscriber;
 use crate::process::{Broker, TemporaryFile, command, fails};
 
 #[test]
@@ -74,6 +75,25 @@ fn a_signal_ends_it_cleanly() {
         broker.signal(signal);
         assert_eq!(broker.ends().code(), Some(0));
         assert!(TcpStream::connect(broker.addresses()[0]).is_err());
+    }
+}
+
+/// A client that does not read holds up the end; whoever is in a hurry says so again.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (second, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut broker = Broker::start(&["--listen", "127.0.0.1:0"]);
+        let address = broker.addresses()[0];
+        let (stalled, mut reading) = (Subscriber::connect(address, b'a'), Subscriber::connect(address, b'b'));
+        for _ in 0..14 {
+            reading.publish_a_mebibyte();
+            reading.receive_a_mebibyte();
+        }
+        broker.signal(Signal::TERM);
+        broker.logged("ending");
+        broker.signal(second);
+        assert_eq!(broker.ends().code(), Some(code));
+        drop(stalled);
     }
 }
 

@@ -34,11 +34,14 @@ pub(super) const AREAS: Section = Section {
     about: "Areas with a level of their own. The area is the part of a line's target after `dunlin::`.",
     keys: &[
         area("process", "Start, configuration, signals, end."),
-        area("listener", "Listening, accepting, and refusing where the process has no files left."),
-        area("connection", "Connections: from CONNECT to the cause of the end."),
+        area("listener", "Addresses that are listened on or not."),
+        area(
+            "connection",
+            "Connections: from CONNECT to the cause of the end, and those that were turned away.",
+        ),
         area("protocol", "Rules that clients break, as [strictness] tells to report them."),
-        area("session", "Sessions: begun, taken over, expired; messages dropped."),
-        area("shard", "The threads that serve connections and what passes between them."),
+        area("session", "Sessions and what is dropped from their queues."),
+        area("log", "The log itself: how many warnings of a kind were left out."),
     ],
 };
 

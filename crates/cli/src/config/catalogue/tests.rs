@@ -1,7 +1,9 @@
 use super::*;
+use crate::config::Config;
 use crate::config::print::{defaults, table_at};
-use crate::config::{Config, Level};
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 /// Every key whose place in the structs has a default, by its path.
 fn serialized(prefix: &str, table: &toml::Table, into: &mut BTreeSet<String>) {
@@ -73,5 +75,26 @@ fn every_area_of_the_structs_is_in_the_catalogue() {
     let error = toml::from_str::<Config>("log.areas.another = \"info\"").unwrap_err();
     let known = error.message().matches('`').count() / 2 - 1;
     assert_eq!(section("log.areas").unwrap().keys.len(), known, "{error}");
-    assert_eq!(Config::default().log.level, Level::Info);
+}
+
+/// The areas that log lines of the sources name as their targets.
+fn areas_in(directory: &Path, into: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            areas_in(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let targets = text.split("target: \"dunlin::").skip(1);
+            into.extend(targets.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+}
+
+#[test]
+fn every_area_that_is_logged_has_a_level_and_every_level_an_area() {
+    let mut logged = BTreeSet::new();
+    areas_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut logged);
+    let known = section("log.areas").unwrap().keys.iter().map(|key| key.name.to_owned());
+    assert_eq!(logged, known.collect());
 }

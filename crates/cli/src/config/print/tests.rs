@@ -83,7 +83,7 @@ fn tables() -> String {
             (name, true) => format!("`[[{name}]]`"),
             (name, false) => format!("`[{name}]`"),
         };
-        write!(out, "\n## {heading}\n\n").unwrap();
+        write!(out, "\n### {heading}\n\n").unwrap();
         if !section.about.is_empty() {
             write!(out, "{}\n\n", section.about).unwrap();
         }
