@@ -1,2 +1,91 @@
-//! The `dunlin` binary.
-fn main() {}
+//! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
+
+mod args;
+mod config;
+mod exit;
+mod failure;
+mod file_limit;
+mod listen;
+mod log;
+mod notify;
+mod say;
+mod serve;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use args::{Arguments, Command, ConfigCommand};
+use clap::Parser;
+use clap::error::ErrorKind;
+use config::Config;
+use exit::Exit;
+use failure::Failure;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error).into(),
+    };
+    match run(arguments.command) {
+        Ok(()) => Exit::Clean.into(),
+        Err(failure) => {
+            for message in messages(&failure) {
+                say::error(&message);
+            }
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Config(ConfigCommand::Default) => {
+            say::line(&config::default_file());
+            Ok(())
+        }
+    }
+}
+
+fn check(file: &Path) -> Result<(), Failure> {
+    let config = Config::read(file)?;
+    if let Some(warning) = file_limit::warning(&config) {
+        say::warning(&warning);
+    }
+    say::line(&format!("dunlin: {} is valid\n", file.display()));
+    Ok(())
+}
+
+/// Help and version go to standard output; anything else is a mistake.
+fn usage(error: &clap::Error) -> Exit {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            say::line(&text);
+            Exit::Clean
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            say::complaint(&text);
+            Exit::Usage
+        }
+        _ => {
+            say::complaint(&format!("dunlin: {text}"));
+            Exit::Usage
+        }
+    }
+}
+
+/// A failure's message, or one for each fault of a file.
+fn messages(failure: &Failure) -> Vec<String> {
+    match failure {
+        Failure::Config(config::ConfigError::Invalid(faults)) => {
+            faults.to_string().lines().map(str::to_owned).collect()
+        }
+        other => vec![other.to_string()],
+    }
+}

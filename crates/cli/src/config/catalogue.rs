@@ -1,0 +1,125 @@
+//! Every key of the configuration file: what it takes, in which unit, and the reason for its default.
+//!
+//! The defaults themselves are those of the structs. Error messages, `dunlin config default` and docs/configuration.md
+//! come from this list; tests hold it against the structs.
+
+mod limits;
+mod log;
+mod protocol;
+mod strictness;
+
+use dunlin_engine::ShardMap;
+
+/// A table of the file, or the keys before the first table.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// As it stands in the brackets; empty before the first table.
+    pub(super) name: &'static str,
+    /// Written `[[name]]`, any number of times?
+    pub(super) repeated: bool,
+    /// What it is about.
+    pub(super) about: &'static str,
+    /// What may stand in it.
+    pub(super) keys: &'static [Key],
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// As it stands before the equals sign.
+    pub(super) name: &'static str,
+    /// What may stand after it.
+    pub(super) kind: Kind,
+    /// Does a change take effect at a reload?
+    pub(super) reloads: bool,
+    /// What it is, and the reason for its default.
+    pub(super) about: &'static str,
+    /// For a key without a default: a value, as it is written.
+    pub(super) example: Option<&'static str>,
+}
+
+/// What a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An integer within bounds, both included.
+    Integer { least: u64, most: u64, unit: &'static str },
+    /// One of these strings.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Switch,
+    /// A string of so many bytes without control characters.
+    Text { most: usize },
+    /// A listener.
+    Url,
+}
+
+/// All of them, in the order in which they are printed.
+pub(super) static SECTIONS: [Section; 7] = [
+    Section {
+        name: "",
+        repeated: false,
+        about: "",
+        keys: &[Key {
+            name: "shards",
+            kind: Kind::Integer { least: 0, most: ShardMap::MAX as u64, unit: "threads" },
+            reloads: false,
+            about: "Threads that serve connections, each with its own sessions. 0: one for each core that the process \
+                    may use, so that no core idles while another is overloaded.",
+            example: None,
+        }],
+    },
+    Section {
+        name: "listener",
+        repeated: true,
+        about: "Where clients connect; one block for each address. Without any, and without --listen, `--dev` \
+                listens on port 1883 of 127.0.0.1 and ::1. --listen replaces all of them.",
+        keys: &[Key {
+            name: "url",
+            kind: Kind::Url,
+            reloads: false,
+            about: "HOST:PORT or tcp://HOST:PORT. IPv6 addresses are written in brackets; a name is resolved when \
+                    the process starts, and each of its addresses is used; port 0 takes a free port.",
+            example: Some("\"tcp://127.0.0.1:1883\""),
+        }],
+    },
+    log::LOG,
+    log::AREAS,
+    limits::LIMITS,
+    strictness::STRICTNESS,
+    protocol::PROTOCOL,
+];
+
+impl Section {
+    /// The key of that name.
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The key's name from the root of the file.
+    pub(super) fn path(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+}
+
+/// The section of that name.
+pub(super) fn section(name: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|section| section.name == name)
+}
+
+impl Kind {
+    /// What it takes, in words.
+    pub(super) fn allowed(self) -> String {
+        match self {
+            Self::Integer { least, most, unit } => format!("{least} to {most} ({unit})"),
+            Self::Choice(choices) => {
+                choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ")
+            }
+            Self::Switch => "true, false".to_owned(),
+            Self::Text { most } => format!("up to {most} bytes without control characters"),
+            Self::Url => crate::listen::ALLOWED.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

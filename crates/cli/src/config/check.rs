@@ -1,0 +1,212 @@
+//! Holds a file against the catalogue, key by key, and collects every fault.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeInteger, DeString, DeTable, DeValue, Deserializer};
+
+use super::Config;
+use super::catalogue::{Key, Kind, SECTIONS, Section, section};
+use super::fault::{Fault, Problem, Source};
+use super::nearest::nearest;
+use super::relation::{self, Places};
+use crate::listen::ListenUrl;
+
+/// Parses and checks.
+pub(super) fn config(text: &str) -> Result<Config, Vec<Fault>> {
+    let source = Source(text);
+    let document = DeTable::parse(text).map_err(|error| vec![syntax(source, &error)])?;
+    let mut check = Check { source, faults: Vec::new(), places: Places::new() };
+    if let Some(root) = section("") {
+        check.table(root, document.get_ref());
+    }
+    check.finish(document)
+}
+
+struct Check<'a> {
+    source: Source<'a>,
+    faults: Vec<Fault>,
+    places: Places,
+}
+
+impl Check<'_> {
+    fn finish(mut self, document: Spanned<DeTable<'_>>) -> Result<Config, Vec<Fault>> {
+        if self.faults.is_empty() {
+            match Config::deserialize(Deserializer::from(document)) {
+                Ok(config) => {
+                    self.faults = relation::faults(&config, self.source, &self.places);
+                    if self.faults.is_empty() {
+                        return Ok(config);
+                    }
+                }
+                // The catalogue lets nothing pass that the structs refuse; should it, this still names the place.
+                Err(error) => self.faults.push(syntax(self.source, &error)),
+            }
+        }
+        self.faults.sort_by_key(|fault| (fault.line, fault.column));
+        Err(self.faults)
+    }
+
+    fn table(&mut self, section: &Section, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = section.path(name.get_ref());
+            if let Some(key) = section.key(name.get_ref()) {
+                self.value(key, &path, value);
+            } else if let Some(inner) = self::section(&path) {
+                self.section(inner, value);
+            } else {
+                self.unknown(section, name, &path, value);
+            }
+        }
+    }
+
+    fn section(&mut self, section: &Section, value: &Spanned<DeValue<'_>>) {
+        match value.get_ref() {
+            DeValue::Table(table) if !section.repeated => self.table(section, table),
+            DeValue::Array(blocks) if section.repeated => {
+                for block in blocks.iter() {
+                    self.block(section, block);
+                }
+            }
+            other => {
+                let expected = if section.repeated { "a list of tables" } else { "a table" };
+                let problem = Problem::WrongType { found: name_of(other), expected };
+                let written = if section.repeated {
+                    format!("[[{}]]", section.name)
+                } else {
+                    format!("[{}]", section.name)
+                };
+                let fault = self.source.fault(&value.span(), problem);
+                self.faults.push(Fault {
+                    key: Some(section.name.to_owned()),
+                    allowed: Some(written),
+                    ..fault
+                });
+            }
+        }
+    }
+
+    fn block(&mut self, section: &Section, block: &Spanned<DeValue<'_>>) {
+        let DeValue::Table(table) = block.get_ref() else {
+            let problem = Problem::WrongType { found: name_of(block.get_ref()), expected: "a table" };
+            return self.fault(&block.span(), section.name, None, problem, None);
+        };
+        self.table(section, table);
+        for key in section.keys {
+            if !table.contains_key(key.name) {
+                let allowed = Some(key.kind.allowed());
+                self.fault(&block.span(), &section.path(key.name), None, Problem::Missing, allowed);
+            }
+        }
+    }
+
+    fn value(&mut self, key: &Key, path: &str, value: &Spanned<DeValue<'_>>) {
+        let at = value.span();
+        match problem(key.kind, value.get_ref()) {
+            None => {
+                self.places.insert(path.to_owned(), at);
+            }
+            Some(problem) => {
+                let shown = self.source.excerpt(&at);
+                self.fault(&at, path, Some(shown), problem, Some(key.kind.allowed()));
+            }
+        }
+    }
+
+    fn unknown(
+        &mut self,
+        section: &Section,
+        name: &Spanned<DeString<'_>>,
+        path: &str,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let wrong = name.get_ref().as_ref();
+        let is_table = matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_));
+        let shown = (!is_table).then(|| self.source.excerpt(&value.span()));
+        let elsewhere = || {
+            let home = SECTIONS.iter().find(|other| other.key(wrong).is_some())?;
+            Some(home.path(wrong))
+        };
+        let meant = nearest(wrong, names_in(section)).map(|name| section.path(name)).or_else(elsewhere);
+        // The list of [limits] is long; it helps only who was far off.
+        let allowed = meant.is_none().then(|| names_in(section).collect::<Vec<_>>().join(", "));
+        self.fault(&name.span(), path, shown, Problem::UnknownKey { meant }, allowed);
+    }
+
+    fn fault(
+        &mut self,
+        at: &Range<usize>,
+        key: &str,
+        value: Option<String>,
+        problem: Problem,
+        allowed: Option<String>,
+    ) {
+        let fault = self.source.fault(at, problem);
+        self.faults.push(Fault { key: Some(key.to_owned()), value, allowed, ..fault });
+    }
+}
+
+/// The keys of a section and the sections in it.
+fn names_in(section: &Section) -> impl Iterator<Item = &'static str> {
+    let prefix = section.path("");
+    let inner = SECTIONS.iter().filter_map(move |other| other.name.strip_prefix(prefix.as_str()));
+    let inner = inner.filter(|name| !name.is_empty() && !name.contains('.'));
+    section.keys.iter().map(|key| key.name).chain(inner)
+}
+
+fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
+    match (kind, value) {
+        (Kind::Integer { least, most, .. }, DeValue::Integer(integer)) => match integer_of(integer) {
+            Some(number) if (i128::from(least)..=i128::from(most)).contains(&number) => None,
+            _ => Some(Problem::OutOfRange),
+        },
+        (Kind::Choice(choices), DeValue::String(choice)) => {
+            let known = choices.contains(&choice.as_ref());
+            let meant = || nearest(choice, choices.iter().copied()).map(|name| format!("\"{name}\""));
+            (!known).then(|| Problem::NoSuchChoice { meant: meant() })
+        }
+        (Kind::Url, DeValue::String(url)) => url.parse::<ListenUrl>().err().map(Problem::from),
+        (Kind::Switch, DeValue::Boolean(_)) => None,
+        (Kind::Text { most }, DeValue::String(text)) if text.len() > most => Some(Problem::TooLong),
+        (Kind::Text { .. }, DeValue::String(text)) => {
+            text.chars().any(char::is_control).then_some(Problem::ControlCharacter)
+        }
+        (kind, other) => Some(Problem::WrongType { found: name_of(other), expected: type_of(kind) }),
+    }
+}
+
+fn integer_of(integer: &DeInteger<'_>) -> Option<i128> {
+    i128::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+const fn type_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Integer { .. } => "an integer",
+        Kind::Switch => "a boolean",
+        Kind::Choice(_) | Kind::Text { .. } | Kind::Url => "a string",
+    }
+}
+
+const fn name_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+fn syntax(source: Source<'_>, error: &toml::de::Error) -> Fault {
+    let at = error.span().unwrap_or_default();
+    let message = error.message().lines().collect::<Vec<_>>().join(", ");
+    let excerpt = source.excerpt(&at);
+    let near = if excerpt.trim().is_empty() { String::new() } else { format!(" at `{excerpt}`") };
+    source.fault(&at, Problem::Syntax(format!("not valid TOML: {message}{near}")))
+}
+
+#[cfg(test)]
+mod tests;

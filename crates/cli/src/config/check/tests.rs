@@ -1,0 +1,179 @@
+use super::*;
+
+/// What a file's faults say, each with its line and column.
+fn faults(text: &str) -> Vec<String> {
+    let faults = Config::parse(text).unwrap_err();
+    faults.iter().map(|fault| format!("{}:{}: {fault}", fault.line, fault.column)).collect()
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(Config::parse(""), Ok(Config::default()));
+    assert_eq!(Config::parse("# nothing\n\n[limits]\n[log]\n"), Ok(Config::default()));
+}
+
+#[test]
+fn what_a_file_says_holds() {
+    let text = "shards = 3\n\
+                [[listener]]\nurl = \"127.0.0.1:1884\"\n\
+                [[listener]]\nurl = \"tcp://[::1]:0\"\n\
+                [log]\nformat = \"json\"\nareas = { connection = \"debug\" }\n\
+                [limits]\nreceive_maximum = 0x10\nqueue_full = \"disconnect\"\n\
+                [strictness]\nreserved_bits = \"warn\"\n";
+    let config = Config::parse(text).unwrap();
+    assert_eq!(config.shards, 3);
+    let urls: Vec<String> = config.listener.iter().map(|listener| listener.url.to_string()).collect();
+    assert_eq!(urls, ["tcp://127.0.0.1:1884", "tcp://[::1]:0"]);
+    assert_eq!(config.log.format, crate::config::Format::Json);
+    assert_eq!(config.log.areas[&crate::config::Area::Connection], crate::config::Level::Debug);
+    let settings = config.settings();
+    assert_eq!(settings.limits.receive_maximum.get(), 16);
+    assert_eq!(settings.limits.queue_full, dunlin_engine::QueueFull::Disconnect);
+    assert_eq!(settings.strictness.reserved_bits, dunlin_engine::Strict::Warn);
+}
+
+#[test]
+fn a_number_beyond_its_bounds_is_named_with_them() {
+    assert_eq!(
+        faults("[limits]\nreceive_maximum = 0\n  topic_levels_maximum = 65_536"),
+        [
+            "2:19: limits.receive_maximum = 0: out of range; allowed: 1 to 65535 (messages)",
+            "3:26: limits.topic_levels_maximum = 65_536: out of range; allowed: 1 to 65535 (levels)",
+        ]
+    );
+    assert_eq!(
+        faults("limits.maximum_packet_size = -1"),
+        ["1:30: limits.maximum_packet_size = -1: out of range; allowed: 1024 to 268435460 (bytes)"]
+    );
+    assert_eq!(
+        faults("shards = 99999999999999999999"),
+        ["1:10: shards = 99999999999999999999: out of range; allowed: 0 to 64 (threads)"]
+    );
+}
+
+#[test]
+fn a_value_of_another_type_is_named_with_both() {
+    assert_eq!(
+        faults("shards = \"two\"\n[log]\nlevel = 3\n[limits]\nreceive_maximum = 1.5"),
+        [
+            "1:10: shards = \"two\": a string, not an integer; allowed: 0 to 64 (threads)",
+            "3:9: log.level = 3: an integer, not a string; \
+             allowed: \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+            "5:19: limits.receive_maximum = 1.5: a float, not an integer; allowed: 1 to 65535 (messages)",
+        ]
+    );
+}
+
+#[test]
+fn a_text_has_a_bound_and_no_control_characters() {
+    let long = format!("protocol.response_information = \"{}\"", "x".repeat(1025));
+    assert!(
+        faults(&long)[0].ends_with("...: too long; allowed: up to 1024 bytes without control characters")
+    );
+    assert_eq!(
+        faults("protocol.response_information = \"a\\tb\"\nprotocol.no_matching_subscribers = 1"),
+        [
+            "1:33: protocol.response_information = \"a\\tb\": has a control character; \
+             allowed: up to 1024 bytes without control characters",
+            "2:36: protocol.no_matching_subscribers = 1: an integer, not a boolean; allowed: true, false",
+        ]
+    );
+}
+
+#[test]
+fn a_choice_that_is_none_is_named_with_the_nearest() {
+    assert_eq!(
+        faults("[strictness]\nreserved_bits = \"alow\"\npacket_too_large = \"never\""),
+        [
+            "2:17: strictness.reserved_bits = \"alow\": not one of the choices (did you mean \"allow\"?); \
+             allowed: \"reject\", \"warn\", \"allow\"",
+            "3:20: strictness.packet_too_large = \"never\": not one of the choices; \
+             allowed: \"reject\", \"warn\", \"allow\"",
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_is_not_known_is_named_with_the_nearest() {
+    let text =
+        "[limits]\nmax_packet_size = 5\n[log]\nreceive_maximum = 3\n[log.areas]\nconnections = \"info\"";
+    assert_eq!(
+        faults(text),
+        [
+            "2:1: limits.max_packet_size = 5: not known (did you mean limits.maximum_packet_size?)",
+            "4:1: log.receive_maximum = 3: not known (did you mean limits.receive_maximum?)",
+            "6:1: log.areas.connections = \"info\": not known (did you mean log.areas.connection?)",
+        ]
+    );
+    assert_eq!(faults("[limit]"), ["1:2: limit: not known (did you mean limits?)"]);
+    assert_eq!(
+        faults("persistence = true"),
+        ["1:1: persistence = true: not known; allowed: shards, listener, log, limits, strictness, protocol"]
+    );
+}
+
+#[test]
+fn listeners_are_a_list_of_tables_with_a_url() {
+    assert_eq!(
+        faults("[listener]\nurl = \"127.0.0.1:1883\""),
+        ["1:1: listener: a table, not a list of tables; allowed: [[listener]]"]
+    );
+    assert_eq!(faults("log = 1"), ["1:7: log: an integer, not a table; allowed: [log]"]);
+    let url = "HOST:PORT or tcp://HOST:PORT, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
+    assert_eq!(faults("[[listener]]"), [format!("1:1: listener.url: missing; allowed: {url}")]);
+    assert_eq!(faults("listener = [1]"), ["1:13: listener: an integer, not a table"]);
+    assert_eq!(
+        faults("[[listener]]\nurl = \"tls://127.0.0.1:8883\"\n[[listener]]\nurl = \"localhost\""),
+        [
+            format!(
+                "2:7: listener.url = \"tls://127.0.0.1:8883\": tls:// is not available in this version; allowed: {url}"
+            ),
+            format!("4:7: listener.url = \"localhost\": the port is missing; allowed: {url}"),
+        ]
+    );
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_named() {
+    assert_eq!(
+        faults("[limits]\nqueue_bytes_maximum = 1024"),
+        ["2:23: limits.queue_bytes_maximum = 1024: less than limits.maximum_packet_size = 2097152; \
+             allowed: 2097152 or more (a packet that is taken must fit)"]
+    );
+    // The defaults of the two others are too small for this packet.
+    let found = faults("[limits]\nmaximum_packet_size = 268_435_456");
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|fault| fault.starts_with("2:23: limits.")), "{found:?}");
+    let all = "[limits]\nmaximum_packet_size = 268_435_456\nqueue_bytes_maximum = 268_435_456\n\
+               output_bytes_maximum = 268_435_456";
+    assert!(Config::parse(all).is_ok());
+}
+
+#[test]
+fn what_is_no_toml_is_named_with_its_place() {
+    let found = faults("[limits]\nreceive_maximum 5\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("2:") && found[0].contains("not valid TOML: "), "{found:?}");
+    let found = faults("shards = 1\nshards = 2\n");
+    assert!(found[0].starts_with("2:1: not valid TOML: duplicate key"), "{found:?}");
+    assert!(found[0].ends_with("at `shards`"), "{found:?}");
+}
+
+#[test]
+fn columns_count_characters_and_long_values_are_cut() {
+    let found = faults(&format!("\"é\" = 1\nlog.level = \"{}\"", "é".repeat(100)));
+    assert!(found[0].starts_with("1:1: é = 1: not known"), "{found:?}");
+    assert!(found[1].contains("é..."), "{found:?}");
+    assert_eq!(faults("log = { \"é\" = 1, level = 1 }")[1].split(": ").next(), Some("1:26"));
+}
+
+proptest::proptest! {
+    /// Whatever stands in a file, the answer: a configuration or a place in the file.
+    #[test]
+    fn no_text_is_too_strange(text in "[\\[\\]a-z.=\"'0-9{},# \n\r\té-]{0,80}") {
+        if let Err(faults) = Config::parse(&text) {
+            assert!(!faults.is_empty());
+            assert!(faults.iter().all(|fault| fault.line >= 1 && fault.column >= 1));
+        }
+    }
+}

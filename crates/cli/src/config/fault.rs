@@ -1,0 +1,128 @@
+//! What is wrong in a configuration file, and where.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::listen::ListenUrlError;
+
+/// Every fault of a file.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    /// As it was named.
+    pub(crate) file: String,
+    /// In the order of the file.
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Counted from 1.
+    pub(crate) line: usize,
+    /// In characters, counted from 1.
+    pub(crate) column: usize,
+    /// From the root of the file: `limits.receive_maximum`.
+    pub(crate) key: Option<String>,
+    /// As it stands in the file.
+    pub(crate) value: Option<String>,
+    /// What is wrong.
+    pub(crate) problem: Problem,
+    /// What would be right.
+    pub(crate) allowed: Option<String>,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    /// The text is no TOML, or none that the structs take.
+    #[error("{0}")]
+    Syntax(String),
+    /// Nothing has that name.
+    #[error("not known{}", hint(.meant))]
+    UnknownKey { meant: Option<String> },
+    /// A key that must stand there does not.
+    #[error("missing")]
+    Missing,
+    /// A string for a number, and so on.
+    #[error("{found}, not {expected}")]
+    WrongType { found: &'static str, expected: &'static str },
+    /// A number beyond the bounds.
+    #[error("out of range")]
+    OutOfRange,
+    /// None of the choices.
+    #[error("not one of the choices{}", hint(.meant))]
+    NoSuchChoice { meant: Option<String> },
+    /// A string beyond its bound.
+    #[error("too long")]
+    TooLong,
+    /// A string that would not go through logs and terminals.
+    #[error("has a control character")]
+    ControlCharacter,
+    /// No listener.
+    #[error(transparent)]
+    Url(#[from] ListenUrlError),
+    /// Less than another key's value.
+    #[error("less than {than} = {value}")]
+    LessThan { than: &'static str, value: u64 },
+}
+
+/// The text of a file, with the places of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a>(pub(super) &'a str);
+
+/// Longest value repeated in a message.
+const LONGEST_VALUE: usize = 60;
+
+impl Source<'_> {
+    /// A fault at a range of bytes, without key, value and what is allowed.
+    pub(super) fn fault(self, at: &Range<usize>, problem: Problem) -> Fault {
+        let before = self.0.get(..at.start).unwrap_or(self.0);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Fault {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            key: None,
+            value: None,
+            problem,
+            allowed: None,
+        }
+    }
+
+    /// The text at a range of bytes, on one line and not too long.
+    pub(super) fn excerpt(self, at: &Range<usize>) -> String {
+        let line = self.0.get(at.clone()).unwrap_or_default().lines().next().unwrap_or_default();
+        match line.char_indices().nth(LONGEST_VALUE) {
+            None => line.to_owned(),
+            Some((end, _)) => format!("{}...", &line[..end]),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.key, &self.value) {
+            (Some(key), Some(value)) => write!(out, "{key} = {value}: ")?,
+            (Some(key), None) => write!(out, "{key}: ")?,
+            (None, _) => {}
+        }
+        write!(out, "{}", self.problem)?;
+        match &self.allowed {
+            Some(allowed) => write!(out, "; allowed: {allowed}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(out, "{newline}{}:{}:{}: {fault}", self.file, fault.line, fault.column)?;
+        }
+        Ok(())
+    }
+}
+
+fn hint(meant: &Option<String>) -> String {
+    meant.as_ref().map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"))
+}

@@ -1,0 +1,36 @@
+//! Values that are allowed alone and make no sense together.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::Config;
+use super::fault::{Fault, Problem, Source};
+
+/// Where the values that stand in the file are.
+pub(super) type Places = BTreeMap<String, Range<usize>>;
+
+const PACKET: &str = "limits.maximum_packet_size";
+
+/// Every pair that does not fit.
+pub(super) fn faults(config: &Config, source: Source<'_>, places: &Places) -> Vec<Fault> {
+    let limits = &config.limits;
+    let packet = u64::from(limits.maximum_packet_size.get());
+    [
+        ("limits.queue_bytes_maximum", limits.queue_bytes_maximum),
+        ("limits.output_bytes_maximum", u64::from(limits.output_bytes_maximum)),
+    ]
+    .into_iter()
+    .filter(|(_, value)| *value < packet)
+    .map(|(key, value)| {
+        // The default of one may be too small for what the file says of the other: then the fault is there.
+        let at = places.get(key).or_else(|| places.get(PACKET)).cloned().unwrap_or_default();
+        let fault = source.fault(&at, Problem::LessThan { than: PACKET, value: packet });
+        Fault {
+            key: Some(key.to_owned()),
+            value: Some(value.to_string()),
+            allowed: Some(format!("{packet} or more (a packet that is taken must fit)")),
+            ..fault
+        }
+    })
+    .collect()
+}

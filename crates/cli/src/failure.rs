@@ -1,0 +1,102 @@
+//! Why a command failed, in words for the person who gave it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use dunlin_runtime::{ShardFailed, StartError};
+
+use crate::config::ConfigError;
+use crate::exit::Exit;
+use crate::listen::{self, ListenUrl, ListenUrlError};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// `--listen` names no listener.
+    #[error("--listen {text}: {error}; allowed: {}", listen::ALLOWED)]
+    Listen { text: String, error: ListenUrlError },
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Neither users nor `--dev`.
+    #[error(
+        "refusing to start: this version knows no users and no TLS, so every client would be anonymous.\n\
+         `dunlin serve --dev` accepts that, for clients on this machine only (loopback addresses)"
+    )]
+    Anonymous,
+    /// `--data` before there is a store.
+    #[error(
+        "--data is not available in this version: sessions, queues and retained messages are kept in memory\n\
+         and end with the process. Start without --data to accept that"
+    )]
+    Data,
+    /// `--dev` for other machines.
+    #[error(
+        "{url} is not a loopback address{}: other machines could reach it, and --dev lets anybody in,\n\
+         without a password and without encryption. Listen on 127.0.0.1 or [::1], and let clients on other machines\n\
+         come through an encrypted tunnel, for example `ssh -L 1883:127.0.0.1:1883 THIS-MACHINE`. Serving other\n\
+         machines needs users and TLS, which this version does not have",
+        resolved(.url, .address)
+    )]
+    NotLoopback { url: ListenUrl, address: SocketAddr },
+    /// No such host.
+    #[error("cannot resolve {url}: {error}")]
+    Resolve { url: ListenUrl, error: io::Error },
+    /// The addresses of a name, or the default ones, are of families that this machine lacks.
+    #[error("cannot listen on {urls}: this machine has no such address")]
+    NoAddress { urls: String },
+    /// Somebody else has the port, and the like.
+    #[error("cannot listen on {}: {}", ListenUrl::from(*.address), bind_reason(.error))]
+    Bind { address: SocketAddr, error: io::Error },
+    /// The server did not start.
+    #[error("cannot start: {0}")]
+    Start(StartError),
+    /// Signals cannot be caught.
+    #[error("cannot catch signals: {0}")]
+    Signals(io::Error),
+    /// A shard failed.
+    #[error("{0}")]
+    Shard(#[from] ShardFailed),
+}
+
+impl Failure {
+    /// How the process ends.
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::Listen { error: ListenUrlError::NotAvailable { .. }, .. }
+            | Self::Anonymous
+            | Self::Data
+            | Self::NotLoopback { .. } => Exit::Refused,
+            Self::Listen { .. } => Exit::Usage,
+            Self::Config(_) => Exit::Configuration,
+            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
+            Self::Start(_) | Self::Signals(_) | Self::Shard(_) => Exit::Failed,
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Bind { address, source } => Self::Bind { address, error: source },
+            other => Self::Start(other),
+        }
+    }
+}
+
+fn resolved(url: &ListenUrl, address: &SocketAddr) -> String {
+    if url.names_an_address() { String::new() } else { format!(" (it is {})", address.ip()) }
+}
+
+fn bind_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is in use (another broker?); --listen HOST:PORT takes another one".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}

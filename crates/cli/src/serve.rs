@@ -1,0 +1,218 @@
+//! `dunlin serve`: from the command line and the file to a running server, and its end.
+//!
+//! In:    arguments, the configuration file, signals.
+//! Out:   a server; lines on standard output that say where it listens and when it accepts.
+//! Never: anonymous access from other machines.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::process;
+use std::sync::Arc;
+use std::thread;
+
+use dunlin_runtime::{Listener, Server, ServerOptions};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::{error, info, warn};
+
+use crate::args;
+use crate::config::{Config, ConfigError};
+use crate::failure::Failure;
+use crate::file_limit;
+use crate::listen::{self, ListenUrl};
+use crate::log::{self, Levels};
+use crate::notify::Notify;
+use crate::say;
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When it cannot start, and when a shard fails.
+pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
+    let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    let urls = urls(&arguments.listen, &config)?;
+    if arguments.data.is_some() {
+        return Err(Failure::Data);
+    }
+    if !arguments.dev {
+        return Err(Failure::Anonymous);
+    }
+    let levels = log::start(&config.log);
+    let addresses = addresses(&urls)?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(Failure::Signals)?;
+    let notify = Notify::from_environment();
+    warn_of_files(&config);
+
+    let shards = arguments.shards.unwrap_or(config.shards);
+    let server = Server::start(ServerOptions {
+        listeners: addresses.into_iter().map(Listener::Tcp).collect(),
+        shards: (shards > 0).then_some(usize::from(shards)),
+        settings: Arc::new(config.settings()),
+        seed: None,
+    })?;
+    say_where(server.addresses());
+    notify.ready();
+    info!(target: "dunlin::process", version = env!("CARGO_PKG_VERSION"), "accepting connections");
+
+    let mut running = Running { arguments, started: config, levels, server, notify };
+    running.until_the_end(&mut signals);
+    running.end(signals)
+}
+
+struct Running {
+    arguments: args::Serve,
+    /// What it was started with: the keys that need a restart are as here.
+    started: Config,
+    levels: Levels,
+    server: Server,
+    notify: Notify,
+}
+
+impl Running {
+    fn until_the_end(&mut self, signals: &mut Signals) {
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                self.reload();
+            } else {
+                info!(target: "dunlin::process", signal = name_of(signal), "ending");
+                return;
+            }
+        }
+    }
+
+    fn end(self, signals: Signals) -> Result<(), Failure> {
+        self.notify.stopping();
+        self.server.shut_down();
+        end_at_once_on_signal(signals);
+        self.server.wait()?;
+        info!(target: "dunlin::process", "ended");
+        Ok(())
+    }
+
+    fn reload(&self) {
+        let Some(path) = &self.arguments.config else {
+            warn!(target: "dunlin::process", "nothing to reload: no configuration file was named at the start");
+            return;
+        };
+        self.notify.reloading();
+        match Config::read(path) {
+            Ok(config) => self.apply(path, &config),
+            Err(error) => log_refusal(&error),
+        }
+        self.notify.ready();
+    }
+
+    fn apply(&self, path: &Path, config: &Config) {
+        for key in self.keys_that_wait(config) {
+            warn!(target: "dunlin::process", key, "a change of this key needs a restart");
+        }
+        warn_of_files(config);
+        self.levels.change(&config.log);
+        self.server.reconfigure(Arc::new(config.settings()));
+        info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
+    }
+
+    /// What differs from the start, has no effect before the next one, and is not overruled by the command line.
+    fn keys_that_wait(&self, config: &Config) -> impl Iterator<Item = &'static str> {
+        let started = &self.started;
+        [
+            ("shards", self.arguments.shards.is_none() && config.shards != started.shards),
+            ("listener", self.arguments.listen.is_empty() && config.listener != started.listener),
+            ("log.format", config.log.format != started.log.format),
+        ]
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+    }
+}
+
+/// The listeners of the command line, or else those of the file.
+fn urls(given: &[String], config: &Config) -> Result<Vec<ListenUrl>, Failure> {
+    if given.is_empty() {
+        return Ok(config.listener.iter().map(|listener| listener.url.clone()).collect());
+    }
+    let parse = |text: &String| text.parse().map_err(|error| Failure::Listen { text: text.clone(), error });
+    given.iter().map(parse).collect()
+}
+
+/// Loopback, port 1883.
+const DEFAULT: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 1883),
+];
+
+/// What to bind: every address that the URLs stand for, all of them loopback.
+fn addresses(urls: &[ListenUrl]) -> Result<Vec<SocketAddr>, Failure> {
+    if urls.is_empty() {
+        return available(&DEFAULT)
+            .ok_or_else(|| Failure::NoAddress { urls: DEFAULT.map(url_of).join(", ") });
+    }
+    let mut addresses = Vec::new();
+    for url in urls {
+        let resolved = url.resolve().map_err(|error| Failure::Resolve { url: url.clone(), error })?;
+        if let Some(address) = resolved.iter().find(|address| !listen::is_loopback(**address)) {
+            return Err(Failure::NotLoopback { url: url.clone(), address: *address });
+        }
+        // A name may have an address that this machine lacks; an address that was written must be there.
+        let usable = if url.names_an_address() { Some(resolved) } else { available(&resolved) };
+        addresses.extend(usable.ok_or_else(|| Failure::NoAddress { urls: url.to_string() })?);
+    }
+    Ok(addresses)
+}
+
+fn url_of(address: SocketAddr) -> String {
+    ListenUrl::from(address).to_string()
+}
+
+/// Those whose family this machine has; `None` where it has none.
+fn available(addresses: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
+    let (here, lacking): (Vec<_>, Vec<_>) =
+        addresses.iter().copied().partition(|address| listen::is_available(*address));
+    for address in lacking {
+        info!(target: "dunlin::listener", %address, "this machine has no such address; not listening there");
+    }
+    (!here.is_empty()).then_some(here)
+}
+
+fn say_where(addresses: &[SocketAddr]) {
+    for address in addresses {
+        say::line(&format!("dunlin: listening on {}\n", url_of(*address)));
+    }
+    say::line("dunlin: accepting connections\n");
+}
+
+/// Says where the configuration allows more connections than the process may have files.
+fn warn_of_files(config: &Config) {
+    if let Some(warning) = file_limit::warning(config) {
+        warn!(target: "dunlin::process", "{warning}");
+    }
+}
+
+fn log_refusal(refusal: &ConfigError) {
+    const WHAT: &str = "configuration not reloaded; the settings stay as they were";
+    match refusal {
+        ConfigError::Read { .. } => error!(target: "dunlin::process", error = %refusal, "{WHAT}"),
+        ConfigError::Invalid(faults) => {
+            for fault in &faults.faults {
+                error!(
+                    target: "dunlin::process",
+                    file = faults.file, line = fault.line, column = fault.column, key = fault.key,
+                    value = fault.value, problem = %fault.problem, allowed = fault.allowed, "{WHAT}"
+                );
+            }
+        }
+    }
+}
+
+/// From here on a signal means: now.
+fn end_at_once_on_signal(mut signals: Signals) {
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().find(|signal| *signal != SIGHUP) {
+            say::error(&format!("ended at once by a second {}", name_of(signal)));
+            process::exit(128 + signal);
+        }
+    });
+}
+
+fn name_of(signal: i32) -> &'static str {
+    if signal == SIGINT { "SIGINT" } else { "SIGTERM" }
+}

@@ -1,0 +1,82 @@
+//! Help, version, and command lines that ask for what cannot be.
+
+use crate::process::{fails, run};
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    for arguments in [&["--help"][..], &["serve", "--help"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("Examples:\n  dunlin serve --dev"), "{text}");
+        assert!(text.contains("Exit codes:\n  0 "), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+    }
+}
+
+#[test]
+fn version_is_one_line() {
+    let output = run(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("dunlin {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_command_line_that_cannot_be_understood_is_2() {
+    assert!(fails(2, &[]).contains("Usage: dunlin <COMMAND>"));
+    assert!(fails(2, &["sevre"]).starts_with("dunlin: error: unrecognized subcommand 'sevre'"));
+    assert!(fails(2, &["serve", "--prot", "1"]).starts_with("dunlin: error: unexpected argument '--prot'"));
+    assert!(fails(2, &["serve", "--dev", "--shards", "0"]).contains("0 is not in 1..=64"));
+}
+
+#[test]
+fn a_listener_that_is_none_is_2_and_says_what_is_allowed() {
+    let error = fails(2, &["serve", "--dev", "--listen", "localhost"]);
+    assert_eq!(
+        error,
+        "dunlin: error: --listen localhost: the port is missing; allowed: HOST:PORT or tcp://HOST:PORT, for \
+         example 127.0.0.1:1883, [::1]:1883 or localhost:0\n"
+    );
+}
+
+#[test]
+fn a_transport_that_is_not_available_is_5() {
+    for url in ["tls://127.0.0.1:8883", "ws://h:80", "wss://h:443", "quic://h:8883", "unix:/run/mqtt.sock"] {
+        let error = fails(5, &["serve", "--dev", "--listen", url]);
+        assert!(error.starts_with(&format!("dunlin: error: --listen {url}: ")), "{error}");
+        assert!(error.contains("is not available in this version"), "{error}");
+    }
+}
+
+#[test]
+fn anonymous_access_without_dev_is_5_and_names_dev() {
+    let error = fails(5, &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(error.starts_with("dunlin: error: refusing to start: "), "{error}");
+    assert!(error.contains("anonymous") && error.contains("dunlin serve --dev"), "{error}");
+}
+
+#[test]
+fn dev_beyond_this_machine_is_5_and_says_how_to_do_it() {
+    for url in ["0.0.0.0:1883", "tcp://192.0.2.1:0", "[::]:0"] {
+        let error = fails(5, &["serve", "--dev", "--listen", "127.0.0.1:0", "--listen", url]);
+        assert!(error.contains("is not a loopback address"), "{error}");
+        assert!(error.contains("ssh -L"), "{error}");
+    }
+}
+
+#[test]
+fn data_is_5_rather_than_a_promise() {
+    let error = fails(5, &["serve", "--dev", "--data", "/tmp"]);
+    assert!(error.starts_with("dunlin: error: --data is not available in this version"), "{error}");
+}
+
+#[test]
+fn errors_are_lines_without_backtraces() {
+    for arguments in
+        [&["serve"][..], &["serve", "--dev", "--data", "x"], &["config", "check", "/nonexistent"]]
+    {
+        let error = String::from_utf8(run(arguments).stderr).unwrap();
+        assert!(error.starts_with("dunlin: error: ") && error.lines().count() <= 4, "{error}");
+        assert!(!error.contains("panicked") && !error.contains("stack backtrace"), "{error}");
+    }
+}
