@@ -2,7 +2,7 @@
 //!
 //! In:    well-formed strings.
 //! Out:   a proof that the string is a Topic Name or Topic Filter, or why it is none.
-//! Never: allocates; normalises: names are compared byte for byte [MQTT-4.7.3-4].
+//! Never: allocates; normalises: names are compared byte for byte [MQTT-4.7.3-4] [MQTT311-4.7.3-4].
 //! Spec:  MQTT 5.0 sections 4.7 and 4.8.2.
 
 use crate::{DecodeError, utf8};

@@ -57,7 +57,7 @@ fn the_reserved_connect_flag_is_zero() {
     accepted(V31, 0x10, "s'MQIsdp' 03 03 000a s'p'");
 }
 
-/// [MQTT-3.1.2-9] [MQTT311-3.1.2-9] [MQTT-3.1.3-1] [MQTT311-3.1.3-1] [MQTT-3.1.3-3] [MQTT311-3.1.3-3]
+/// [MQTT-3.1.4-1] [MQTT311-3.1.4-1] [MQTT-3.1.2-9] [MQTT311-3.1.2-9] [MQTT-3.1.3-1] [MQTT311-3.1.3-1] [MQTT-3.1.3-3] [MQTT311-3.1.3-3]
 /// [MQTT-3.1.2-17] [MQTT-3.1.2-19] [MQTT311-3.1.2-19] [MQTT311-3.1.2-21]
 #[test]
 fn fields_stand_in_order_and_the_flags_say_which() {
