@@ -24,10 +24,9 @@ pub(crate) fn packet_len(body_len: usize) -> usize {
     1 + remaining_length(body_len).encoded_len() + body_len
 }
 
-/// Appends a fixed header, and makes room for the rest.
+/// Appends a fixed header.
 #[inline]
 pub(crate) fn put_header(first: u8, body_len: usize, out: &mut Vec<u8>) {
-    out.reserve(packet_len(body_len));
     out.push(first);
     remaining_length(body_len).encode(out);
 }
@@ -106,6 +105,7 @@ impl Packet<'_> {
         }
         let body_len = self.body_len(version);
         let start = out.len();
+        out.reserve(packet_len(body_len));
         put_header(self.first_byte(), body_len, out);
         self.put_body(version, out);
         debug_assert_eq!(out.len() - start, packet_len(body_len), "length of {}", self.name());

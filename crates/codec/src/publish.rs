@@ -115,7 +115,9 @@ impl<'a> Publish<'a> {
     /// Where [`Publish::encoded_len`] does, a Topic Name beyond 65,535 bytes, QoS above 0 without a Packet Identifier.
     #[inline]
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        self.encode_head(version, out);
+        let body_len = self.body_len(version);
+        out.reserve(packet_len(body_len));
+        self.put_head(body_len, version, out);
         out.extend_from_slice(self.payload);
     }
 
@@ -125,8 +127,16 @@ impl<'a> Publish<'a> {
     /// Where [`Publish::encode`] does.
     #[inline]
     pub fn encode_head(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
+        let body_len = self.body_len(version);
+        // No room for the payload: it goes elsewhere, and can be large.
+        out.reserve(packet_len(body_len) - self.payload.len());
+        self.put_head(body_len, version, out);
+    }
+
+    #[inline]
+    fn put_head(&self, body_len: usize, version: ProtocolVersion, out: &mut Vec<u8>) {
         let flags = u8::from(self.dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain);
-        put_header(packet_type::PUBLISH << 4 | flags, self.body_len(version), out);
+        put_header(packet_type::PUBLISH << 4 | flags, body_len, out);
         put_binary(self.topic.as_bytes(), out);
         // [MQTT-2.2.1-2] [MQTT-2.2.1-4]
         if self.qos != QoS::AtMostOnce {

@@ -124,6 +124,28 @@ fn publish_carries_a_packet_identifier_above_qos_0_only() {
     assert_eq!(written(Packet::Publish(publish), V5), packet(0x3C, "s'a' 0001 00 'x'"));
 }
 
+/// A payload that many receivers share is sent from where it lies.
+#[test]
+fn a_publish_without_its_payload_is_the_front_of_a_publish() {
+    let payload = vec![b'x'; 100_000];
+    let publish = Publish {
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: "a",
+        packet_id: Some(PacketId::MIN),
+        properties: Properties::EMPTY,
+        payload: &payload,
+    };
+    for version in ALL {
+        let mut head = Vec::new();
+        publish.encode_head(version, &mut head);
+        assert_eq!(head.len(), publish.encoded_len(version) - payload.len());
+        assert_eq!([&head[..], &payload].concat(), written(Packet::Publish(publish), version));
+        assert!(head.capacity() < payload.len(), "room for a payload that never comes");
+    }
+}
+
 #[test]
 fn a_connect_is_written_in_its_own_version() {
     for (version, body) in [
