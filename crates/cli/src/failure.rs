@@ -49,7 +49,7 @@ pub(crate) enum Failure {
     #[error("cannot listen on {}: {}", ListenUrl::from(*.address), bind_reason(.error))]
     Bind { address: SocketAddr, error: io::Error },
     /// The server did not start.
-    #[error("cannot start: {0}")]
+    #[error("{0}")]
     Start(StartError),
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]

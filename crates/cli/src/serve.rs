@@ -84,8 +84,9 @@ impl Running {
         self.notify.stopping();
         self.server.shut_down();
         end_at_once_on_signal(signals);
-        self.server.wait()?;
-        info!(target: "dunlin::process", "ended");
+        let traffic = self.server.wait()?.traffic;
+        let (accepted, turned_away) = (traffic.accepted, traffic.turned_away);
+        info!(target: "dunlin::process", accepted, turned_away, "ended");
         Ok(())
     }
 
@@ -108,7 +109,7 @@ impl Running {
         }
         warn_of_files(config);
         self.levels.change(&config.log);
-        self.server.reconfigure(Arc::new(config.settings()));
+        self.server.reconfigure(&Arc::new(config.settings()));
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
     }
 

@@ -1,3 +1,5 @@
+//! The catalogue against the structs and against the sources.
+
 use super::*;
 use crate::config::Config;
 use crate::config::print::{defaults, table_at};

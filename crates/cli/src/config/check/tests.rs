@@ -1,3 +1,5 @@
+//! What the faults of files say, and where.
+
 use super::*;
 
 /// What a file's faults say, each with its line and column.

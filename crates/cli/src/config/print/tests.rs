@@ -1,3 +1,5 @@
+//! The printed file, the packaged one and the manual.
+
 use super::*;
 use std::path::Path;
 use std::{env, fs};
