@@ -43,6 +43,10 @@ impl<'a> Frame<'a> {
         let [first, after @ ..] = bytes else {
             return Ok(Framing::Incomplete { needed: 2 });
         };
+        if *first < 0x10 {
+            // No packet starts like this: no need to wait for its length.
+            return Err(DecodeError::PacketTypeReserved { packet_type: 0 });
+        }
         let Some((remaining, length_bytes)) = VarInt::decode(after)? else {
             return Ok(Framing::Incomplete { needed: bytes.len() + 1 });
         };

@@ -129,8 +129,8 @@ impl Engine {
         let Some(will) = &connect.will else { return Ok(None) };
         let refused = |detail: String| (ReasonCode::TopicNameInvalid, detail);
         let topic = self.router.check_topic(will.topic).map_err(|error| refused(format!("will: {error}")))?;
-        if is_of_the_server(topic.as_str()) {
-            return Err(refused("will: $SYS topics are the Server's".to_owned()));
+        if is_refused(topic.as_str()) {
+            return Err(refused("will: no Client publishes to $SYS and $share".to_owned()));
         }
         Ok(Some(Will::of(will)))
     }
@@ -374,7 +374,9 @@ impl Will {
     }
 }
 
-/// Topics that only the Server publishes to.
-pub(crate) fn is_of_the_server(topic: &str) -> bool {
-    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// Topics that no Client publishes to: the Server's own, and those that nobody could subscribe to, because a filter that begins
+/// like this is a Shared Subscription.
+pub(crate) fn is_refused(topic: &str) -> bool {
+    let first = topic.split('/').next();
+    matches!(first, Some("$SYS" | "$share"))
 }

@@ -13,6 +13,7 @@ use crate::mail::{Deal, DealOutcome, SessionRef};
 use crate::partition::ShardId;
 use crate::session::SessionId;
 use crate::session::outgoing::{Acked, Outgoing};
+use crate::settings::Strict;
 
 impl Engine {
     /// [MQTT-4.3.2-5]
@@ -44,7 +45,7 @@ impl Engine {
             }
             Acked::Unknown if !failed => {
                 // Without an answer the Client would send it for ever.
-                let reason = ReasonCode::PacketIdentifierNotFound;
+                let reason = self.unknown_identifier();
                 self.hub.acknowledge(cx, id, Packet::PubRel, ack.packet_id, reason);
                 self.acked(cx, id, session, ack, acked, "PUBREC");
             }
@@ -74,7 +75,7 @@ impl Engine {
     ) {
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let was_there = found.received.as_mut().is_some_and(|received| received.remove(ack.packet_id));
-        let reason = if was_there { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let reason = if was_there { ReasonCode::Success } else { self.unknown_identifier() };
         if !was_there
             && self.reject(
                 cx,
@@ -87,6 +88,14 @@ impl Engine {
             return;
         }
         self.hub.acknowledge(cx, id, Packet::PubComp, ack.packet_id, reason);
+    }
+
+    /// After a lost PUBCOMP or a restart an identifier is unknown although all went well; so by default nothing is said of it.
+    fn unknown_identifier(&self) -> ReasonCode {
+        match self.hub.settings.strictness.unknown_packet_id {
+            Strict::Allow => ReasonCode::Success,
+            Strict::Warn | Strict::Reject => ReasonCode::PacketIdentifierNotFound,
+        }
     }
 
     fn acked(

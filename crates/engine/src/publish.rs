@@ -8,7 +8,7 @@ use dunlin_codec::{
     Packet, PacketId, Properties, PropertyBuf, ProtocolVersion, Publish, QoS, ReasonCode, Rule,
 };
 
-use crate::connect::is_of_the_server;
+use crate::connect::is_refused;
 use crate::connection::Aliases;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
@@ -19,17 +19,6 @@ use crate::message::{MessageView, Origin};
 use crate::partition::{Partition, ShardId, ShardSet};
 use crate::session::SessionId;
 use crate::topic::RouteError;
-
-/// What became of a message that was routed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Routed {
-    /// Somebody has a Subscription that matches.
-    pub(crate) matched: bool,
-    /// The topic holds characters that the specification advises against.
-    discouraged: bool,
-    /// A shard it went to that cannot keep up.
-    congested: Option<ShardId>,
-}
 
 impl Engine {
     /// PUBLISH of a Client.
@@ -131,7 +120,7 @@ impl Engine {
         publish: &Publish<'_>,
         topic: &str,
     ) {
-        if topic.as_bytes().first() == Some(&b'$') && is_of_the_server(topic) {
+        if topic.as_bytes().first() == Some(&b'$') && is_refused(topic) {
             return self.answer(cx, id, publish, ReasonCode::NotAuthorized);
         }
         let mut forwarded = PropertyBuf::new();
@@ -145,16 +134,13 @@ impl Engine {
             expires_at,
             origin: Some(Origin { shard: self.hub.shard, session }),
         };
-        let routed = match self.publish(cx, view) {
-            Ok(routed) => routed,
+        let route = match self.router.route(topic) {
+            Ok(route) => route,
             Err(error) => return self.unroutable(cx, id, publish, error),
         };
-        if publish.qos == QoS::ExactlyOnce
-            && let (Some(packet_id), Some(session)) = (publish.packet_id, self.hub.sessions.get_mut(session))
-        {
-            session.received.get_or_insert_default().insert(packet_id);
-        }
-        if routed.discouraged
+        let tells = route.is_empty() && self.hub.settings.protocol.no_matching_subscribers;
+        let reason = if tells { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+        if route.discouraged
             && self.reject(
                 cx,
                 id,
@@ -165,10 +151,15 @@ impl Engine {
         {
             return;
         }
-        let tells = !routed.matched && self.hub.settings.protocol.no_matching_subscribers;
-        let reason = if tells { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
-        self.answer(cx, id, publish, reason);
-        if let Some(shard) = routed.congested {
+        if publish.qos == QoS::ExactlyOnce {
+            // Before the message itself, should it come back to its publisher.
+            self.answer(cx, id, publish, reason);
+        }
+        let congested = self.publish(cx, view).ok().flatten();
+        if publish.qos == QoS::AtLeastOnce {
+            self.answer(cx, id, publish, reason);
+        }
+        if let Some(shard) = congested {
             self.pause_for(id, shard);
         }
     }
@@ -192,9 +183,14 @@ impl Engine {
         (buf.as_properties(), expires_at)
     }
 
-    /// Routes a message that comes from this shard: a Client's, a Will.
-    pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<Routed, RouteError> {
-        let (mut routed, remote) = self.route(cx, view)?;
+    /// Routes a message that comes from this shard: a Client's, a Will. A shard that cannot keep up with it, if there is one.
+    pub(crate) fn publish(
+        &mut self,
+        cx: &mut Cx<'_>,
+        view: MessageView<'_>,
+    ) -> Result<Option<ShardId>, RouteError> {
+        let remote = self.route(cx, view)?;
+        let mut congested = None;
         let mut store = None;
         if view.retain {
             let home = self.hub.map.home(Partition::of(&[view.topic]));
@@ -213,18 +209,14 @@ impl Engine {
                 Publication { message: view, route: remote.contains(shard), store: store == Some(shard) };
             cx.fx.mail.publish(shard, &publication);
             if cx.fx.mail.is_congested(shard) {
-                routed.congested = Some(shard);
+                congested = Some(shard);
             }
         }
-        Ok(routed)
+        Ok(congested)
     }
 
     /// Delivers a message to the Sessions and groups of this shard; which other shards want it.
-    pub(crate) fn route(
-        &mut self,
-        cx: &mut Cx<'_>,
-        view: MessageView<'_>,
-    ) -> Result<(Routed, ShardSet), RouteError> {
+    pub(crate) fn route(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<ShardSet, RouteError> {
         let Self { router, hub, groups, .. } = self;
         let route = router.route(view.topic)?;
         let frames = if route.targets.len() > 1 { hub.frames.take() } else { None };
@@ -238,9 +230,8 @@ impl Engine {
         if let Some(frames) = passing.into_frames() {
             hub.frames = Some(frames);
         }
-        let matched = !route.is_empty();
-        hub.counters.unmatched += u64::from(!matched);
-        Ok((Routed { matched, discouraged: route.discouraged, congested: None }, route.remote))
+        hub.counters.unmatched += u64::from(route.is_empty());
+        Ok(route.remote)
     }
 
     /// A topic that is none, or beyond a limit.
@@ -256,12 +247,18 @@ impl Engine {
         self.answer(cx, id, publish, ReasonCode::TopicNameInvalid);
     }
 
-    /// PUBACK or PUBREC, unless the publisher is being slowed. A 3.x Client whose message is refused gets a positive
+    /// PUBACK or PUBREC, after which QoS 2 knows the identifier, unless the publisher is being slowed. A 3.x Client whose message is refused gets a positive
     /// acknowledgement [MQTT311-3.3.5-2]; QoS 0 gets nothing at all.
     fn answer(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, reason: ReasonCode) {
         let Some(packet_id) = publish.packet_id else { return };
         let is_rec = publish.qos == QoS::ExactlyOnce;
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        if is_rec
+            && !reason.is_failure()
+            && let Some(session) = connection.session().and_then(|session| self.hub.sessions.get_mut(session))
+        {
+            session.received.get_or_insert_default().insert(packet_id);
+        }
         if let Some(slowed) = &mut connection.slowed {
             slowed.withheld.push((packet_id, is_rec, reason));
             return self.pause_if_flooding(id);

@@ -143,14 +143,14 @@ impl Engine {
         if !is_new {
             return self.disconnect(cx, id, reason, &error.to_string());
         }
-        if let (Some(frame), Some(connection)) = (frame, self.hub.connections.get_mut(id)) {
-            if let Some(version) = announced_version(frame.body) {
-                connection.version = version;
-                return self.refuse(cx, id, "", reason, &error.to_string());
-            }
-            if error.reason_code() == ReasonCode::UnsupportedProtocolVersion {
-                return self.refuse(cx, id, "", reason, &error.to_string());
-            }
+        // Whoever sends no CONNECT at all gets no answer; whoever asks for what there is not, gets one.
+        let is_understood =
+            reason != ReasonCode::MalformedPacket && error != DecodeError::UnknownProtocolName;
+        if let (true, Some(frame), Some(connection)) =
+            (is_understood, frame, self.hub.connections.get_mut(id))
+        {
+            connection.version = announced_version(frame.body);
+            return self.refuse(cx, id, "", reason, &error.to_string());
         }
         self.turn_away(cx, id, "", reason, &error.to_string());
     }
@@ -204,10 +204,10 @@ pub(crate) enum Taken {
     HandedOver,
 }
 
-/// The version that a CONNECT names, however wrong its rest is.
-fn announced_version(body: &[u8]) -> Option<ProtocolVersion> {
+/// The version that a CONNECT names, however wrong its rest is: whoever knows 5.0, or one to come, understands its CONNACK.
+fn announced_version(body: &[u8]) -> ProtocolVersion {
     match body {
-        [0, 4, b'M', b'Q', b'T', b'T', 5, ..] => Some(ProtocolVersion::V5),
-        _ => None,
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] if *level >= 5 => ProtocolVersion::V5,
+        _ => ProtocolVersion::V311,
     }
 }

@@ -62,7 +62,8 @@ pub struct Limits {
     /// Unacknowledged QoS 1 and 2 messages taken from a Client, announced to 5.0 Clients. 256 keep a 100 ms link busy
     /// at 2,500 messages a second.
     pub receive_maximum: NonZeroU16,
-    /// Topic Aliases a Client may define on a connection. 64 topics cover a device; each costs at most `topic_length_maximum` bytes.
+    /// Topic Aliases a Client may define on a connection. Ten topics cover a device; each costs at most
+    /// `topic_length_maximum` bytes of every connection.
     pub topic_alias_maximum: u16,
     /// Longest Session Expiry Interval granted, in seconds; 4,294,967,295 is for ever. A week: longer than any outage that
     /// someone will wait out, short enough that forgotten clients do not fill the disk.
@@ -153,7 +154,7 @@ impl Default for Limits {
         Self {
             maximum_packet_size: const { NonZeroU32::new(2 * 1024 * 1024).unwrap() },
             receive_maximum: const { NonZeroU16::new(256).unwrap() },
-            topic_alias_maximum: 64,
+            topic_alias_maximum: 10,
             session_expiry_interval_maximum: 7 * 24 * 3600,
             session_expiry_interval_v3: 7 * 24 * 3600,
             keep_alive_maximum: 0,
