@@ -92,7 +92,9 @@ fn write(outbox: &mut Outbox, id: ConnectionId, connection: &mut Connection) -> 
             break;
         }
         let all = slices.len() < SLICES;
-        let count = match connection.transport.write(&slices) {
+        let result = connection.transport.write(&slices);
+        drop(slices);
+        let count = match result {
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
             Err(_) => {
