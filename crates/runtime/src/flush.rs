@@ -91,7 +91,6 @@ fn write(outbox: &mut Outbox, id: ConnectionId, connection: &mut Connection) -> 
         if waiting == 0 || connection.blocked || connection.broken {
             break;
         }
-        let all = slices.len() < SLICES;
         let result = connection.transport.write(&slices);
         drop(slices);
         let count = match result {
@@ -105,7 +104,7 @@ fn write(outbox: &mut Outbox, id: ConnectionId, connection: &mut Connection) -> 
         connection.blocked = count < waiting;
         written.bytes += count as u64;
         written.owed |= outbox.advance(id, count, LOW_WATER);
-        written.more = !connection.blocked && !all;
+        written.more = !connection.blocked && !outbox.is_empty(id);
         if !written.more {
             return written;
         }
