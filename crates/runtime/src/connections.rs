@@ -94,7 +94,8 @@ impl Connections {
     /// The slot that [`Self::insert`] will use.
     pub(crate) fn next_index(&self) -> u32 {
         self.free.last().copied().unwrap_or_else(|| {
-            u32::try_from(self.slots.len()).unwrap_or_else(|_| unreachable!("descriptors are numbered by an i32"))
+            u32::try_from(self.slots.len())
+                .unwrap_or_else(|_| unreachable!("descriptors are numbered by an i32"))
         })
     }
 

@@ -91,8 +91,9 @@ fn write(outbox: &mut Outbox, id: ConnectionId, connection: &mut Connection) -> 
         if waiting == 0 || connection.blocked || connection.broken {
             break;
         }
-        let all = slices.len() < SLICES;
-        let count = match connection.transport.write(&slices) {
+        let result = connection.transport.write(&slices);
+        drop(slices);
+        let count = match result {
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
             Err(_) => {
@@ -103,7 +104,7 @@ fn write(outbox: &mut Outbox, id: ConnectionId, connection: &mut Connection) -> 
         connection.blocked = count < waiting;
         written.bytes += count as u64;
         written.owed |= outbox.advance(id, count, LOW_WATER);
-        written.more = !connection.blocked && !all;
+        written.more = !connection.blocked && !outbox.is_empty(id);
         if !written.more {
             return written;
         }

@@ -121,7 +121,8 @@ impl InputPool {
 
 /// The largest packet has 256 MiB.
 fn u32_of(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or_else(|_| unreachable!("a connection's input is bounded by the largest packet"))
+    u32::try_from(len)
+        .unwrap_or_else(|_| unreachable!("a connection's input is bounded by the largest packet"))
 }
 
 #[cfg(test)]

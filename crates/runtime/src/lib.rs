@@ -10,6 +10,8 @@ mod clock;
 mod connections;
 mod counters;
 mod credit;
+#[cfg(test)]
+mod exchange_tests;
 mod flush;
 mod inbox;
 mod input;

@@ -27,7 +27,10 @@ const TICK_BUDGET: usize = 512 * 1024;
 #[derive(Clone, Copy)]
 enum Got {
     /// Bytes, and perhaps more where the read was full.
-    Bytes { count: usize, full: bool },
+    Bytes {
+        count: usize,
+        full: bool,
+    },
     Nothing,
     End(CloseCause),
 }

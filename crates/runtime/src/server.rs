@@ -10,15 +10,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use dunlin_engine::{Counters, Settings, ShardId, ShardMap};
+use dunlin_engine::{Counters, Settings, ShardMap};
 use mio::net::TcpListener;
-use mio::{Poll, Waker};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::admissions::Admissions;
 use crate::counters::{Snapshot, Traffic};
 use crate::post::{Item, Post};
-use crate::shard::{Seat, Shard, Shared, WAKER};
+use crate::shard::{Seat, Shard, Shared};
 
 /// What a Server is started with.
 #[derive(Clone, Debug)]
@@ -106,10 +105,9 @@ impl Server {
         let seed = seed.map_or_else(random_seed, Ok)?;
         let (mut seats, mut wakers) = (Vec::new(), Vec::new());
         for id in map.iter() {
-            let poll = Poll::new()?;
-            wakers.push(Waker::new(poll.registry(), WAKER)?);
-            let listeners = std::mem::take(&mut sockets[id.index()]);
-            seats.push(Seat { id, poll, listeners, settings: Arc::clone(&settings), seed: seed_of(seed, id) });
+            let (seat, waker) = Seat::new(id, std::mem::take(&mut sockets[id.index()]))?;
+            seats.push(seat);
+            wakers.push(waker);
         }
         let shared = Arc::new(Shared {
             post: Post::new(map, wakers),
@@ -119,7 +117,7 @@ impl Server {
         // Dropped on the way out where a thread cannot be started, which ends those that were.
         let mut server = Self { addresses, shared, threads: Vec::new() };
         for seat in seats {
-            let thread = spawn(seat, Arc::clone(&server.shared))?;
+            let thread = spawn(seat, Arc::clone(&server.shared), Arc::clone(&settings), seed)?;
             server.threads.push(thread);
         }
         Ok(server)
@@ -132,9 +130,9 @@ impl Server {
     }
 
     /// Changes the settings of all shards, soon.
-    pub fn reconfigure(&self, settings: &Arc<Settings>) {
+    pub fn reconfigure(&self, settings: Arc<Settings>) {
         self.shared.admissions.set_maximum(settings.limits.connections_maximum);
-        self.shared.post.broadcast(|| Item::Reconfigure(Arc::clone(settings)));
+        self.shared.post.broadcast(|| Item::Reconfigure(Arc::clone(&settings)));
     }
 
     /// Begins a clean end: no more newcomers, every Client is told, and what they are owed is sent for at most 2 s.
@@ -222,11 +220,17 @@ impl Drop for EndAll {
     }
 }
 
-fn spawn(seat: Seat, shared: Arc<Shared>) -> io::Result<JoinHandle<io::Result<()>>> {
-    let name = format!("dunlin-shard-{}", seat.id.index());
+/// The engine is made on its thread: it never leaves it.
+fn spawn(
+    seat: Seat,
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    seed: u64,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let name = format!("dunlin-shard-{}", seat.id().index());
     std::thread::Builder::new().name(name).spawn(move || {
         let mut end_all = EndAll { shared: Arc::clone(&shared), armed: true };
-        let result = Shard::new(seat, shared).and_then(Shard::run);
+        let result = Shard::new(seat, shared, settings, seed).run();
         end_all.armed = result.is_err();
         result
     })
@@ -247,8 +251,8 @@ fn bind_all(
     let mut addresses = Vec::with_capacity(listeners.len());
     let mut sockets: Vec<Vec<TcpListener>> = map.iter().map(|_| Vec::new()).collect();
     for Listener::Tcp(address) in listeners.iter().copied() {
-        let bound = dunlin_net::bind(address, map.count())
-            .map_err(|source| StartError::Bind { address, source })?;
+        let bound =
+            dunlin_net::bind(address, map.count()).map_err(|source| StartError::Bind { address, source })?;
         addresses.push(bound.address);
         for (of_shard, socket) in sockets.iter_mut().zip(bound.sockets) {
             of_shard.push(socket);
@@ -261,11 +265,6 @@ fn random_seed() -> io::Result<u64> {
     let mut seed = [0; 8];
     getrandom(&mut seed, GetRandomFlags::empty())?;
     Ok(u64::from_ne_bytes(seed))
-}
-
-/// Shards must not draw the same numbers: their seeds lie apart by the golden ratio, as in `SplitMix64`.
-fn seed_of(seed: u64, id: ShardId) -> u64 {
-    seed.wrapping_add((id.index() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

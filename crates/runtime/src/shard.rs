@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dunlin_engine::{ConnectionId, Effects, Engine, Event, Settings, ShardId, ShardSet, Time};
 use mio::net::TcpListener;
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Token, Waker};
 
 use crate::accept::{Acceptor, Spare};
 use crate::admissions::Admissions;
@@ -28,7 +28,7 @@ use crate::post::{Arrival, Item, Post};
 use crate::reading::SCRATCH;
 
 /// The waker's token. Connections have their slot, which is below 2^32 (and, on machines of 32 bits, below 2^31).
-pub(crate) const WAKER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX);
 /// The first listener's token; those of the others follow.
 const LISTENERS: usize = usize::MAX - 1 - u16::MAX as usize;
 /// Sockets that one poll reports.
@@ -50,14 +50,31 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Box<[Snapshot]>,
 }
 
-/// What a shard is made of on its thread.
+/// What a shard needs of the operating system, taken before its thread starts: what fails, fails the start.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(crate) id: ShardId,
-    pub(crate) poll: Poll,
-    pub(crate) listeners: Vec<TcpListener>,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) seed: u64,
+    id: ShardId,
+    poll: Poll,
+    acceptors: Vec<Acceptor>,
+    spare: Spare,
+}
+
+impl Seat {
+    /// The seat, and the waker for its inbox.
+    pub(crate) fn new(id: ShardId, listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let mut acceptors = Vec::with_capacity(listeners.len());
+        for (number, listener) in (0..=u16::MAX).zip(listeners) {
+            let token = Token(LISTENERS + usize::from(number));
+            acceptors.push(Acceptor::new(listener, number, poll.registry(), token)?);
+        }
+        Ok((Self { id, poll, acceptors, spare: Spare::new() }, waker))
+    }
+
+    pub(crate) const fn id(&self) -> ShardId {
+        self.id
+    }
 }
 
 /// A shard on its thread.
@@ -93,15 +110,10 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(seat: Seat, shared: Arc<Shared>) -> io::Result<Self> {
-        let Seat { id, poll, listeners, settings, seed } = seat;
+    pub(crate) fn new(seat: Seat, shared: Arc<Shared>, settings: Arc<Settings>, seed: u64) -> Self {
+        let Seat { id, poll, acceptors, spare } = seat;
         let map = shared.post.map();
-        let mut acceptors = Vec::with_capacity(listeners.len());
-        for (number, listener) in (0..=u16::MAX).zip(listeners) {
-            let token = Token(LISTENERS + usize::from(number));
-            acceptors.push(Acceptor::new(listener, number, poll.registry(), token)?);
-        }
-        Ok(Self {
+        Self {
             id,
             shared,
             poll,
@@ -110,7 +122,7 @@ impl Shard {
             engine: Engine::new(id, map, settings, seed),
             effects: Effects::new(map),
             acceptors,
-            spare: Spare::new(),
+            spare,
             connections: Connections::default(),
             ready: VecDeque::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
@@ -124,7 +136,7 @@ impl Shard {
             published: Time::ZERO,
             stopping: None,
             stopped: false,
-        })
+        }
     }
 
     /// Runs until it is told to stop.
