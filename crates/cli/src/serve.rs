@@ -109,7 +109,7 @@ impl Running {
         }
         warn_of_files(config);
         self.levels.change(&config.log);
-        self.server.reconfigure(&Arc::new(config.settings()));
+        self.server.reconfigure(Arc::new(config.settings()));
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
     }
 
