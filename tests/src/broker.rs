@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::{Connect, DEADLINE, Version, Wire};
 
@@ -16,6 +17,7 @@ use crate::{Connect, DEADLINE, Version, Wire};
 pub struct Broker {
     child: Child,
     address: SocketAddr,
+    lines: Receiver<String>,
     log: Arc<Mutex<String>>,
     config: Option<PathBuf>,
 }
@@ -68,17 +70,17 @@ impl Broker {
             BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(send.send(line)));
         });
 
-        let mut broker = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log, config };
-        broker.address = broker.await_accepting(&lines);
+        let mut broker = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), lines, log, config };
+        broker.address = broker.await_accepting();
         broker
     }
 
     #[track_caller]
-    fn await_accepting(&self, lines: &Receiver<String>) -> SocketAddr {
+    fn await_accepting(&self) -> SocketAddr {
         let until = Instant::now() + DEADLINE;
         let mut address = None;
         loop {
-            match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) if line.contains("accepting connections") => {
                     return address.unwrap_or_else(|| panic!("no listener was named\n{}", self.log()));
                 }
@@ -87,10 +89,10 @@ impl Broker {
                         address.get_or_insert(url.parse().expect("a listener's address"));
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {
+                Err(Timeout) => {
                     panic!("the broker did not accept within {DEADLINE:?}\n{}", self.log())
                 }
-                Err(RecvTimeoutError::Disconnected) => panic!("the broker ended early\n{}", self.log()),
+                Err(Disconnected) => panic!("the broker ended early\n{}", self.log()),
             }
         }
     }
@@ -128,13 +130,11 @@ impl Broker {
     /// When it still runs after twice the deadline.
     pub fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + DEADLINE * 2;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("the broker can be waited for") {
-                return status;
-            }
+        // Its standard output closes when it ends.
+        while self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) != Err(Disconnected) {
             assert!(Instant::now() < until, "the broker did not end\n{}", self.log());
-            thread::sleep(Duration::from_millis(5));
         }
+        self.child.wait().expect("the broker can be waited for")
     }
 
     /// A TCP connection on which nothing has been said; `version` tells how to read the answers.

@@ -17,6 +17,7 @@ pub struct Wire {
     stream: TcpStream,
     unread: Vec<u8>,
     next_id: u16,
+    largest: usize,
 }
 
 impl Wire {
@@ -28,7 +29,12 @@ impl Wire {
         let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the broker accepts connections");
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_write_timeout(Some(DEADLINE)).expect("a write timeout");
-        Self { connack: None, version, stream, unread: Vec::new(), next_id: 1000 }
+        Self { connack: None, version, stream, unread: Vec::new(), next_id: 1000, largest: 0 }
+    }
+
+    /// Bytes of the largest packet that was read so far.
+    pub fn largest_packet(&self) -> usize {
+        self.largest
     }
 
     /// The level that it speaks.
@@ -75,6 +81,7 @@ impl Wire {
         let until = Instant::now() + limit;
         loop {
             if let Some(length) = complete(&self.unread) {
+                self.largest = self.largest.max(length);
                 return self.unread.drain(..length).collect();
             }
             match self.fill(until) {

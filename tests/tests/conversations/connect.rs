@@ -105,7 +105,7 @@ fn the_reserved_connect_flag_must_be_zero() {
     malformed(&broker, |version| Connect::new(version, "x").flags(0x03).bytes());
 }
 
-/// [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT-3.1.2-15] [MQTT311-3.1.2-11] [MQTT311-3.1.2-13] [MQTT311-3.1.2-15]
+/// [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT311-3.1.2-11] [MQTT311-3.1.2-13] [MQTT311-3.1.2-15]
 #[test]
 fn will_qos_and_will_retain_without_a_will_are_refused() {
     let broker = Broker::start(&[]);
@@ -114,7 +114,7 @@ fn will_qos_and_will_retain_without_a_will_are_refused() {
     }
 }
 
-/// [MQTT-3.1.2-14] [MQTT311-3.1.2-14]
+/// [MQTT-3.1.2-12] [MQTT311-3.1.2-14]
 #[test]
 fn a_will_of_qos_3_is_refused() {
     let broker = Broker::start(&[]);
@@ -130,7 +130,7 @@ fn a_will_flag_without_the_fields_is_refused() {
     malformed(&broker, |version| Connect::new(version, "x").flags(0x06).bytes());
 }
 
-/// [MQTT-3.1.2-18] [MQTT-3.1.2-20] [MQTT311-3.1.2-18] [MQTT311-3.1.2-20]
+/// [MQTT-3.1.2-16] [MQTT-3.1.2-18] [MQTT311-3.1.2-18] [MQTT311-3.1.2-20]
 #[test]
 fn fields_that_no_flag_announces_are_refused() {
     let broker = Broker::start(&[]);
@@ -138,7 +138,7 @@ fn fields_that_no_flag_announces_are_refused() {
     malformed(&broker, |version| Connect::new(version, "x").user_name("u").password("p").flags(0x82).bytes());
 }
 
-/// [MQTT-3.1.2-19] [MQTT-3.1.2-21] [MQTT311-3.1.2-19] [MQTT311-3.1.2-21]
+/// [MQTT-3.1.2-17] [MQTT-3.1.2-19] [MQTT311-3.1.2-19] [MQTT311-3.1.2-21]
 #[test]
 fn fields_that_a_flag_announces_must_be_there() {
     let broker = Broker::start(&[]);
@@ -272,7 +272,7 @@ fn packets_sent_right_behind_connect_are_answered_after_the_connack() {
     });
 }
 
-/// [MQTT-7.1.1-1] [MQTT311-7.1.1-1] TCP gives a stream, not packets.
+/// [MQTT-4.2.0-1] [MQTT311-7.1.1-1] TCP gives a stream, not packets.
 #[test]
 fn packets_may_arrive_byte_by_byte() {
     everywhere(|broker, version| {
@@ -292,7 +292,7 @@ fn packets_may_arrive_byte_by_byte() {
     });
 }
 
-/// [MQTT-4.12.0-1] [MQTT-3.2.2-7] [MQTT-4.13.2-1]
+/// [MQTT-4.12.0-1] [MQTT-4.12.0-4] [MQTT-3.1.4-2] [MQTT-3.2.2-6] [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-4.13.2-1]
 #[test]
 fn an_authentication_method_that_is_not_supported_is_refused() {
     let broker = Broker::start(&[]);
@@ -300,7 +300,7 @@ fn an_authentication_method_that_is_not_supported_is_refused() {
     assert_eq!(broker.refused(&connect.bytes(), V5), 0x8c);
 }
 
-/// [MQTT-3.1.2-25] What the Server grants instead of what was asked for stands in the CONNACK.
+/// [MQTT-3.1.2-23] What the Server grants instead of what was asked for stands in the CONNACK.
 #[test]
 fn a_session_expiry_interval_is_granted_or_its_replacement_is_told() {
     let broker = Broker::start(&[]);
@@ -311,7 +311,7 @@ fn a_session_expiry_interval_is_granted_or_its_replacement_is_told() {
     }
 }
 
-/// [MQTT-3.1.2-24] A Client that opens a connection and stays silent is no reason to refuse others.
+/// [MQTT-3.1.2-22] A Client that opens a connection and stays silent is no reason to refuse others.
 #[test]
 fn silent_connections_do_not_keep_others_out() {
     on_shards(|broker| {

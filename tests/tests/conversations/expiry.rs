@@ -1,6 +1,6 @@
 //! Message Expiry Interval: counted down while queued, never delivered late.
 
-use dunlin_tests::request::Publish;
+use dunlin_tests::request::{self, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish};
 use dunlin_tests::{Connect, Version, on_shards, prop};
 
 use Version::{V5, V311};
@@ -60,7 +60,7 @@ fn an_expired_message_is_not_delivered_to_who_comes_back() {
             let payloads: Vec<_> = back.take_all(2).iter().map(|publish| publish.text()).collect();
             assert_eq!(payloads, ["long", "forever"]);
             back.expect_nothing_from(&mut publisher);
-            back.send(dunlin_tests::request::DISCONNECT);
+            back.send(request::DISCONNECT);
             broker.connect(version, "s").disconnect();
         }
     });
@@ -79,7 +79,7 @@ fn a_message_that_waits_for_quota_may_expire() {
         publisher.publish(&Publish::new("a", "last").qos(1, 3));
         let first = subscriber.expect_publish("a", "first");
         broker.pass_a_moment();
-        subscriber.ack(dunlin_tests::request::PUBACK, first.id);
+        subscriber.ack(PUBACK, first.id);
         subscriber.take("a", "last");
     });
 }
@@ -98,6 +98,19 @@ fn a_message_in_flight_does_not_expire() {
         subscriber.cut();
         let again = broker.connect_with(&lasting).take("a", "m");
         assert_eq!((again.id, again.dup), (sent.id, true));
+    });
+}
+
+/// [MQTT-4.3.3-13]
+#[test]
+fn the_handshake_of_an_expired_message_goes_on_to_its_end() {
+    on_shards(|broker| {
+        let mut publisher = broker.connect(V5, "p");
+        publisher.send(expiring("a", "m", 1).qos(2, 1).bytes(V5));
+        assert!(publisher.expect_ack(PUBREC, 1) < 0x80);
+        broker.pass_a_moment();
+        publisher.ack(PUBREL, 1);
+        assert_eq!(publisher.expect_ack(PUBCOMP, 1), 0);
     });
 }
 

@@ -7,7 +7,7 @@ use dunlin_tests::{Connect, Packet, Version, everywhere, on_shards, prop};
 
 use Version::{V5, V31, V311};
 
-/// [MQTT-3.1.2-24] [MQTT311-3.1.2-24] DISCONNECT 0x8D to 5.0.
+/// [MQTT-3.1.2-22] [MQTT311-3.1.2-24] DISCONNECT 0x8D to 5.0.
 #[test]
 fn a_silent_client_is_closed_after_one_and_a_half_times_its_keep_alive() {
     everywhere(|broker, version| {
@@ -20,7 +20,7 @@ fn a_silent_client_is_closed_after_one_and_a_half_times_its_keep_alive() {
     });
 }
 
-/// [MQTT-3.1.2-24] [MQTT-3.12.4-1] [MQTT311-3.1.2-24] Each packet counts, not only PINGREQ.
+/// [MQTT-3.1.2-22] [MQTT-3.12.4-1] [MQTT311-3.1.2-24] Each packet counts, not only PINGREQ.
 #[test]
 fn any_packet_keeps_a_client_alive() {
     everywhere(|broker, version| {
@@ -42,7 +42,7 @@ fn any_packet_keeps_a_client_alive() {
     });
 }
 
-/// [MQTT-3.1.2-24] [MQTT311-3.1.2-24] What the Server sends is no sign of the Client's life.
+/// [MQTT-3.1.2-22] [MQTT311-3.1.2-24] What the Server sends is no sign of the Client's life.
 #[test]
 fn traffic_towards_a_silent_client_does_not_keep_it_alive() {
     everywhere(|broker, version| {
@@ -83,7 +83,7 @@ fn a_keep_alive_of_zero_is_none() {
     });
 }
 
-/// [MQTT-3.2.2-22] [MQTT-3.1.2-23] Unless the Server says otherwise, the Client's value counts.
+/// [MQTT-3.2.2-22] [MQTT-3.1.2-21] Unless the Server says otherwise, the Client's value counts.
 #[test]
 fn no_server_keep_alive_is_sent_without_need() {
     on_shards(|broker| {
@@ -95,7 +95,7 @@ fn no_server_keep_alive_is_sent_without_need() {
     });
 }
 
-/// [MQTT-3.1.2-24] [MQTT311-3.1.2-24] Half a packet is no packet.
+/// [MQTT-3.1.2-22] [MQTT311-3.1.2-24] Half a packet is no packet.
 #[test]
 fn an_unfinished_packet_does_not_keep_a_client_alive_for_ever() {
     everywhere(|broker, version| {

@@ -1,6 +1,6 @@
 //! Maximum Packet Size, both ways.
 
-use dunlin_tests::request::{self, PUBACK, Publish};
+use dunlin_tests::request::{self, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish};
 use dunlin_tests::{Broker, Connect, Version, everywhere, on_shards, prop};
 
 use Version::{V5, V311};
@@ -20,7 +20,7 @@ fn sized(version: Version, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// [MQTT-3.1.2-27] [MQTT-3.1.2-28] Too large: dropped, not disconnected; exactly as large: delivered.
+/// [MQTT-3.1.2-24] [MQTT-3.1.2-25] Too large: dropped, not disconnected; exactly as large: delivered.
 #[test]
 fn a_message_larger_than_the_client_takes_is_dropped() {
     on_shards(|broker| {
@@ -37,7 +37,7 @@ fn a_message_larger_than_the_client_takes_is_dropped() {
     });
 }
 
-/// [MQTT-3.1.2-28] It counts as delivered: no quota is used and it does not come again.
+/// [MQTT-3.1.2-25] It counts as delivered: no quota is used and it does not come again.
 #[test]
 fn dropped_messages_use_no_quota_and_do_not_come_again() {
     on_shards(|broker| {
@@ -56,7 +56,7 @@ fn dropped_messages_use_no_quota_and_do_not_come_again() {
     });
 }
 
-/// [MQTT-3.1.2-27] The limit is one of the connection, not of the Session.
+/// [MQTT-3.1.2-24] The limit is one of the connection, not of the Session.
 #[test]
 fn a_message_that_waited_is_measured_against_the_new_connections_limit() {
     on_shards(|broker| {
@@ -73,7 +73,7 @@ fn a_message_that_waited_is_measured_against_the_new_connections_limit() {
     });
 }
 
-/// [MQTT-3.1.2-27] Retained messages are no exception.
+/// [MQTT-3.1.2-24] Retained messages are no exception.
 #[test]
 fn a_retained_message_that_is_too_large_is_not_sent() {
     on_shards(|broker| {
@@ -87,18 +87,26 @@ fn a_retained_message_that_is_too_large_is_not_sent() {
     });
 }
 
-/// [MQTT-3.4.2-2] [MQTT-3.9.2-1] [MQTT-3.2.2-19] [MQTT-3.11.2-1] No answer may break the limit either.
+/// [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2]
+/// [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] [MQTT-3.9.2-1] [MQTT-3.9.2-2] [MQTT-3.11.2-1] [MQTT-3.11.2-2]
+/// [MQTT-3.14.2-3] [MQTT-3.14.2-4] No answer may break the limit either, with its Reason String or without.
 #[test]
 fn answers_keep_within_a_tiny_limit() {
     on_shards(|broker| {
-        let mut client = broker.open(V5);
-        client.send(limited("tiny", 60).bytes());
-        assert_eq!(client.expect_connack().code, 0);
+        let mut client = broker.connect_with(&limited("tiny", 40));
         assert!(client.subscribe("$share/a/b/c/d", 1) < 0x80);
+        client.subscribe("own", 2);
         client.publish(&Publish::new("nobody", "x").qos(1, 1));
-        client.publish(&Publish::new("nobody", "x").qos(2, 2));
+        client.publish(&Publish::new("$SYS/forged", "x").qos(1, 2));
+        client.publish(&Publish::new("$SYS/forged", "x").qos(2, 3));
+        client.ack(PUBREL, 99);
+        client.expect_ack(PUBCOMP, 99);
+        client.ack(PUBREC, 99);
+        client.expect_ack(PUBREL, 99);
         client.unsubscribe("never");
-        client.ping();
+        client.send(Connect::new(V5, "tiny").bytes());
+        client.expect_disconnect(0x82);
+        assert!(client.largest_packet() <= 40, "{} bytes", client.largest_packet());
     });
 }
 

@@ -33,7 +33,7 @@ fn an_idle_broker_ends_at_a_signal() {
     assert!(broker.wait().success());
 }
 
-/// [MQTT-7.1.1-1] More clients than anybody has looked at, all at once.
+/// [MQTT-4.2.0-1] More clients than anybody has looked at, all at once.
 #[test]
 fn five_hundred_clients_are_served() {
     let broker = Broker::start(&["--shards", "4"]);

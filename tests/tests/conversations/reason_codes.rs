@@ -62,7 +62,7 @@ fn acknowledgements_are_understood_in_each_of_their_forms() {
     });
 }
 
-/// [MQTT-3.1.2-32] With Request Problem Information 0 an answer says its code and nothing else.
+/// [MQTT-3.1.2-29] With Request Problem Information 0 an answer says its code and nothing else.
 #[test]
 fn no_reason_strings_where_no_problem_information_is_wanted() {
     on_shards(|broker| {
@@ -94,7 +94,7 @@ fn request_problem_and_response_information_must_be_0_or_1() {
     }
 }
 
-/// [MQTT-3.1.2-31] Response Information comes only to who asks.
+/// [MQTT-3.1.2-28] Response Information comes only to who asks.
 #[test]
 fn response_information_is_not_sent_unasked() {
     on_shards(|broker| {

@@ -6,6 +6,7 @@ use dunlin_tests::{Connect, Packet, Version, everywhere, on_shards};
 use Version::{V5, V31, V311};
 
 /// [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-4.6.0-1] [MQTT311-4.4.0-1] [MQTT311-3.3.1-1] [MQTT311-4.6.0-1]
+/// [MQTT-4.3.2-3] [MQTT-4.3.3-3]
 #[test]
 fn unacknowledged_messages_come_again_with_dup_and_in_order() {
     everywhere(|broker, version| {

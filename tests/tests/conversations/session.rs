@@ -13,6 +13,7 @@ fn present(broker: &Broker, connect: &Connect) -> bool {
 }
 
 /// [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.2.2-3] [MQTT311-3.1.2-4] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3]
+/// [MQTT-3.1.3-2] [MQTT311-3.1.3-2]
 #[test]
 fn session_present_tells_whether_there_was_a_session() {
     everywhere(|broker, version| {
@@ -43,7 +44,7 @@ fn a_clean_start_discards_the_session() {
     });
 }
 
-/// [MQTT311-3.1.2-6] A Session begun with Clean Session 1 lasts as long as its connection.
+/// [MQTT311-3.1.2-6] [MQTT311-4.1.0-2] A Session begun with Clean Session 1 lasts as long as its connection.
 #[test]
 fn a_clean_session_of_3_1_1_ends_with_its_connection() {
     on_shards(|broker| {
@@ -54,7 +55,7 @@ fn a_clean_session_of_3_1_1_ends_with_its_connection() {
     });
 }
 
-/// [MQTT-3.1.2-25] Clean Start says how a Session begins, Session Expiry Interval how long it lasts.
+/// [MQTT-3.1.2-23] Clean Start says how a Session begins, Session Expiry Interval how long it lasts.
 #[test]
 fn a_clean_start_with_an_expiry_interval_leaves_a_session() {
     on_shards(|broker| {
@@ -74,7 +75,7 @@ fn a_session_of_5_0_without_expiry_ends_with_its_connection() {
     });
 }
 
-/// [MQTT-4.1.0-2] [MQTT-3.1.2-25]
+/// [MQTT-4.1.0-2] [MQTT-3.1.2-23]
 #[test]
 fn a_session_expires_when_its_interval_has_passed() {
     on_shards(|broker| {

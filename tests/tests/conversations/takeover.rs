@@ -124,7 +124,7 @@ fn a_taken_over_connection_leaves_its_will() {
     });
 }
 
-/// [MQTT-3.1.2-26] [MQTT-3.1.2-8] With a delay the newer connection comes in time; unless it ends the Session.
+/// [MQTT-3.1.3-9] [MQTT-3.1.2-8] With a delay the newer connection comes in time; unless it ends the Session.
 #[test]
 fn a_takeover_within_the_will_delay_cancels_the_will_unless_it_starts_clean() {
     on_shards(|broker| {

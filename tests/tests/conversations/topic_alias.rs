@@ -128,7 +128,7 @@ fn an_alias_belongs_to_one_client() {
     });
 }
 
-/// [MQTT-3.1.2-30] [MQTT-3.3.2-11]
+/// [MQTT-3.1.2-27] [MQTT-3.3.2-11]
 #[test]
 fn without_a_topic_alias_maximum_the_server_sends_none() {
     on_shards(|broker| {
@@ -147,7 +147,7 @@ fn without_a_topic_alias_maximum_the_server_sends_none() {
     });
 }
 
-/// [MQTT-3.1.2-29] [MQTT-3.3.2-11] [MQTT-3.3.2-10] Whatever the Server aliases, a Client can undo.
+/// [MQTT-3.1.2-26] [MQTT-3.3.2-11] [MQTT-3.3.2-10] Whatever the Server aliases, a Client can undo.
 #[test]
 fn the_servers_aliases_stay_within_the_clients_maximum_and_mean_what_they_meant() {
     on_shards(|broker| {

@@ -57,7 +57,7 @@ fn an_ill_formed_filter_in_unsubscribe_is_malformed() {
     }
 }
 
-/// [MQTT-1.5.4-1] [MQTT-3.1.3-4] [MQTT-3.1.3-9] [MQTT-3.1.3-10] [MQTT311-3.1.3-4] [MQTT311-3.1.3-10] [MQTT311-3.1.3-11]
+/// [MQTT-1.5.4-1] [MQTT-3.1.3-4] [MQTT-3.1.3-11] [MQTT-3.1.3-12] [MQTT311-3.1.3-4] [MQTT311-3.1.3-10] [MQTT311-3.1.3-11]
 #[test]
 fn ill_formed_strings_in_connect_are_refused() {
     let broker = Broker::start(&[]);

@@ -17,7 +17,7 @@ fn delayed(topic: &str, seconds: u32) -> Publish {
     Publish::new(topic, "late").property(&prop::u32(prop::WILL_DELAY, seconds))
 }
 
-/// [MQTT-3.1.2-7] [MQTT-3.1.2-8] [MQTT-3.1.2-14] [MQTT311-3.1.2-8] [MQTT311-3.1.2-14]
+/// [MQTT-3.1.2-7] [MQTT-3.1.2-8] [MQTT-3.1.2-12] [MQTT311-3.1.2-8] [MQTT311-3.1.2-14]
 #[test]
 fn a_cut_connection_leaves_its_will_at_each_qos() {
     everywhere(|broker, version| {
@@ -67,7 +67,7 @@ fn a_disconnect_with_another_reason_leaves_the_will() {
     });
 }
 
-/// [MQTT-3.1.2-12] [MQTT311-3.1.2-12]
+/// [MQTT311-3.1.2-12]
 #[test]
 fn without_a_will_flag_nothing_is_published() {
     everywhere(|broker, version| {
@@ -91,7 +91,7 @@ fn a_protocol_error_leaves_the_will() {
     });
 }
 
-/// [MQTT-3.1.2-24] [MQTT311-3.1.2-24]
+/// [MQTT-3.1.2-22] [MQTT311-3.1.2-24]
 #[test]
 fn a_client_that_falls_silent_leaves_its_will() {
     everywhere(|broker, version| {
@@ -102,7 +102,7 @@ fn a_client_that_falls_silent_leaves_its_will() {
     });
 }
 
-/// [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT311-3.1.2-16] [MQTT311-3.1.2-17]
+/// [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT311-3.1.2-16] [MQTT311-3.1.2-17]
 #[test]
 fn a_will_is_retained_when_its_flag_says_so() {
     everywhere(|broker, version| {
@@ -154,6 +154,7 @@ fn a_will_is_published_once_and_belongs_to_its_connection() {
 }
 
 /// [MQTT-3.1.2-9] [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-20]
+/// [MQTT-3.1.3-10]
 #[test]
 fn will_properties_reach_the_subscriber() {
     on_shards(|broker| {
@@ -205,7 +206,7 @@ fn a_delayed_will_does_not_outwait_its_session() {
     });
 }
 
-/// [MQTT-3.1.2-26]
+/// [MQTT-3.1.3-9]
 #[test]
 fn a_client_that_comes_back_within_the_delay_leaves_no_will() {
     on_shards(|broker| {
@@ -272,7 +273,7 @@ fn a_will_reaches_the_session_that_left_it() {
     });
 }
 
-/// [MQTT-3.1.3-9] [MQTT-4.7.3-1] [MQTT311-3.1.3-10] [MQTT311-4.7.3-1]
+/// [MQTT-3.1.3-11] [MQTT-4.7.3-1] [MQTT311-3.1.3-10] [MQTT311-4.7.3-1]
 #[test]
 fn a_will_topic_with_wildcards_or_none_at_all_is_refused() {
     let broker = Broker::start(&[]);

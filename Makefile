@@ -1,0 +1,84 @@
+# What a developer and the CI machine run. `make test` is all of it; `make soak` is longer.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := .venv
+PAHO_C := $(TARGET)/clients/paho_c
+JS := tests/clients/js
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+HAVE = $(shell command -v $(1) 2>/dev/null)
+# Seeds that the simulator runs in `make soak`.
+DUNLIN_SEEDS ?= 100000
+# Seconds for each fuzz target in `make soak`.
+FUZZ_SECONDS ?= 60
+
+.PHONY: run build test soak setup-tests lint fmt checks cargo-test
+
+run:
+	cargo run --release -p dunlin -- serve --dev
+
+build:
+	cargo build --release -p dunlin
+
+test: setup-tests lint checks cargo-test
+
+# The tests start the broker that lies beside them, so it is built first.
+cargo-test:
+	cargo build -p dunlin
+ifneq ($(call HAVE,cargo-nextest),)
+	cargo nextest run --workspace --no-fail-fast
+	cargo test --workspace --doc
+else
+	@echo "cargo-nextest is not installed (cargo install cargo-nextest --locked); cargo test does as well"
+	cargo test --workspace --no-fail-fast
+endif
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+fmt:
+	cargo fmt --all
+
+checks:
+	cargo xtask tidy
+	cargo xtask deps
+	cargo xtask spec --check
+ifneq ($(call HAVE,cargo-deny),)
+	cargo deny check bans licenses sources
+else
+	@echo "cargo-deny is not installed: dependencies are not checked against deny.toml"
+endif
+
+soak: setup-tests
+	cargo build -p dunlin
+	DUNLIN_SOAK=1 DUNLIN_SEEDS=$(DUNLIN_SEEDS) cargo test --workspace --no-fail-fast
+	@if [ -f fuzz/Cargo.toml ]; then FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run; fi
+
+# Clients that the tests run against the broker. Each step does nothing where its result is there.
+setup-tests: $(VENV)/ready $(JS)/node_modules/.package-lock.json $(PAHO_C)
+
+APT = DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y --no-install-recommends
+
+.PHONY: apt
+apt:
+	@missing=""; \
+	command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto-clients"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	[ -f /usr/include/MQTTClient.h ] || missing="$$missing libpaho-mqtt-dev"; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	[ -z "$$missing" ] || { $(SUDO) apt-get update && $(APT) $$missing; }
+
+$(VENV)/ready: tests/clients/python/requirements.txt | apt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(JS)/node_modules/.package-lock.json: $(JS)/package.json $(JS)/package-lock.json | apt
+	cd $(JS) && npm ci --silent --no-audit --no-fund
+	touch $@
+
+$(PAHO_C): tests/clients/c/driver.c | apt
+	mkdir -p $(@D)
+	cc -std=gnu11 -O1 -Wall -Wextra -Werror -o $@ $< -lpaho-mqtt3c
