@@ -197,13 +197,14 @@ static void session(void) {
     MQTTClient publisher = start("publisher", 0, NULL, NULL);
     for (int number = 0; number < 10; number++) {
         snprintf(text, sizeof text, "%d", number);
-        say(publisher, "q", text, 1 + number % 2);
+        say(publisher, "q", text, 1 + number / 5);
     }
     MQTTClient back = start("keeper", 1, NULL, &present);
-    if (!present && version != MQTTVERSION_3_1) fail("the session is gone");
+    /* The library tells Session Present to 3.1.1 alone. */
+    if (!present && version == MQTTVERSION_3_1_1) fail("the session is gone");
     for (int number = 0; number < 10; number++) {
         snprintf(text, sizeof text, "%d", number);
-        expect(back, "q", text, 1 + number % 2);
+        expect(back, "q", text, 1 + number / 5);
     }
     nothing(back);
 }

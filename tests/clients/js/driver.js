@@ -119,7 +119,7 @@ async function session() {
   await keeper.subscribe('q', 2);
   await keeper.disconnect();
   const publisher = await Client.connect('publisher');
-  for (let number = 0; number < 10; number += 1) await publisher.publish('q', String(number), 1 + (number % 2));
+  for (let number = 0; number < 10; number += 1) await publisher.publish('q', String(number), number < 5 ? 1 : 2);
   const back = await Client.connect('keeper', { lasting: true });
   assert(back.connack.sessionPresent || version === '31');
   for (let number = 0; number < 10; number += 1) {

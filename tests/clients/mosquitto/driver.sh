@@ -16,7 +16,7 @@ sub() { mosquitto_sub -h "$host" -p "$port" -V "$version" -W 20 "$@"; }
 listen() {
     local out=$1
     shift
-    sub -d "$@" >"$out.log" 2>&1 &
+    (exec stdbuf -oL mosquitto_sub -h "$host" -p "$port" -V "$version" -W 20 -d "$@") >"$out.log" 2>&1 &
     until grep -q 'Subscribed (mid' "$out.log"; do
         kill -0 $! 2>/dev/null || fail "the subscriber ended: $(cat "$out.log")"
         sleep 0.02

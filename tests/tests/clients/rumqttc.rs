@@ -98,7 +98,7 @@ pub(crate) fn session<P: Peer>(broker: &Broker) {
     keeper.disconnect();
     let mut publisher = P::connect(broker, "publisher", false, None);
     for number in 0..10 {
-        publisher.publish("q", number.to_string().as_bytes(), 1 + number % 2, false);
+        publisher.publish("q", number.to_string().as_bytes(), 1 + number / 5, false);
     }
     let mut back = P::connect(broker, "keeper", true, None);
     assert!(back.session_present());
