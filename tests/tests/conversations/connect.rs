@@ -93,7 +93,7 @@ fn an_unknown_protocol_level_is_refused_by_its_code() {
         let mut client = broker.open(V311);
         client.send(request::packet(0x10, &body));
         let answer = client.rest();
-        let known = answer == [0x20, 2, 0, 1] || answer.starts_with(&[0x20, 3, 0, 0x84]);
+        let known = answer == [0x20, 2, 0, 1] || answer[0] == 0x20 && answer[2..4] == [0, 0x84];
         assert!(known, "level {level} was answered {answer:02x?}");
     }
 }
@@ -258,16 +258,17 @@ fn packets_sent_right_behind_connect_are_answered_after_the_connack() {
                 [Connect::new(version, id).bytes(), subscribe, publish, request::PINGREQ.to_vec()].concat(),
             );
             assert_eq!(client.expect_connack().code, 0);
-            client.expect_suback(1);
-            let mut answers =
-                [client.packet(), client.packet(), client.packet()].map(|packet| match packet {
-                    Packet::PubAck(ack) => format!("PUBACK {} {}", ack.id, ack.code),
-                    Packet::Publish(publish) => format!("PUBLISH {} {}", publish.topic, publish.text()),
-                    Packet::PingResp => "PINGRESP".to_owned(),
-                    other => panic!("unexpected {other:?}"),
-                });
+            // A message may come before the SUBACK of its subscription (section 3.8.4).
+            let mut answers = [(); 4].map(|()| match client.packet() {
+                Packet::SubAck(suback) => format!("SUBACK {} {:?}", suback.id, suback.codes),
+                Packet::PubAck(ack) => format!("PUBACK {} {}", ack.id, ack.code),
+                Packet::Publish(publish) => format!("PUBLISH {} {}", publish.topic, publish.text()),
+                Packet::PingResp => "PINGRESP".to_owned(),
+                other => panic!("unexpected {other:?}"),
+            });
             answers.sort();
-            assert_eq!(answers, ["PINGRESP".into(), "PUBACK 2 0".into(), format!("PUBLISH {id} early")]);
+            let message = format!("PUBLISH {id} early");
+            assert_eq!(answers, ["PINGRESP", "PUBACK 2 0", &message, "SUBACK 1 [1]"]);
         }
     });
 }
@@ -287,8 +288,14 @@ fn packets_may_arrive_byte_by_byte() {
             client.send([byte]);
         }
         assert_eq!(client.expect_connack().code, 0);
-        assert_eq!(client.expect_suback(1), [0]);
-        client.expect_publish("drip", "drop");
+        // Either may come first (section 3.8.4).
+        let answers = [client.packet(), client.packet()];
+        assert!(answers.iter().any(|packet| matches!(packet, Packet::SubAck(suback) if suback.codes == [0])));
+        assert!(
+            answers
+                .iter()
+                .any(|packet| matches!(packet, Packet::Publish(publish) if publish.text() == "drop"))
+        );
     });
 }
 
@@ -347,10 +354,13 @@ fn is_refusal(answer: &[u8]) -> bool {
     answer.is_empty() || (answer[0] == 0x20 && answer[2] == 0 && answer[3] != 0)
 }
 
-/// 3.1.1 is closed without a CONNACK, 5.0 is told 0x81 first.
+/// 3.1.1 is closed without a CONNACK; 5.0 may be told 0x81 first, and nothing else.
 fn malformed(broker: &Broker, connect: impl Fn(Version) -> Vec<u8>) {
     let mut old = broker.open(V311);
     old.send(connect(V311));
     assert_eq!(old.rest(), b"", "{:02x?}", connect(V311));
-    assert_eq!(broker.refused(&connect(V5), V5), 0x81, "{:02x?}", connect(V5));
+    let mut new = broker.open(V5);
+    new.send(connect(V5));
+    let answer = new.rest();
+    assert!(answer.is_empty() || answer[0] == 0x20 && answer[2..4] == [0, 0x81], "{answer:02x?}");
 }

@@ -142,23 +142,23 @@ fn a_clean_start_forgets_the_received_identifiers() {
         let mut back = broker.connect(version, "publisher");
         back.publish(&Publish::new("a", "second").qos(2, 9));
         // Whether an unreleased message was passed on already is the Server's choice.
-        let next = subscriber.take_all(1).remove(0);
-        if next.text() == "first" {
-            subscriber.take("a", "second");
-        } else {
-            assert_eq!(next.text(), "second");
+        let mut taken = subscriber.take_all(1);
+        if taken[0].text() == "first" && taken.len() == 1 {
+            taken.extend(subscriber.take_all(1));
         }
+        assert_eq!(taken.last().map(|publish| publish.text()).as_deref(), Some("second"));
         subscriber.expect_nothing_from(&mut back);
     });
 }
 
-/// [MQTT-3.7.2-1] [MQTT311-4.3.3-2] 5.0 is told that the identifier is unknown, 3.1.1 gets its PUBCOMP.
+/// [MQTT-3.7.2-1] [MQTT311-4.3.3-2] A late PUBREL is common; 5.0 may be told that its identifier is unknown.
 #[test]
 fn a_pubrel_without_a_publish_is_answered() {
     everywhere(|broker, version| {
         let mut client = broker.connect(version, "x");
         client.ack(PUBREL, 77);
-        assert_eq!(client.expect_ack(PUBCOMP, 77), if version == V5 { 0x92 } else { 0 });
+        let code = client.expect_ack(PUBCOMP, 77);
+        assert!(code == 0 || version == V5 && code == 0x92, "{code:#04x}");
         client.ping();
     });
 }
@@ -179,13 +179,14 @@ fn a_repeated_pubrel_is_answered_each_time() {
     });
 }
 
-/// [MQTT-3.6.2-1] A PUBREC for nothing is answered with 0x92.
+/// [MQTT-3.6.2-1] [MQTT311-4.3.3-1] So that the peer's exchange can end.
 #[test]
-fn a_pubrec_without_a_publish_is_told_so_in_5_0() {
-    on_shards(|broker| {
-        let mut client = broker.connect(V5, "x");
+fn a_pubrec_without_a_publish_is_answered() {
+    everywhere(|broker, version| {
+        let mut client = broker.connect(version, "x");
         client.ack(PUBREC, 77);
-        assert_eq!(client.expect_ack(PUBREL, 77), 0x92);
+        let code = client.expect_ack(PUBREL, 77);
+        assert!(code == 0 || version == V5 && code == 0x92, "{code:#04x}");
         client.ping();
     });
 }
