@@ -52,7 +52,7 @@ endif
 soak: setup-tests
 	cargo build -p dunlin
 	DUNLIN_SOAK=1 DUNLIN_SEEDS=$(DUNLIN_SEEDS) cargo test --workspace --no-fail-fast
-	@if [ -f fuzz/Cargo.toml ]; then FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run; fi
+	fuzz/run.sh $(FUZZ_SECONDS)
 
 # Clients that the tests run against the broker. Each step does nothing where its result is there.
 setup-tests: $(VENV)/ready $(JS)/node_modules/.package-lock.json $(PAHO_C)

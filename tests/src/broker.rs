@@ -124,6 +124,16 @@ impl Broker {
         assert!(status.success(), "kill -{name} failed");
     }
 
+    /// Writes its configuration file anew and asks it to read that.
+    ///
+    /// # Panics
+    /// When it was started without one.
+    pub fn reload(&self, toml: &str) {
+        let path = self.config.as_ref().expect("a configuration file");
+        std::fs::write(path, toml).expect("the configuration file cannot be written");
+        self.signal("HUP");
+    }
+
     /// Waits for the process to end.
     ///
     /// # Panics

@@ -6,6 +6,7 @@
     reason = "a failed expectation is how a test speaks"
 )]
 
+mod configured;
 mod connect;
 mod dollar_topics;
 mod expiry;
