@@ -8,6 +8,12 @@ mod got;
 mod hello;
 mod world;
 
+mod aliases;
 mod connect;
+mod expiry;
+mod flow_control;
+mod packet_size;
+mod publish_qos;
+mod redelivery;
 mod sessions;
 mod wills;
