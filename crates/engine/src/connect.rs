@@ -75,7 +75,9 @@ impl Engine {
         connect: &Connect<'_>,
     ) -> Taken {
         let Some(connection) = self.hub.connections.get_mut(id) else { return Taken::Yes };
+        let wishes = Wishes::of(connect.properties);
         connection.version = connect.version;
+        connection.maximum_packet_size = wishes.maximum_packet_size;
         let assigned = if connect.client_id.is_empty() { Some(self.assign_client_id()) } else { None };
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
         let home = self.hub.map.home(Partition::of_session(TENANT, client_id));
@@ -84,7 +86,6 @@ impl Engine {
             cx.fx.list.push(Effect::HandOver { connection: id, to: home });
             return Taken::HandedOver;
         }
-        let wishes = Wishes::of(connect.properties);
         match self.check_connect(connect, &wishes) {
             Ok(will) => self.accept(cx, id, connect, &wishes, client_id, assigned.is_some(), will),
             Err((reason, detail)) => self.refuse(cx, id, connect.client_id, reason, &detail),
@@ -146,7 +147,6 @@ impl Engine {
         assigned: bool,
         will: Option<Will>,
     ) {
-        let (session, resumed) = self.session_for(cx, connect, client_id);
         let limits = &self.hub.settings.limits;
         let is_v5 = connect.version == ProtocolVersion::V5;
         let expiry = match (is_v5, connect.clean_start) {
@@ -157,6 +157,20 @@ impl Engine {
         };
         let window = limits.inflight_maximum.get().min(wishes.receive_maximum);
         let keep_alive = self.keep_alive_for(connect, is_v5);
+        let properties =
+            self.connack_properties(connect, wishes, expiry, keep_alive, assigned.then_some(client_id));
+        let connack = ConnAck {
+            session_present: false,
+            reason: ReasonCode::Success,
+            properties: properties.as_properties(),
+        };
+        let len = Packet::ConnAck(connack).encoded_len(connect.version);
+        if len > wishes.maximum_packet_size as usize {
+            // Nothing else may be sent to it before [MQTT-3.2.0-1], so nothing can be.
+            let detail = format!("a connack of {len} bytes is more than the client takes");
+            return self.turn_away(cx, id, client_id, ReasonCode::PacketTooLarge, &detail);
+        }
+        let (session, resumed) = self.session_for(cx, connect, client_id);
         if let Some(session) = self.hub.sessions.get_mut(session) {
             session.connection = Some(id);
             session.version = connect.version;
@@ -168,16 +182,8 @@ impl Engine {
             }
         }
         self.open_connection(cx, id, session, wishes, keep_alive);
-        self.send_connack(
-            cx,
-            id,
-            connect,
-            wishes,
-            resumed,
-            expiry,
-            keep_alive,
-            assigned.then_some(client_id),
-        );
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT311-3.2.2-1] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3]
+        self.hub.send(cx, id, &Packet::ConnAck(ConnAck { session_present: resumed, ..connack }));
         self.hub.counters.connects += 1;
         let address = self.hub.connections.get(id).and_then(|connection| connection.peer.address);
         let version = connect.version as u8;
@@ -257,18 +263,15 @@ impl Engine {
         self.hub.arm_connection(id);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the fields of a CONNACK")]
-    fn send_connack(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
+    /// What a 5.0 Client is told beside the Reason Code.
+    fn connack_properties(
+        &self,
         connect: &Connect<'_>,
         wishes: &Wishes<'_>,
-        session_present: bool,
         expiry: u32,
         keep_alive: u16,
         assigned: Option<&str>,
-    ) {
+    ) -> PropertyBuf {
         let limits = &self.hub.settings.limits;
         let mut properties = PropertyBuf::new();
         if connect.version == ProtocolVersion::V5 {
@@ -297,10 +300,7 @@ impl Engine {
                 properties.push(Property::ResponseInformation(&information.replace("%c", client_id)));
             }
         }
-        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT311-3.2.2-1] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3]
-        let properties = properties.as_properties();
-        let connack = ConnAck { session_present, reason: ReasonCode::Success, properties };
-        self.hub.send(cx, id, &Packet::ConnAck(connack));
+        properties
     }
 
     /// Answers a CONNECT with a refusal and closes [MQTT-3.1.4-2] [MQTT-3.2.2-7] [MQTT311-3.1.4-5] [MQTT311-3.2.2-5].

@@ -180,6 +180,15 @@ impl Engine {
         slowed.map_or(0, |slowed| slowed.withheld.len())
     }
 
+    /// Those of them whose message is not also among the QoS 2 exchanges of the Session.
+    pub(crate) fn withheld_of_no_exchange(&self, id: ConnectionId) -> usize {
+        let slowed = self.hub.connections.get(id).and_then(|connection| connection.slowed.as_ref());
+        let is_alone = |is_rec: bool, reason: ReasonCode| !is_rec || reason.is_failure();
+        slowed.map_or(0, |slowed| {
+            slowed.withheld.iter().filter(|(_, is_rec, reason)| is_alone(*is_rec, *reason)).count()
+        })
+    }
+
     /// A slowed publisher that goes on publishing (a 3.x Client knows no Receive Maximum) is not read for a while; but never
     /// one that has messages of its own to acknowledge, which might be what everybody waits for.
     pub(crate) fn pause_if_flooding(&mut self, id: ConnectionId) {

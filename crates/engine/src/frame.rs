@@ -137,7 +137,7 @@ impl<'a> Passing<'a> {
             // Told for the first time, an alias makes the packet longer.
             if aliased.encoded_len(envelope.version) <= maximum_packet_size as usize {
                 publish = aliased;
-            } else {
+            } else if !is_known {
                 aliases.sent.remove(self.view.topic);
             }
         }

@@ -36,24 +36,21 @@ impl Engine {
             return self.disconnect(cx, id, ReasonCode::ProtocolError, detail);
         }
         let Some(is_new) = self.admit(cx, id, session, publish) else { return };
-        if !is_new {
-            // [MQTT-4.3.3-10] answered again, delivered once.
-            return self.answer(cx, id, publish, ReasonCode::Success);
-        }
         let Some(alias) = publish.properties.topic_alias() else {
-            return self.publish_to(cx, id, session, publish, publish.topic);
+            return self.publish_if_new(cx, id, session, publish, publish.topic, is_new);
         };
         // The aliases are taken out so that a topic can be borrowed from them.
         let maximum = usize::from(self.hub.settings.limits.topic_alias_maximum);
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let mut aliases = connection.aliases.take().unwrap_or_else(|| Box::new(Aliases::new(maximum, 0)));
         match aliases.resolve(alias.get(), publish.topic) {
-            Ok(topic) => self.publish_to(cx, id, session, publish, topic),
+            // Also one that is sent again defines its alias, which is new on this connection.
+            Ok(topic) => self.publish_if_new(cx, id, session, publish, topic, is_new),
             // [MQTT-3.3.2-9]
             Err(detail) => {
                 let detail = format!("topic alias {alias} {detail}, the maximum is {maximum}");
                 if !self.reject(cx, id, Rule::TopicAliasInvalid, ReasonCode::TopicAliasInvalid, &detail) {
-                    self.publish_aliased_anyway(cx, id, session, publish);
+                    self.publish_aliased_anyway(cx, id, session, publish, is_new);
                 }
             }
         }
@@ -69,11 +66,29 @@ impl Engine {
         id: ConnectionId,
         session: SessionId,
         publish: &Publish<'_>,
+        is_new: bool,
     ) {
-        if publish.topic.is_empty() {
+        if is_new && publish.topic.is_empty() {
             self.answer(cx, id, publish, ReasonCode::TopicNameInvalid);
         } else {
-            self.publish_to(cx, id, session, publish, publish.topic);
+            self.publish_if_new(cx, id, session, publish, publish.topic, is_new);
+        }
+    }
+
+    /// [MQTT-4.3.3-10] A QoS 2 message that is sent again is answered again and delivered once.
+    fn publish_if_new(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+        topic: &str,
+        is_new: bool,
+    ) {
+        if is_new {
+            self.publish_to(cx, id, session, publish, topic);
+        } else {
+            self.answer(cx, id, publish, ReasonCode::Success);
         }
     }
 
@@ -87,7 +102,7 @@ impl Engine {
     ) -> Option<bool> {
         let Some(packet_id) = publish.packet_id else { return Some(true) };
         let maximum = self.hub.settings.limits.receive_maximum.get();
-        let withheld = self.withheld(id);
+        let withheld = if self.is_v5(id) { self.withheld_of_no_exchange(id) } else { 0 };
         let received = self.hub.sessions.get_mut(session)?.received.as_deref_mut();
         let waiting = received.as_ref().map_or(0, |received| usize::from(received.len())) + withheld;
         let is_repeated =

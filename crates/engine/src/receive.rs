@@ -143,13 +143,17 @@ impl Engine {
         if !is_new {
             return self.disconnect(cx, id, reason, &error.to_string());
         }
-        // Whoever sends no CONNECT at all gets no answer; whoever asks for what there is not, gets one.
-        let is_understood =
-            reason != ReasonCode::MalformedPacket && error != DecodeError::UnknownProtocolName;
-        if let (true, Some(frame), Some(connection)) =
-            (is_understood, frame, self.hub.connections.get_mut(id))
+        // Whoever sends no CONNECT at all gets no answer; whoever asks for what there is not, gets one. 3.1.1 has no answer to
+        // what is against its rules [MQTT311-3.1.4-1] [MQTT311-3.2.2-6].
+        let version = frame.map_or(ProtocolVersion::V311, |frame| announced_version(frame.body));
+        let is_understood = match reason {
+            ReasonCode::MalformedPacket => false,
+            ReasonCode::ProtocolError => version == ProtocolVersion::V5,
+            _ => error != DecodeError::UnknownProtocolName,
+        };
+        if let (true, Some(connection)) = (is_understood && frame.is_some(), self.hub.connections.get_mut(id))
         {
-            connection.version = announced_version(frame.body);
+            connection.version = version;
             return self.refuse(cx, id, "", reason, &error.to_string());
         }
         self.turn_away(cx, id, "", reason, &error.to_string());

@@ -145,7 +145,7 @@ impl Tree {
         }
     }
 
-    /// Calls `each` with the entry of every filter that matches [MQTT-4.7.1-2] [MQTT-4.7.1-3].
+    /// Calls `each` with the entry of every filter that matches [MQTT-4.7.1-1] [MQTT-4.7.1-2].
     pub(crate) fn matches(&self, topic: TopicName<'_>, mut each: impl FnMut(&Entry)) {
         let path: SmallVec<[u32; USUAL_LEVELS]> = topic
             .as_str()
@@ -331,7 +331,7 @@ mod tests {
         found
     }
 
-    /// [MQTT-4.7.1-2] `#` matches the parent level and any number of levels below; [MQTT-4.7.1-3] `+` exactly one.
+    /// [MQTT-4.7.1-1] `#` matches the parent level and any number of levels below; [MQTT-4.7.1-2] `+` exactly one.
     #[test]
     fn wildcards_match_as_the_specification_shows() {
         let mut tree = Tree::new(1);

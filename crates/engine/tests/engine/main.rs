@@ -1,0 +1,19 @@
+//! The engine against the specification, through its public events and effects alone.
+//!
+//! A [`world::World`] is one Server: its shards, their mail, simulated time, and the Clients at its connections.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod got;
+mod hello;
+mod world;
+
+mod aliases;
+mod connect;
+mod expiry;
+mod flow_control;
+mod packet_size;
+mod publish_qos;
+mod redelivery;
+mod sessions;
+mod wills;
