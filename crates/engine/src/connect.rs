@@ -97,7 +97,16 @@ impl Engine {
     fn assign_client_id(&mut self) -> Box<str> {
         let mut client_id = String::new();
         for _ in 0..ASSIGNMENT_TRIES {
-            client_id = format!("auto-{:016x}{:016x}", self.random.next(), self.random.next());
+            let (high, low) = (self.random.next(), self.random.next());
+            // Shaped like a version 4 UUID, which people know how to read aloud.
+            client_id = format!(
+                "auto-{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+                high >> 32,
+                high >> 16 & 0xffff,
+                high & 0xfff,
+                low >> 48 & 0x3fff | 0x8000,
+                low & 0xffff_ffff_ffff
+            );
             if self.hub.map.home(Partition::of_session(TENANT, &client_id)) == self.hub.shard {
                 break;
             }
@@ -229,6 +238,7 @@ impl Engine {
             will: None,
             fetches: Vec::new(),
             pressure: None,
+            rules_broken: None,
             dropped: None,
         };
         (self.hub.sessions.insert(session), false)

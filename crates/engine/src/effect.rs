@@ -89,6 +89,8 @@ pub enum Notice {
         client_id: Box<str>,
         /// Why.
         cause: DisconnectCause,
+        /// Rules that the Client broke, in all connections of its Session, and that were let pass: how often each.
+        rules_broken: Vec<(Rule, u32)>,
     },
     /// A rule was broken that is configured as `warn`.
     RuleBroken {
@@ -96,6 +98,8 @@ pub enum Notice {
         client_id: Box<str>,
         /// Which.
         rule: Rule,
+        /// How often this Client has broken it.
+        count: u32,
     },
     /// Messages for a Session were dropped at a bound; at most one such notice a Session and second.
     Dropped {

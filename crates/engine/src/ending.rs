@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use dunlin_codec::{
-    Disconnect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode, TopicFilter,
+    Disconnect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode, Rule, TopicFilter,
 };
 
 use crate::connection::Phase;
@@ -104,7 +104,10 @@ impl Engine {
         let Some(session) = self.hub.sessions.get_mut(session_id) else { return };
         session.connection = None;
         session.disconnected_at = cx.now;
-        let notice = Notice::Disconnected { client_id: session.client_id.clone(), cause: how.cause() };
+        let counts = session.rules_broken.iter().flat_map(|counts| Rule::ALL.into_iter().zip(**counts));
+        let rules_broken = counts.filter(|(_, count)| *count > 0).collect();
+        let notice =
+            Notice::Disconnected { client_id: session.client_id.clone(), cause: how.cause(), rules_broken };
         cx.fx.list.push(Effect::Notice(Box::new(notice)));
         if how.takes_will_back() {
             session.will = None;

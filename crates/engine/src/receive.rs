@@ -164,11 +164,13 @@ impl Engine {
         let session = self.hub.connections.get(id).and_then(Connection::session);
         for rule in Rule::ALL.into_iter().filter(|rule| broken.contains(*rule)) {
             self.hub.counters.rules_broken[rule as usize] += 1;
-            if self.hub.settings.strictness.of(rule) != Strict::Warn {
+            let Some(session) = session.and_then(|session| self.hub.sessions.get_mut(session)) else {
                 continue;
-            }
-            if let Some(session) = session.and_then(|session| self.hub.sessions.get(session)) {
-                let notice = Notice::RuleBroken { client_id: session.client_id.clone(), rule };
+            };
+            let count = &mut session.rules_broken.get_or_insert_default()[rule as usize];
+            *count = count.saturating_add(1);
+            if self.hub.settings.strictness.of(rule) == Strict::Warn {
+                let notice = Notice::RuleBroken { client_id: session.client_id.clone(), rule, count: *count };
                 cx.fx.list.push(Effect::Notice(Box::new(notice)));
             }
         }

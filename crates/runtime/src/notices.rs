@@ -110,17 +110,24 @@ impl Notices {
     pub(crate) fn notice(&mut self, now: Time, notice: &Notice) {
         match notice {
             Notice::Connected { client_id, address, version, resumed } => {
-                debug!(target: "dunlin::connection", %client_id, ?address, version, resumed, "client connected");
+                let address = address.map(tracing::field::display);
+                debug!(target: "dunlin::connection", %client_id, address, version, resumed, "client connected");
             }
-            Notice::Disconnected { client_id, cause } => disconnected(client_id, cause),
-            Notice::Refused { client_id, address, reason, detail } => {
-                if self.admits(now, Kind::Refused) {
-                    warn!(target: "dunlin::connection", %client_id, ?address, ?reason, %detail, "connection refused");
+            Notice::Disconnected { client_id, cause, rules_broken } => {
+                disconnected(client_id, cause);
+                if !rules_broken.is_empty() {
+                    debug!(target: "dunlin::protocol", %client_id, ?rules_broken, "rules that the client broke");
                 }
             }
-            Notice::RuleBroken { client_id, rule } => {
+            Notice::Refused { client_id, address, reason, detail } => {
+                if self.admits(now, Kind::Refused) {
+                    let address = address.map(tracing::field::display);
+                    warn!(target: "dunlin::connection", %client_id, address, ?reason, %detail, "connection refused");
+                }
+            }
+            Notice::RuleBroken { client_id, rule, count } => {
                 if self.admits(now, Kind::RuleBroken) {
-                    warn!(target: "dunlin::protocol", %client_id, ?rule, "client broke a rule that is tolerated");
+                    warn!(target: "dunlin::protocol", %client_id, ?rule, count, "client broke a rule that is tolerated");
                 }
             }
             Notice::Dropped { client_id, bound, count } => {

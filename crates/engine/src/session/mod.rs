@@ -6,7 +6,7 @@ pub(crate) mod received;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dunlin_codec::{ProtocolVersion, SubscriptionOptions};
+use dunlin_codec::{ProtocolVersion, Rule, SubscriptionOptions};
 
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::received::ReceivedIds;
@@ -45,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) will: Option<Box<Will>>,
     pub(crate) fetches: Vec<Fetch>,
     pub(crate) pressure: Option<Box<Pressure>>,
+    /// Rules that its Client broke and that were let pass: how often each.
+    pub(crate) rules_broken: Option<Box<[u32; Rule::ALL.len()]>>,
     /// When a notice of dropped messages was last given, and how many were dropped since.
     pub(crate) dropped: Option<Box<(Time, u64)>>,
 }
