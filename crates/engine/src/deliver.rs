@@ -191,9 +191,9 @@ impl Hub {
     pub(crate) fn pump(&mut self, cx: &mut Cx<'_>, index: u32) {
         loop {
             let Some(session) = self.sessions.slots.get_mut(index) else { return };
-            let (Some(to), Some(outgoing)) = (session.connection, session.outgoing.as_deref_mut()) else {
-                return;
-            };
+            let Some(to) = session.connection else { return };
+            // A Session that never had more than QoS 0 has none, but may wait for retained messages.
+            let Some(outgoing) = session.outgoing.as_deref_mut() else { break };
             if cx.fx.outbox.len(to) >= OUTPUT_HIGH_WATER {
                 cx.fx.outbox.want_drained(to);
                 break;
