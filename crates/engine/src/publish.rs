@@ -120,7 +120,7 @@ impl Engine {
         }
         if is_repeated && !publish.dup {
             let detail = format!("packet identifier {packet_id:?} is in use");
-            if self.reject(cx, id, Rule::PacketIdReused, ReasonCode::PacketIdentifierInUse, &detail) {
+            if self.reject(cx, id, Rule::PacketIdReused, ReasonCode::ProtocolError, &detail) {
                 return None;
             }
         }
