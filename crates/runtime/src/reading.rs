@@ -21,7 +21,7 @@ const LEAD_OF_PIECES: usize = 4 * 1024;
 /// Room for the bytes kept and one read.
 pub(crate) const SCRATCH: usize = LEAD + READ;
 /// Read from all connections in one tick: what a thousand subscribers get of it must fit their output.
-const TICK_BUDGET: usize = 512 * 1024;
+const TICK_BUDGET: usize = 256 * 1024;
 
 /// How a read went.
 #[derive(Clone, Copy)]
