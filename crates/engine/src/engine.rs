@@ -65,6 +65,7 @@ impl Engine {
             hub: Hub {
                 shard,
                 map,
+                tolerance: settings.strictness.tolerance(),
                 settings,
                 counters: Counters::default(),
                 connections: Connections::default(),
@@ -104,6 +105,7 @@ impl Engine {
             Event::Timer => self.timer(cx),
             Event::Reconfigured(settings) => {
                 self.router.set_limits(&settings.limits);
+                self.hub.tolerance = settings.strictness.tolerance();
                 self.hub.settings = settings;
             }
             Event::Shutdown => self.shut_down(cx),

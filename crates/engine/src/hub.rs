@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_codec::{Packet, ReasonCode};
+use dunlin_codec::{Packet, ReasonCode, Tolerance};
 
 use crate::connection::Connections;
 use crate::counters::{Counters, Drop};
@@ -32,6 +32,8 @@ pub(crate) struct Hub {
     pub(crate) shard: ShardId,
     pub(crate) map: ShardMap,
     pub(crate) settings: Arc<Settings>,
+    /// From the settings.
+    pub(crate) tolerance: Tolerance,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,
     pub(crate) sessions: Sessions,

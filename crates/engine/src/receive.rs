@@ -22,10 +22,14 @@ const LARGEST_PACKET: u32 = 268_435_455 + 5;
 impl Engine {
     /// Takes all whole packets: how many bytes they were.
     pub(crate) fn receive(&mut self, cx: &mut Cx<'_>, id: ConnectionId, bytes: &[u8]) -> usize {
-        let tolerance = self.hub.settings.strictness.tolerance();
+        let tolerance = self.hub.tolerance;
         let configured = self.hub.settings.limits.maximum_packet_size.get();
         let tolerates_size = tolerance.0.contains(Rule::PacketTooLarge);
         let limit = if tolerates_size { LARGEST_PACKET } else { configured };
+        if let Some(connection) = self.hub.connections.get_mut(id) {
+            // Part of a packet, too, shows that the Client is alive: a large one may take longer than its Keep Alive.
+            connection.received_at = cx.now;
+        }
         let mut consumed = 0;
         while let Some(connection) = self.hub.connections.get_mut(id) {
             if connection.paused {
@@ -40,7 +44,6 @@ impl Engine {
                     break;
                 }
             };
-            connection.received_at = cx.now;
             let (phase, version) = (connection.phase, connection.version);
             let mut broken = RuleSet::EMPTY;
             if len > configured as usize {
@@ -87,7 +90,7 @@ impl Engine {
             self.turn_away(cx, id, "", ReasonCode::ProtocolError, "first packet is no CONNECT");
             return Taken::Yes;
         }
-        let tolerance = self.hub.settings.strictness.tolerance();
+        let tolerance = self.hub.tolerance;
         match Packet::decode(frame, ProtocolVersion::V5, tolerance, broken) {
             Ok(Packet::Connect(connect)) => return self.connect_received(cx, id, &connect),
             Ok(_) => unreachable!("a packet of type CONNECT is a CONNECT"),
@@ -197,6 +200,9 @@ impl Engine {
 
     /// Ends a connection that has a Session: a 5.0 Client is told the reason.
     pub(crate) fn disconnect(&mut self, cx: &mut Cx<'_>, id: ConnectionId, reason: ReasonCode, detail: &str) {
+        if self.hub.connections.get(id).is_none() {
+            return;
+        }
         self.say_goodbye(cx, id, reason, detail);
         self.connection_ended(cx, id, Ended::ByServer { reason, detail });
         cx.fx.list.push(Effect::Close { connection: id });

@@ -57,7 +57,7 @@ impl RetainedStore {
     /// Stores or replaces [MQTT-3.3.1-5] [MQTT311-3.3.1-5]; an empty payload clears [MQTT-3.3.1-6] [MQTT-3.3.1-7]
     /// [MQTT311-3.3.1-10] [MQTT311-3.3.1-11]. False where a bound is reached: then a value that was there is gone all the
     /// same, because it is out of date.
-    fn set(&mut self, view: MessageView<'_>, limits: &Limits) -> bool {
+    fn set(&mut self, view: MessageView<'_>, messages_maximum: usize, bytes_maximum: u64) -> bool {
         if let Some(old) = self.messages.remove(view.topic) {
             self.bytes -= old.weight() as u64;
         }
@@ -65,9 +65,7 @@ impl RetainedStore {
             return true;
         }
         let bytes = self.bytes + view.weight() as u64;
-        if self.messages.len() >= limits.retained_messages_maximum as usize
-            || bytes > limits.retained_bytes_maximum
-        {
+        if self.messages.len() >= messages_maximum || bytes > bytes_maximum {
             return false;
         }
         self.bytes = bytes;
@@ -132,13 +130,11 @@ fn topic_hash(topic: &str) -> u64 {
 impl Engine {
     /// A message with RETAIN whose topic is at home here.
     pub(crate) fn retain(&mut self, _cx: &mut Cx<'_>, view: MessageView<'_>) {
-        let count = self.hub.map.count();
-        let mut limits = self.hub.settings.limits.clone();
+        let Limits { retained_messages_maximum: messages, retained_bytes_maximum: bytes, .. } =
+            self.hub.settings.limits;
+        let shards = self.hub.map.count();
         // Each shard keeps its share of the whole.
-        limits.retained_messages_maximum =
-            limits.retained_messages_maximum.div_ceil(u32::try_from(count).unwrap_or(1));
-        limits.retained_bytes_maximum = limits.retained_bytes_maximum.div_ceil(count as u64);
-        if !self.retained.set(view, &limits) {
+        if !self.retained.set(view, (messages as usize).div_ceil(shards), bytes.div_ceil(shards as u64)) {
             self.hub.counters.drop(Drop::RetainedFull);
         }
     }
@@ -313,10 +309,7 @@ mod tests {
             expires_at,
             origin: None,
         };
-        store.set(
-            view,
-            &Limits { retained_messages_maximum: 1000, retained_bytes_maximum: 10_000, ..Limits::default() },
-        )
+        store.set(view, 1000, 10_000)
     }
 
     fn all(store: &mut RetainedStore, filter: &str, now: Time) -> Vec<String> {

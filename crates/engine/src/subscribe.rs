@@ -2,6 +2,8 @@
 //!
 //! Spec:  MQTT 5.0 sections 3.8 to 3.11 and 4.8; MQTT 3.1.1 sections 3.8 to 3.11.
 
+use std::ops::Bound;
+
 use dunlin_codec::{
     Packet, PacketId, Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck,
     Subscribe, SubscriptionOptions, TopicFilter, UnsubAck, Unsubscribe,
@@ -17,6 +19,12 @@ use crate::partition::{Partition, ShardId};
 use crate::session::{SessionId, Subscription};
 use crate::settings::RefusedV31;
 use crate::topic::Subscriber;
+
+/// What the filter of a Shared Subscription begins with.
+const SHARED: &str = "$share/";
+
+/// Without the answer the Client would wait for ever.
+const TOO_LARGE: &str = "the answer is larger than the client's maximum packet size";
 
 /// Which SUBACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +178,9 @@ impl Engine {
                 properties: Properties::EMPTY,
                 reasons: &self.reasons_for(pending.connection, pending.reasons),
             };
-            self.hub.send(cx, pending.connection, &Packet::SubAck(suback));
+            if !self.hub.send(cx, pending.connection, &Packet::SubAck(suback)) {
+                self.disconnect(cx, pending.connection, ReasonCode::PacketTooLarge, TOO_LARGE);
+            }
         }
         for query in pending.queries {
             self.start_fetch(cx, pending.session, query);
@@ -217,14 +227,19 @@ impl Engine {
         }
         let packet_id = unsubscribe.packet_id;
         let unsuback = UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons };
-        self.hub.send(cx, id, &Packet::UnsubAck(unsuback));
+        if !self.hub.send(cx, id, &Packet::UnsubAck(unsuback)) {
+            self.disconnect(cx, id, ReasonCode::PacketTooLarge, TOO_LARGE);
+        }
     }
 
     /// Tells the home of every shared group that a Session is a member of.
     pub(crate) fn tell_groups(&mut self, cx: &mut Cx<'_>, id: SessionId, event: MemberEvent) {
         let Some(session) = self.hub.sessions.get(id) else { return };
-        let shared: Vec<Box<str>> =
-            session.subscriptions.keys().filter(|filter| filter.starts_with("$share/")).cloned().collect();
+        let shared = session
+            .subscriptions
+            .range::<str, _>((Bound::Included(SHARED), Bound::Unbounded))
+            .map(|(filter, _)| filter);
+        let shared: Vec<Box<str>> = shared.take_while(|filter| filter.starts_with(SHARED)).cloned().collect();
         for filter in shared {
             if let Ok(filter) = TopicFilter::parse(&filter) {
                 self.tell_group(cx, id, filter, event);

@@ -153,8 +153,9 @@ impl Shard {
             self.take_items();
             self.fire_timer();
             self.take_own_mail();
-            self.flush();
+            // Mail first: whoever reads an acknowledgement finds that the message has reached the other shards.
             self.send_mail();
+            self.flush();
             self.end_tick();
         }
         self.publish();

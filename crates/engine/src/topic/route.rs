@@ -9,10 +9,10 @@ use crate::map::{Map, seeded};
 use crate::partition::ShardSet;
 use crate::settings::Limits;
 
-/// Routes that are kept: with what they hold, about as many bytes times a hundred.
-const KEPT_ROUTES: usize = 16 * 1024;
-/// Targets in all kept routes: a shard of a million subscribers to one topic keeps its route, not a thousand such.
-const KEPT_TARGETS: usize = 4 * 1024 * 1024;
+/// Memory for kept routes, in bytes: 16 MiB hold a hundred thousand topics, or one with a quarter of a million subscribers.
+const KEPT_MAXIMUM: usize = 16 * 1024 * 1024;
+/// What a kept route takes beside its topic and its targets.
+const ROUTE_WEIGHT: usize = 128;
 
 /// How one Session gets a message: all its matching Subscriptions taken together, so that it gets one copy
 /// (section 3.3.4 allows it), with the highest QoS among them.
@@ -70,7 +70,8 @@ pub(crate) struct Route {
 pub(crate) struct Router {
     pub(crate) tree: Tree,
     routes: Map<Box<str>, Route>,
-    kept_targets: usize,
+    /// Their weight.
+    kept: usize,
     levels_maximum: usize,
     length_maximum: usize,
 }
@@ -99,6 +100,10 @@ impl Identifiers {
 }
 
 impl Route {
+    fn weight(&self, topic: &str) -> usize {
+        ROUTE_WEIGHT + topic.len() + self.targets.len() * size_of::<Target>()
+    }
+
     /// Is there nobody at all?
     pub(crate) fn is_empty(&self) -> bool {
         self.targets.is_empty() && self.groups.is_empty() && self.remote.is_empty()
@@ -110,7 +115,7 @@ impl Router {
         let mut router = Self {
             tree: Tree::new(seed),
             routes: seeded(seed),
-            kept_targets: 0,
+            kept: 0,
             levels_maximum: 0,
             length_maximum: 0,
         };
@@ -122,7 +127,7 @@ impl Router {
         self.levels_maximum = limits.topic_levels_maximum.into();
         self.length_maximum = limits.topic_length_maximum.into();
         self.routes.clear();
-        self.kept_targets = 0;
+        self.kept = 0;
     }
 
     /// Is the filter within the limits?
@@ -162,14 +167,15 @@ impl Router {
     fn find(&mut self, topic: &str) -> Result<(), RouteError> {
         let name = self.check_topic(topic)?;
         let route = Route::of(&self.tree, name);
-        if self.routes.len() >= KEPT_ROUTES || self.kept_targets >= KEPT_TARGETS {
+        if let Some(old) = self.routes.remove(topic) {
+            self.kept -= old.weight(topic);
+        }
+        if self.kept >= KEPT_MAXIMUM {
             self.routes.clear();
-            self.kept_targets = 0;
+            self.kept = 0;
         }
-        self.kept_targets += route.targets.len();
-        if let Some(old) = self.routes.insert(topic.into(), route) {
-            self.kept_targets -= old.targets.len();
-        }
+        self.kept += route.weight(topic);
+        self.routes.insert(topic.into(), route);
         Ok(())
     }
 }
