@@ -129,8 +129,8 @@ impl Engine {
         counters
     }
 
-    /// What the event left to do: letters of this shard to itself, connections beyond a bound.
-    fn settle(&mut self, cx: &mut Cx<'_>) {
+    /// What an event or a packet left to do: letters of this shard to itself, connections beyond a bound.
+    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
         loop {
             if !self.hub.own_letters.is_empty() {
                 let from = self.hub.shard;

@@ -193,7 +193,8 @@ impl Engine {
     /// one that has messages of its own to acknowledge, which might be what everybody waits for.
     pub(crate) fn pause_if_flooding(&mut self, id: ConnectionId) {
         let maximum = usize::from(self.hub.settings.limits.receive_maximum.get());
-        if self.withheld(id) < maximum {
+        // One that keeps to the Receive Maximum is bounded by that, and read on: it may want to ping.
+        if self.withheld(id) <= maximum {
             return;
         }
         let Some(connection) = self.hub.connections.get(id) else { return };

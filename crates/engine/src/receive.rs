@@ -73,6 +73,8 @@ impl Engine {
             if !broken.is_empty() {
                 self.tolerated(cx, id, broken);
             }
+            // A publisher that fills a queue is slowed before its next message, not after all that it sent at once.
+            self.settle(cx);
         }
         // Closed on the way: what is left concerns nobody.
         bytes.len()

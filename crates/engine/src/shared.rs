@@ -168,7 +168,13 @@ impl Engine {
             let member =
                 Member { session, options, subscription_identifier, connected, window, outstanding: 0 };
             self.join(index, member);
-            return self.when_seen(cx, Waiter::Joined(session.shard, token));
+            self.when_seen(cx, Waiter::Joined(session.shard, token));
+            // What waited for a member need not wait for the next message too.
+            let Self { groups, hub, .. } = self;
+            if let Some(group) = groups.slots.get_mut(index) {
+                group.deal_pending(cx, hub, index);
+            }
+            return;
         }
         let Some(index) = self.groups.find(share, filter) else { return };
         let Self { groups, hub, .. } = self;

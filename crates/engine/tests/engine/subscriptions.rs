@@ -147,8 +147,8 @@ fn identifiers_wait_with_the_message() {
 fn no_local_keeps_ones_own_messages_away() {
     for shards in [1, 2] {
         let mut world = World::sharded(shards);
-        let client = world.enter(&hello(V5, &world.client_on(0)).lasting(60));
-        let other = world.connect(V5, &world.client_on(shards - 1).repeat(2));
+        let client = world.enter(&hello(V5, &world.client_on(0, 0)).lasting(60));
+        let other = world.connect(V5, &world.client_on(shards - 1, 1));
         let no_local = SubscriptionOptions { no_local: true, ..at(1) };
         world.subscribe_as(client, "t", no_local, 1);
         world.publish(client, &message("t", "own"));

@@ -381,24 +381,24 @@ impl World {
         self.count(|counters| counters.dropped[reason as usize])
     }
 
-    /// A Client Identifier whose Session has its home in a shard.
-    pub(crate) fn client_on(&self, shard: usize) -> String {
-        self.name_on(shard, |name| Partition::of_session("", name))
+    /// The Client Identifiers whose Sessions have their home in a shard, one for each `number`.
+    pub(crate) fn client_on(&self, shard: usize, number: usize) -> String {
+        self.name_on(shard, number, |name| Partition::of_session("", name))
     }
 
     /// A topic whose retained message has its home in a shard.
     pub(crate) fn topic_on(&self, shard: usize) -> String {
-        self.name_on(shard, |name| Partition::of(&[name]))
+        self.name_on(shard, 0, |name| Partition::of(&[name]))
     }
 
     /// A ShareName whose group for `filter` has its home in a shard.
     pub(crate) fn share_on(&self, shard: usize, filter: &str) -> String {
-        self.name_on(shard, |name| Partition::of(&["", name, filter]))
+        self.name_on(shard, 0, |name| Partition::of(&["", name, filter]))
     }
 
-    fn name_on(&self, shard: usize, partition: impl Fn(&str) -> Partition) -> String {
-        let mut names = (0..).map(|number| format!("n{number}"));
-        names.find(|name| self.map.home(partition(name)).index() == shard).unwrap()
+    fn name_on(&self, shard: usize, number: usize, partition: impl Fn(&str) -> Partition) -> String {
+        let names = (0..).map(|number| format!("n{number}"));
+        names.filter(|name| self.map.home(partition(name)).index() == shard).nth(number).unwrap()
     }
 
     // Mail.
