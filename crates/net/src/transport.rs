@@ -27,19 +27,28 @@ impl Transport {
         Self { tcp }
     }
 
-    /// Reports readability and writability of the connection under `token` from now on, each time that either begins.
+    /// Reports under `token` from now on each time that there begins to be something to read; also what is there already.
     ///
     /// # Errors
     /// Where the kernel has no memory for it.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.tcp.register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.tcp.register(registry, token, Interest::READABLE)
     }
 
-    /// Ends what [`Self::register`] began, so that another thread can register the connection.
+    /// Reports also each time that there begins to be room to write; also where there is already. For connections that had
+    /// none: every other would be reported as writable at once, for nothing.
     ///
     /// # Errors
-    /// Where it was not registered there.
-    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+    /// Where it is not watched.
+    pub fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.tcp.reregister(registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Reports nothing any more, so that another thread can watch the connection.
+    ///
+    /// # Errors
+    /// Where it is not watched there.
+    pub fn unwatch(&mut self, registry: &Registry) -> io::Result<()> {
         self.tcp.deregister(registry)
     }
 

@@ -150,17 +150,18 @@ impl Shard {
         self.open(Connection::new(Transport::tcp(stream), Peer { listener, address: Some(address) }));
     }
 
-    /// Takes in a connection that has its place already. The slot, or `None` where the kernel cannot watch it.
-    pub(crate) fn open(&mut self, mut connection: Connection) -> Option<u32> {
-        let token = Token(self.connections.next_index() as usize);
-        if connection.transport.register(self.poll.registry(), token).is_err() {
-            self.shared.admissions.release();
-            self.shared.admissions.turn_away();
-            return None;
-        }
+    /// Takes in a connection that has its place already. Its slot, or `None` where the kernel has no memory to watch it.
+    pub(crate) fn open(&mut self, connection: Connection) -> Option<u32> {
         let peer = connection.peer;
         let id = self.connections.insert(connection);
+        let index = slot(id);
+        let (_, connection) = self.connections.get(index)?;
+        if connection.transport.watch(self.poll.registry(), Token(id.index())).is_err() {
+            self.shared.admissions.turn_away();
+            self.drop_connection(index);
+            return None;
+        }
         self.handle(Event::Opened { connection: id, peer });
-        Some(slot(id))
+        Some(index)
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Connection {
     pub(crate) peer: Peer,
     pub(crate) input: Input,
     pub(crate) phase: Phase,
+    /// The poll reports when it has room for output: since it had none for the first time.
+    pub(crate) watched_for_room: bool,
     /// In the queue of connections to be read.
     pub(crate) queued: bool,
     /// The transport may have bytes: the poll said so and no read came up short since.
@@ -52,6 +54,7 @@ impl Connection {
             peer,
             input: Input::default(),
             phase: Phase::Open,
+            watched_for_room: false,
             queued: false,
             readable: false,
             ended: false,
@@ -91,19 +94,12 @@ impl Connections {
         self.count
     }
 
-    /// The slot that [`Self::insert`] will use.
-    pub(crate) fn next_index(&self) -> u32 {
-        self.free.last().copied().unwrap_or_else(|| {
-            u32::try_from(self.slots.len())
-                .unwrap_or_else(|_| unreachable!("descriptors are numbered by an i32"))
-        })
-    }
-
     pub(crate) fn insert(&mut self, connection: Connection) -> ConnectionId {
-        let index = self.next_index();
-        if self.free.pop().is_none() {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
-        }
+            u32::try_from(self.slots.len() - 1)
+                .unwrap_or_else(|_| unreachable!("descriptors are numbered by an i32"))
+        });
         let slot = &mut self.slots[index as usize];
         slot.connection = Some(connection);
         self.count += 1;

@@ -5,6 +5,7 @@
 //! Never: a write that the transport has no room for: it says when it has.
 
 use dunlin_engine::{ConnectionId, Event, Outbox};
+use mio::Token;
 use smallvec::SmallVec;
 
 use crate::connections::{Connection, Phase, slot};
@@ -44,6 +45,11 @@ impl Shard {
         let Some((id, connection)) = self.connections.get(index) else { return };
         let Written { owed, bytes, more } = write(&mut self.effects.outbox, id, connection);
         self.traffic.bytes_sent += bytes;
+        if connection.blocked && !connection.watched_for_room {
+            connection.watched_for_room = true;
+            let (registry, token) = (self.poll.registry(), Token(id.index()));
+            connection.broken |= connection.transport.watch_for_room(registry, token).is_err();
+        }
         let (phase, broken) = (connection.phase, connection.broken);
         if more {
             self.dirty.push(id);

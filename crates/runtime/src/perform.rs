@@ -97,7 +97,7 @@ impl Shard {
         let left = !self.effects.outbox.is_empty(id);
         self.effects.outbox.clear(id);
         // A peer that has not read what it asked for before its CONNECT was done is none to keep.
-        if left || connection.transport.deregister(self.poll.registry()).is_err() {
+        if left || connection.transport.unwatch(self.poll.registry()).is_err() {
             connection.input.release(&mut self.pool);
             self.shared.admissions.release();
             return;
