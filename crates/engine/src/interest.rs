@@ -34,6 +34,10 @@ pub(crate) struct Interest {
     waiting: VecDeque<(u64, Waiter)>,
     /// Letters about interest that came from each shard, and whether it has been told so.
     received: Vec<(u64, bool)>,
+    /// Retained values that came from each shard.
+    stored: Vec<u64>,
+    /// For each shard, how many it had posted to each home when its last bag left.
+    posted: Vec<Vec<u64>>,
     /// Connections not read because mail for a shard piles up.
     mail_waiters: Vec<Vec<ConnectionId>>,
 }
@@ -45,8 +49,30 @@ impl Interest {
             seen: vec![0; map.count()],
             waiting: VecDeque::new(),
             received: vec![(0, true); map.count()],
+            stored: vec![0; map.count()],
+            posted: vec![vec![0; map.count()]; map.count()],
             mail_waiters: vec![Vec::new(); map.count()],
         }
+    }
+
+    /// A retained value came from a shard.
+    pub(crate) fn stored(&mut self, from: ShardId) {
+        self.stored[from.index()] += 1;
+    }
+
+    /// A shard says how many retained values it has posted to each home.
+    pub(crate) fn stores_known(&mut self, from: ShardId, posted: &[u64]) {
+        self.posted[from.index()].copy_from_slice(posted);
+    }
+
+    /// What a home must have received from each shard, so that it has every value that this shard did not see live.
+    pub(crate) fn needed_of(&self, home: ShardId) -> Box<[u64]> {
+        self.posted.iter().map(|posted| posted[home.index()]).collect()
+    }
+
+    /// Have these come?
+    pub(crate) fn has_stored(&self, needs: &[u64]) -> bool {
+        needs.iter().zip(&self.stored).all(|(needed, stored)| needed <= stored)
     }
 
     pub(crate) fn waiting_for_mail(&mut self, shard: ShardId, id: ConnectionId) {

@@ -6,6 +6,7 @@ use crate::hub::Cx;
 use crate::mail::{DealOptions, DealOutcome, Letter, MailBag, Opened, Publication};
 use crate::message::Message;
 use crate::partition::ShardId;
+use crate::retained::{Page, Query};
 use crate::session::SessionId;
 use crate::session::outgoing::{Extra, Options};
 use crate::topic::Identifiers;
@@ -13,21 +14,26 @@ use crate::topic::Identifiers;
 impl Engine {
     /// Reads a bag; it is empty afterwards.
     pub(crate) fn open_mail(&mut self, cx: &mut Cx<'_>, from: ShardId, bag: &mut MailBag) {
+        if !bag.stores().is_empty() {
+            self.interest.stores_known(from, bag.stores());
+        }
         bag.open(|opened| match opened {
-            Opened::Publication(publication) => self.publication(cx, &publication),
+            Opened::Publication(publication) => self.publication(cx, from, &publication),
             Opened::Letter(letter) => self.letter(cx, from, letter),
         });
         self.tell_seen(cx, from);
+        self.ask_held_queries(cx);
     }
 
     /// A message that another shard's Client published.
-    fn publication(&mut self, cx: &mut Cx<'_>, publication: &Publication<'_>) {
+    fn publication(&mut self, cx: &mut Cx<'_>, from: ShardId, publication: &Publication<'_>) {
         if publication.route {
             // The sender routed it, so its topic has a route.
             let _ = self.route(cx, publication.message);
         }
         if publication.store {
             self.retain(cx, publication.message);
+            self.interest.stored(from);
         }
     }
 
@@ -35,16 +41,21 @@ impl Engine {
         match letter {
             Letter::Publications { .. } => unreachable!("opened by the bag"),
             Letter::Publication { message, route, store } => {
-                self.publication(cx, &Publication { message: message.view(), route, store });
+                self.publication(cx, from, &Publication { message: message.view(), route, store });
             }
             Letter::Interest { filter, wanted } => self.interest_received(from, &filter, wanted),
             Letter::InterestSeen { count } => self.interest_seen(cx, from, count),
-            Letter::RetainedQuery { session, query, filter, after } => {
-                self.retained_query(cx, from, session, query, &filter, after.as_deref());
+            Letter::RetainedQuery { session, query, filter, after, needs } => {
+                let query = Query { from, session, query, filter, after, needs };
+                self.retained_query(cx, query);
             }
             Letter::RetainedPage { session, query, messages, next } => {
-                self.retained_page(cx, from, session, query, &messages, next);
+                self.retained_page(cx, session, query, Page { home: from, messages, next });
             }
+            Letter::Ping { session, query, home } => {
+                self.hub.post(cx, from, Letter::Pong { session, query, home })
+            }
+            Letter::Pong { session, query, home } => self.page_may_follow(cx, session, query, home),
             Letter::Group { share, filter, member, event } => {
                 self.group_letter(cx, &share, &filter, member, event)
             }

@@ -36,10 +36,20 @@ pub(crate) enum Letter {
     Interest { filter: Box<str>, wanted: bool },
     /// All interest that the sender was told up to this number is seen.
     InterestSeen { count: u64 },
-    /// Send the retained messages that match, in pages.
-    RetainedQuery { session: SessionId, query: u32, filter: Box<str>, after: Option<Box<str>> },
+    /// Send the retained messages that match, in pages; once the values that each shard had posted are there.
+    RetainedQuery {
+        session: SessionId,
+        query: u32,
+        filter: Box<str>,
+        after: Option<Box<str>>,
+        needs: Box<[u64]>,
+    },
     /// A page of them; `next` continues.
     RetainedPage { session: SessionId, query: u32, messages: Vec<Message>, next: Option<Box<str>> },
+    /// Come back, behind all that was posted before.
+    Ping { session: SessionId, query: u32, home: ShardId },
+    /// The answer.
+    Pong { session: SessionId, query: u32, home: ShardId },
     /// To the home of a shared group.
     Group { share: Box<str>, filter: Box<str>, member: SessionRef, event: MemberEvent },
     /// From the home of a shared group: every shard sees its interest, the member's SUBACK may leave.
@@ -104,6 +114,8 @@ pub struct MailBag {
     letters: Vec<Letter>,
     bytes: Vec<u8>,
     weight: usize,
+    /// How many retained values the sender had posted to each home when the bag left; empty where it has said so before.
+    stores: Vec<u64>,
 }
 
 /// The bags of a shard, one for each receiver.
@@ -111,6 +123,11 @@ pub struct MailBag {
 pub struct Mail {
     bags: Vec<MailBag>,
     spare: Vec<MailBag>,
+    /// Retained values posted to each home, and to all.
+    stores: Vec<u64>,
+    stores_in_all: u64,
+    /// What of `stores_in_all` each receiver was told.
+    told: Vec<u64>,
 }
 
 /// A publication on its way to another shard, and what to do there.
@@ -125,7 +142,13 @@ pub(crate) struct Publication<'a> {
 
 impl Mail {
     pub(crate) fn new(map: ShardMap) -> Self {
-        Self { bags: map.iter().map(|_| MailBag::default()).collect(), spare: Vec::new() }
+        Self {
+            bags: map.iter().map(|_| MailBag::default()).collect(),
+            spare: Vec::new(),
+            stores: vec![0; map.count()],
+            stores_in_all: 0,
+            told: vec![0; map.count()],
+        }
     }
 
     /// The receivers that have mail.
@@ -139,7 +162,11 @@ impl Mail {
 
     /// Takes a receiver's bag, to be carried. Afterwards the engine is owed [`crate::Event::MailTaken`].
     pub fn take(&mut self, to: ShardId) -> MailBag {
-        std::mem::replace(&mut self.bags[to.index()], self.spare.pop().unwrap_or_default())
+        let mut bag = std::mem::replace(&mut self.bags[to.index()], self.spare.pop().unwrap_or_default());
+        if std::mem::replace(&mut self.told[to.index()], self.stores_in_all) != self.stores_in_all {
+            bag.stores.extend_from_slice(&self.stores);
+        }
+        bag
     }
 
     /// Gives an emptied bag back for use; frees it where enough are there.
@@ -147,6 +174,7 @@ impl Mail {
         bag.letters.clear();
         bag.bytes.clear();
         bag.weight = 0;
+        bag.stores.clear();
         if self.spare.len() < self.bags.len() && bag.bytes.capacity() <= CONGESTED_WEIGHT {
             self.spare.push(bag);
         }
@@ -161,6 +189,10 @@ impl Mail {
     }
 
     pub(crate) fn publish(&mut self, to: ShardId, publication: &Publication<'_>) {
+        if publication.store {
+            self.stores[to.index()] += 1;
+            self.stores_in_all += 1;
+        }
         self.bags[to.index()].publish(publication);
     }
 }
@@ -201,6 +233,11 @@ impl MailBag {
             Some(Letter::Publications { end: last }) => *last = end,
             _ => self.letters.push(Letter::Publications { end }),
         }
+    }
+
+    /// How many retained values the sender had posted to each home when the bag left; empty where it has said so before.
+    pub(crate) fn stores(&self) -> &[u64] {
+        &self.stores
     }
 
     /// Hands every letter to `each`, in order, and is empty afterwards.

@@ -8,10 +8,11 @@ use bytes::Bytes;
 
 use crate::event::ConnectionId;
 
-/// Buffers larger than this are freed, not pooled.
-const POOLED_CAPACITY_MAX: usize = 64 * 1024;
-/// 256 of at most 64 KiB are 16 MiB, the most that a shard keeps for nothing.
-const POOL_SIZE_MAX: usize = 256;
+/// Buffers larger than this are freed, not pooled. Smaller bounds cost fan-out of larger messages half its rate, because every
+/// tick then takes fresh memory from the operating system.
+const POOLED_CAPACITY_MAX: usize = 256 * 1024;
+/// Memory that a shard keeps for nothing, at most.
+const POOL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Payloads of at least this many bytes are shared between connections, smaller ones are copied: below, a copy is
 /// cheaper than a reference count and a slice more in the vectored write.
 pub(crate) const SHARED_PAYLOAD_MIN: usize = 4 * 1024;
@@ -21,7 +22,15 @@ pub(crate) const SHARED_PAYLOAD_MIN: usize = 4 * 1024;
 pub struct Outbox {
     buffers: Vec<Buffer>,
     dirty: Vec<ConnectionId>,
-    pool: Vec<Vec<u8>>,
+    pool: Pool,
+}
+
+/// Buffers to be used again.
+#[derive(Debug, Default)]
+struct Pool {
+    buffers: Vec<Vec<u8>>,
+    /// Their capacity.
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +100,7 @@ impl Outbox {
             dirty.push(connection);
         }
         if buffer.tail.capacity() == 0
-            && let Some(pooled) = pool.pop()
+            && let Some(pooled) = pool.take()
         {
             buffer.tail = pooled;
         }
@@ -176,12 +185,25 @@ impl Outbox {
         }
     }
 
-    fn recycle(pool: &mut Vec<Vec<u8>>, buffer: &mut Buffer) {
-        let mut tail = std::mem::take(&mut buffer.tail);
+    fn recycle(pool: &mut Pool, buffer: &mut Buffer) {
         buffer.tail_sent = 0;
-        if (1..=POOLED_CAPACITY_MAX).contains(&tail.capacity()) && pool.len() < POOL_SIZE_MAX {
-            tail.clear();
-            pool.push(tail);
+        pool.give(std::mem::take(&mut buffer.tail));
+    }
+}
+
+impl Pool {
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let buffer = self.buffers.pop()?;
+        self.bytes -= buffer.capacity();
+        Some(buffer)
+    }
+
+    fn give(&mut self, mut buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        if (1..=POOLED_CAPACITY_MAX).contains(&capacity) && self.bytes + capacity <= POOL_BYTES_MAX {
+            buffer.clear();
+            self.bytes += capacity;
+            self.buffers.push(buffer);
         }
     }
 }
@@ -220,7 +242,7 @@ mod tests {
         outbox.tail(CONNECTION).extend(b"ab");
         outbox.advance(CONNECTION, 2, 0);
         assert_eq!(outbox.buffers[3].tail.capacity(), 0);
-        assert_eq!(outbox.pool.len(), 1);
+        assert_eq!(outbox.pool.buffers.len(), 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dunlin_codec::{
     Packet, PacketId, Properties, PropertyBuf, ProtocolVersion, Publish, QoS, ReasonCode, Rule,
+    TopicNameError,
 };
 
 use crate::connect::is_refused;
@@ -46,10 +47,9 @@ impl Engine {
         match aliases.resolve(alias.get(), publish.topic) {
             // Also one that is sent again defines its alias, which is new on this connection.
             Ok(topic) => self.publish_if_new(cx, id, session, publish, topic, is_new),
-            // [MQTT-3.3.2-9]
-            Err(detail) => {
-                let detail = format!("topic alias {alias} {detail}, the maximum is {maximum}");
-                if !self.reject(cx, id, Rule::TopicAliasInvalid, ReasonCode::TopicAliasInvalid, &detail) {
+            Err(error) => {
+                let detail = format!("topic alias {alias}: {error}, the maximum is {maximum}");
+                if !self.reject(cx, id, Rule::TopicAliasInvalid, error.reason(), &detail) {
                     self.publish_aliased_anyway(cx, id, session, publish, is_new);
                 }
             }
@@ -251,8 +251,11 @@ impl Engine {
 
     /// A topic that is none, or beyond a limit.
     fn unroutable(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, error: RouteError) {
-        let is_no_name = matches!(error, RouteError::Name(_));
-        if is_no_name {
+        if let RouteError::Name(TopicNameError::Null { .. }) = error {
+            // [MQTT-1.5.4-2] [MQTT311-1.5.3-2]
+            return self.disconnect(cx, id, ReasonCode::MalformedPacket, &error.to_string());
+        }
+        if let RouteError::Name(_) = error {
             // [MQTT-3.3.2-2] [MQTT311-3.3.2-2]
             let reason = ReasonCode::TopicNameInvalid;
             if self.reject(cx, id, Rule::TopicNameInvalid, reason, &error.to_string()) {
@@ -299,13 +302,35 @@ impl Engine {
     }
 }
 
+/// Why a Topic Alias means no topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum AliasError {
+    /// [MQTT-3.3.2-9]
+    #[error("too large")]
+    TooLarge,
+    /// Section 3.3.2.3.4.
+    #[error("not defined on this connection")]
+    Undefined,
+}
+
+impl AliasError {
+    const fn reason(self) -> ReasonCode {
+        match self {
+            Self::TooLarge => ReasonCode::TopicAliasInvalid,
+            Self::Undefined => ReasonCode::ProtocolError,
+        }
+    }
+}
+
 impl Aliases {
     /// The topic that a PUBLISH means; a topic beside an alias defines it [MQTT-3.3.2-7].
-    fn resolve<'a>(&'a mut self, alias: u16, topic: &str) -> Result<&'a str, &'static str> {
-        let Some(slot) = self.received.get_mut(usize::from(alias) - 1) else { return Err("is too large") };
+    fn resolve<'a>(&'a mut self, alias: u16, topic: &str) -> Result<&'a str, AliasError> {
+        let Some(slot) = self.received.get_mut(usize::from(alias) - 1) else {
+            return Err(AliasError::TooLarge);
+        };
         if !topic.is_empty() && slot.as_deref() != Some(topic) {
             *slot = Some(topic.into());
         }
-        slot.as_deref().ok_or("is not defined")
+        slot.as_deref().ok_or(AliasError::Undefined)
     }
 }

@@ -26,9 +26,10 @@ impl Engine {
         let configured = self.hub.settings.limits.maximum_packet_size.get();
         let tolerates_size = tolerance.0.contains(Rule::PacketTooLarge);
         let limit = if tolerates_size { LARGEST_PACKET } else { configured };
-        if let Some(connection) = self.hub.connections.get_mut(id) {
-            // Part of a packet, too, shows that the Client is alive: a large one may take longer than its Keep Alive.
-            connection.received_at = cx.now;
+        if bytes.first().is_some_and(|first| first >> 4 != CONNECT) && !self.is_connected(id) {
+            // [MQTT-3.1.0-1] [MQTT311-3.1.0-1] seen at the first byte: what is no MQTT is not waited for.
+            self.turn_away(cx, id, "", ReasonCode::ProtocolError, "first packet is no CONNECT");
+            return bytes.len();
         }
         let mut consumed = 0;
         while let Some(connection) = self.hub.connections.get_mut(id) {
@@ -44,6 +45,7 @@ impl Engine {
                     break;
                 }
             };
+            connection.received_at = cx.now;
             let (phase, version) = (connection.phase, connection.version);
             let mut broken = RuleSet::EMPTY;
             if len > configured as usize {
@@ -80,6 +82,10 @@ impl Engine {
         bytes.len()
     }
 
+    fn is_connected(&self, id: ConnectionId) -> bool {
+        self.hub.connections.get(id).is_some_and(|connection| connection.phase != Phase::New)
+    }
+
     fn first_packet(
         &mut self,
         cx: &mut Cx<'_>,
@@ -87,15 +93,10 @@ impl Engine {
         frame: Frame<'_>,
         broken: &mut RuleSet,
     ) -> Taken {
-        // [MQTT-3.1.0-1] [MQTT311-3.1.0-1]
-        if frame.packet_type() != CONNECT {
-            self.turn_away(cx, id, "", ReasonCode::ProtocolError, "first packet is no CONNECT");
-            return Taken::Yes;
-        }
         let tolerance = self.hub.tolerance;
         match Packet::decode(frame, ProtocolVersion::V5, tolerance, broken) {
             Ok(Packet::Connect(connect)) => return self.connect_received(cx, id, &connect),
-            Ok(_) => unreachable!("a packet of type CONNECT is a CONNECT"),
+            Ok(_) => unreachable!("the first byte was looked at"),
             Err(error) => self.undecodable(cx, id, Some(frame), error),
         }
         Taken::Yes

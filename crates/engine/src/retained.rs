@@ -1,7 +1,8 @@
 //! Retained messages: kept in the shard that is home to their topic, fetched in pages for new Subscriptions.
 //!
 //! Never: an older retained value after a newer live one: topics that were delivered while a snapshot was on its way are
-//!        left out of it.
+//!        left out of it. Never a value missed: a home answers when it has what the others had posted to it. Never one twice:
+//!        a page waits until all that was posted live before it has come.
 //! Spec:  MQTT 5.0 sections 3.3.1.3 and 3.8.3.1.
 
 use std::collections::BTreeMap;
@@ -19,8 +20,9 @@ use crate::mail::Letter;
 use crate::message::{Message, MessageView};
 use crate::partition::{Partition, ShardId};
 use crate::session::outgoing::{Extra, Options};
-use crate::session::{Fetch, SessionId};
+use crate::session::{Fetch, HeldPage, SessionId};
 use crate::settings::Limits;
+use crate::time::Time;
 use crate::topic::Identifiers;
 
 /// A page holds at most this many messages,
@@ -37,12 +39,27 @@ const OVERTAKEN_MAXIMUM: usize = 65_536;
 pub(crate) struct RetainedStore {
     messages: BTreeMap<Box<str>, Message>,
     bytes: u64,
+    /// Questions that cannot be answered yet.
+    held: Vec<Query>,
 }
 
 /// Part of an answer.
-struct Page {
-    messages: Vec<Message>,
-    next: Option<Box<str>>,
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) home: ShardId,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) next: Option<Box<str>>,
+}
+
+/// A question.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) from: ShardId,
+    pub(crate) session: SessionId,
+    pub(crate) query: u32,
+    pub(crate) filter: Box<str>,
+    pub(crate) after: Option<Box<str>>,
+    pub(crate) needs: Box<[u64]>,
 }
 
 impl RetainedStore {
@@ -74,8 +91,8 @@ impl RetainedStore {
     }
 
     /// The messages that match, from the topic after `after`. What has expired is removed on the way [MQTT-3.3.2-5].
-    fn page(&mut self, filter: TopicFilter<'_>, after: Option<&str>, now: crate::time::Time) -> Page {
-        let mut page = Page { messages: Vec::new(), next: None };
+    fn page(&mut self, home: ShardId, filter: TopicFilter<'_>, after: Option<&str>, now: Time) -> Page {
+        let mut page = Page { home, messages: Vec::new(), next: None };
         let mut expired = Vec::new();
         let mut bytes = 0;
         let prefix = literal_prefix(filter);
@@ -149,6 +166,7 @@ impl Engine {
                 filter: filter.as_str().into(),
                 waiting: 0,
                 ready: Vec::new(),
+                held: Vec::new(),
                 overtaken: std::collections::BTreeSet::new(),
             });
         }
@@ -170,48 +188,73 @@ impl Engine {
         };
         fetch.waiting = u32::try_from(homes.len()).unwrap_or(u32::MAX);
         for home in homes {
-            let letter = Letter::RetainedQuery { session, query, filter: filter.clone(), after: None };
+            let needs = self.interest.needed_of(home);
+            let letter = Letter::RetainedQuery { session, query, filter: filter.clone(), after: None, needs };
             self.hub.post(cx, home, letter);
         }
     }
 
     /// A shard asks for a page.
-    pub(crate) fn retained_query(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: ShardId,
-        session: SessionId,
-        query: u32,
-        filter: &str,
-        after: Option<&str>,
-    ) {
-        let page = match TopicFilter::parse(filter) {
-            Ok(filter) => self.retained.page(filter, after, cx.now),
-            Err(_) => Page { messages: Vec::new(), next: None },
+    pub(crate) fn retained_query(&mut self, cx: &mut Cx<'_>, query: Query) {
+        if !self.interest.has_stored(&query.needs) {
+            return self.retained.held.push(query);
+        }
+        let Query { from, session, query, filter, after, .. } = query;
+        let home = self.hub.shard;
+        let page = match TopicFilter::parse(&filter) {
+            Ok(filter) => self.retained.page(home, filter, after.as_deref(), cx.now),
+            Err(_) => Page { home, messages: Vec::new(), next: None },
         };
-        let letter = Letter::RetainedPage { session, query, messages: page.messages, next: page.next };
-        self.hub.post(cx, from, letter);
+        let Page { messages, next, .. } = page;
+        self.hub.post(cx, from, Letter::RetainedPage { session, query, messages, next });
     }
 
-    /// A page has come.
-    pub(crate) fn retained_page(
-        &mut self,
-        cx: &mut Cx<'_>,
-        from: ShardId,
-        session: SessionId,
-        query: u32,
-        messages: &[Message],
-        next: Option<Box<str>>,
-    ) {
+    /// More has come: questions that waited for it may be answered.
+    pub(crate) fn ask_held_queries(&mut self, cx: &mut Cx<'_>) {
+        for query in std::mem::take(&mut self.retained.held) {
+            self.retained_query(cx, query);
+        }
+    }
+
+    /// A page has come. Shards other than its home may have posted live what is in it: that has to come first.
+    pub(crate) fn retained_page(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32, page: Page) {
+        let Some(fetch) = self.hub.sessions.get_mut(session).and_then(|session| session.fetch(query)) else {
+            return;
+        };
+        let (home, own) = (page.home, self.hub.shard);
+        let others: Vec<ShardId> =
+            self.hub.map.iter().filter(|shard| *shard != home && *shard != own).collect();
+        if page.messages.is_empty() || others.is_empty() {
+            return self.take_page(cx, session, query, page);
+        }
+        fetch.held.push(HeldPage { page, waiting: others.len() });
+        for shard in others {
+            self.hub.post(cx, shard, Letter::Ping { session, query, home });
+        }
+    }
+
+    /// A shard has answered: what it posted before is here.
+    pub(crate) fn page_may_follow(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32, home: ShardId) {
+        let Some(fetch) = self.hub.sessions.get_mut(session).and_then(|session| session.fetch(query)) else {
+            return;
+        };
+        // A home sends the next page only when it is asked, after this one was taken: there is one at most.
+        let Some(at) = fetch.held.iter().position(|held| held.page.home == home) else { return };
+        fetch.held[at].waiting -= 1;
+        if fetch.held[at].waiting == 0 {
+            let HeldPage { page, .. } = fetch.held.remove(at);
+            self.take_page(cx, session, query, page);
+        }
+    }
+
+    fn take_page(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32, page: Page) {
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let Some(fetch) = found.fetch(query) else { return };
         let filter = fetch.filter.clone();
-        let current: Vec<&Message> = messages
-            .iter()
-            .filter(|message| !fetch.overtaken.contains(&topic_hash(message.view().topic)))
-            .collect();
+        let Page { home, mut messages, next } = page;
+        messages.retain(|message| !fetch.overtaken.contains(&topic_hash(message.view().topic)));
         match next {
-            Some(cursor) => fetch.ready.push((from, cursor)),
+            Some(cursor) => fetch.ready.push((home, cursor)),
             None => fetch.waiting -= 1,
         }
         if fetch.waiting == 0 {
@@ -225,7 +268,7 @@ impl Engine {
             0 => Identifiers::None,
             identifier => Identifiers::One(identifier),
         };
-        for message in current {
+        for message in &messages {
             let mut passing = Passing::of_stored(message);
             if passing.view.is_expired(cx.now) {
                 continue;
@@ -271,8 +314,17 @@ impl Hub {
         for fetch in &mut session.fetches {
             for (shard, cursor) in fetch.ready.drain(..) {
                 let (query, filter) = (fetch.query, fetch.filter.clone());
-                letters
-                    .push((shard, Letter::RetainedQuery { session: id, query, filter, after: Some(cursor) }));
+                letters.push((
+                    shard,
+                    Letter::RetainedQuery {
+                        session: id,
+                        query,
+                        filter,
+                        after: Some(cursor),
+                        // What was missing when the first page was asked for has come since.
+                        needs: Box::default(),
+                    },
+                ));
             }
         }
         for (shard, letter) in letters {
@@ -297,7 +349,6 @@ impl crate::session::Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Time;
 
     fn set(store: &mut RetainedStore, topic: &str, payload: &[u8], expires_at: Option<Time>) -> bool {
         let view = MessageView {
@@ -316,7 +367,7 @@ mod tests {
         let filter = TopicFilter::parse(filter).unwrap();
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let page = store.page(filter, after.as_deref(), now);
+            let page = store.page(ShardId::FIRST, filter, after.as_deref(), now);
             found.extend(page.messages.iter().map(|message| message.view().topic.to_owned()));
             after = page.next;
             if after.is_none() {

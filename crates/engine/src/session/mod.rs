@@ -80,8 +80,17 @@ pub(crate) struct Fetch {
     pub(crate) waiting: u32,
     /// Pages to ask for when the queue has room: shard and cursor.
     pub(crate) ready: Vec<(crate::partition::ShardId, Box<str>)>,
+    /// Pages that wait for what other shards posted before.
+    pub(crate) held: Vec<HeldPage>,
     /// Hashes of topics whose newer retained value was delivered meanwhile: the snapshot's is out of date.
     pub(crate) overtaken: std::collections::BTreeSet<u64>,
+}
+
+/// A page, and how many shards have not answered yet.
+#[derive(Debug)]
+pub(crate) struct HeldPage {
+    pub(crate) page: crate::retained::Page,
+    pub(crate) waiting: usize,
 }
 
 /// Publishers that this Session's queue slows.

@@ -24,14 +24,15 @@ fn an_alias_stands_for_the_topic_it_was_last_sent_with() {
     assert_eq!(world.take(watcher), topics.map(|topic| format!("PUBLISH {topic}=x")));
 }
 
-/// [MQTT-3.3.2-9] [MQTT-3.2.2-17] Beyond the maximum, or never defined.
+/// [MQTT-3.3.2-9] [MQTT-3.2.2-17] Beyond the maximum, or never defined (section 3.3.2.3.4, a Protocol Error).
 #[test]
 fn an_alias_that_cannot_be_ends_the_connection() {
-    for wrong in [message("a", "x").alias(4), message("", "x").alias(3), message("", "x").alias(2)] {
+    let wrongs = [("94", "a", 4), ("82", "", 3), ("82", "", 2), ("94", "", 4)];
+    for (reason, topic, alias) in wrongs {
         let (mut world, publisher, watcher) = pair();
         world.publish(publisher, &message("a", "x").alias(1));
-        world.publish(publisher, &wrong);
-        assert_eq!(world.take(publisher), ["DISCONNECT 94", "closed"]);
+        world.publish(publisher, &message(topic, "x").alias(alias));
+        assert_eq!(world.take(publisher), [&format!("DISCONNECT {reason}"), "closed"]);
         assert_eq!(world.take(watcher), ["PUBLISH a=x"]);
     }
 }
@@ -53,7 +54,7 @@ fn an_alias_ends_with_its_connection() {
     world.lose(publisher);
     let publisher = world.enter(&hello(V5, "p").lasting(60));
     world.publish(publisher, &message("", "x").alias(1));
-    assert_eq!(world.take(publisher), ["DISCONNECT 94", "closed"]);
+    assert_eq!(world.take(publisher), ["DISCONNECT 82", "closed"]);
 }
 
 /// [MQTT-3.3.2-12] The first PUBLISH with an alias may be one that is sent again: it defines all the same.

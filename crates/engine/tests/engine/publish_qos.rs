@@ -259,7 +259,7 @@ fn properties_of_a_message_are_passed_on_unaltered() {
     assert_eq!(world.take(old), ["PUBLISH t=1"]);
 }
 
-/// [MQTT-3.3.5-1] [MQTT311-3.3.5-2] 5.0 is told that nobody listens where that is wished for; 3.1.1 has no code for anything.
+/// [MQTT311-3.3.5-2] 5.0 is told that nobody listens where that is wished for; 3.1.1 has no code for anything.
 #[test]
 fn a_message_without_subscribers_is_acknowledged() {
     for (tells, puback, pubrec) in [(true, "PUBACK #1 10", "PUBREC #2 10"), (false, "PUBACK #1", "PUBREC #2")]
