@@ -17,6 +17,7 @@ use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::shared::Groups;
 use crate::slots::Slots;
+use crate::store_marks::StoreMarks;
 use crate::subscribe::PendingSubAck;
 use crate::time::Time;
 use crate::timers::{TimerKey, Timers};
@@ -30,6 +31,7 @@ pub struct Engine {
     pub(crate) retained: RetainedStore,
     pub(crate) groups: Groups,
     pub(crate) interest: Interest,
+    pub(crate) marks: StoreMarks,
     pub(crate) subacks: Slots<PendingSubAck>,
     pub(crate) random: Random,
     pub(crate) next_query: u32,
@@ -59,6 +61,7 @@ impl Engine {
             retained: RetainedStore::default(),
             groups: Groups::new(hash_seed),
             interest: Interest::new(map),
+            marks: StoreMarks::new(map),
             subacks: Slots::default(),
             random,
             next_query: 0,

@@ -87,7 +87,7 @@ impl Engine {
     pub(crate) fn tell_seen(&mut self, cx: &mut Cx<'_>, from: ShardId) {
         let (count, told) = &mut self.interest.received[from.index()];
         if !std::mem::replace(told, true) {
-            cx.fx.mail.post(from, Letter::InterestSeen { count: *count });
+            cx.fx.mail.post(from, Letter::InterestSeen { count: *count, sent: self.marks.sent() });
         }
     }
 

@@ -5,41 +5,58 @@ use crate::frame::Passing;
 use crate::hub::Cx;
 use crate::mail::{DealOptions, DealOutcome, Letter, MailBag, Opened, Publication};
 use crate::message::Message;
-use crate::partition::ShardId;
+use crate::partition::{Partition, ShardId};
 use crate::session::SessionId;
 use crate::session::outgoing::{Extra, Options};
+use crate::store_marks::ParkedQuery;
 use crate::topic::Identifiers;
 
 impl Engine {
     /// Reads a bag; it is empty afterwards.
     pub(crate) fn open_mail(&mut self, cx: &mut Cx<'_>, from: ShardId, bag: &mut MailBag) {
         bag.open(|opened| match opened {
-            Opened::Publication(publication) => self.publication(cx, &publication),
+            Opened::Publication(publication) => self.publication(cx, from, &publication),
             Opened::Letter(letter) => self.letter(cx, from, letter),
         });
         self.tell_seen(cx, from);
+        for ready in self.marks.take_ready() {
+            let ParkedQuery { from, session, query, filter, .. } = ready;
+            self.retained_query(cx, from, session, query, &filter, None);
+        }
     }
 
     /// A message that another shard's Client published.
-    fn publication(&mut self, cx: &mut Cx<'_>, publication: &Publication<'_>) {
-        if publication.route {
+    fn publication(&mut self, cx: &mut Cx<'_>, from: ShardId, publication: &Publication<'_>) {
+        let Publication { message, route, store, mark } = *publication;
+        if route {
             // The sender routed it, so its topic has a route.
-            let _ = self.route(cx, publication.message);
+            let _ = self.route(cx, message);
         }
-        if publication.store {
-            self.retain(cx, publication.message);
+        if store {
+            self.retain(cx, message);
+            self.marks.receive(from, mark);
+        } else if mark != 0 {
+            self.marks.learn(from, self.hub.map.home(Partition::of(&[message.topic])), mark);
         }
     }
 
     pub(crate) fn letter(&mut self, cx: &mut Cx<'_>, from: ShardId, letter: Letter) {
         match letter {
             Letter::Publications { .. } => unreachable!("opened by the bag"),
-            Letter::Publication { message, route, store } => {
-                self.publication(cx, &Publication { message: message.view(), route, store });
+            Letter::Publication { message, route, store, mark } => {
+                self.publication(cx, from, &Publication { message: message.view(), route, store, mark });
             }
             Letter::Interest { filter, wanted } => self.interest_received(from, &filter, wanted),
-            Letter::InterestSeen { count } => self.interest_seen(cx, from, count),
-            Letter::RetainedQuery { session, query, filter, after } => {
+            Letter::InterestSeen { count, sent } => {
+                self.marks.learn_all(from, &sent);
+                self.interest_seen(cx, from, count);
+            }
+            Letter::RetainedQuery { session, query, filter, after: None, needed }
+                if !self.marks.has(&needed) =>
+            {
+                self.marks.park(ParkedQuery { from, session, query, filter, needed });
+            }
+            Letter::RetainedQuery { session, query, filter, after, .. } => {
                 self.retained_query(cx, from, session, query, &filter, after.as_deref());
             }
             Letter::RetainedPage { session, query, messages, next } => {

@@ -30,6 +30,7 @@ mod session;
 mod settings;
 mod shared;
 mod slots;
+mod store_marks;
 mod subscribe;
 mod time;
 mod timers;

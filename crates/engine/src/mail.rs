@@ -31,13 +31,19 @@ pub(crate) enum Letter {
     /// Publications in `MailBag::bytes`, up to this offset.
     Publications { end: usize },
     /// A publication whose payload is shared, not copied.
-    Publication { message: Message, route: bool, store: bool },
+    Publication { message: Message, route: bool, store: bool, mark: u64 },
     /// The sender has (or has no longer) someone interested in the filter.
     Interest { filter: Box<str>, wanted: bool },
-    /// All interest that the sender was told up to this number is seen.
-    InterestSeen { count: u64 },
-    /// Send the retained messages that match, in pages.
-    RetainedQuery { session: SessionId, query: u32, filter: Box<str>, after: Option<Box<str>> },
+    /// All interest that the sender was told up to this number is seen; so many retained values were sent to each home before.
+    InterestSeen { count: u64, sent: Box<[u64]> },
+    /// Send the retained messages that match, in pages, once so many values of each shard have come.
+    RetainedQuery {
+        session: SessionId,
+        query: u32,
+        filter: Box<str>,
+        after: Option<Box<str>>,
+        needed: Box<[u64]>,
+    },
     /// A page of them; `next` continues.
     RetainedPage { session: SessionId, query: u32, messages: Vec<Message>, next: Option<Box<str>> },
     /// To the home of a shared group.
@@ -121,6 +127,8 @@ pub(crate) struct Publication<'a> {
     pub(crate) route: bool,
     /// Keep it as the retained message of its topic.
     pub(crate) store: bool,
+    /// How many retained values its shard has sent to the home of its topic, this one included; 0 where it is none.
+    pub(crate) mark: u64,
 }
 
 impl Mail {
@@ -190,8 +198,8 @@ impl MailBag {
 
     fn publish(&mut self, publication: &Publication<'_>) {
         if publication.message.payload.len() >= SHARED_PAYLOAD_MIN {
-            let Publication { message, route, store } = *publication;
-            return self.post(Letter::Publication { message: message.to_message(), route, store });
+            let Publication { message, route, store, mark } = *publication;
+            return self.post(Letter::Publication { message: message.to_message(), route, store, mark });
         }
         let before = self.bytes.len();
         record::encode(publication, &mut self.bytes);
@@ -236,12 +244,15 @@ mod record {
     const ROUTE: u8 = 1 << 3;
     const STORE: u8 = 1 << 4;
     const HAS_ORIGIN: u8 = 1 << 5;
+    /// Eight bytes of mark follow the header.
+    const HAS_MARK: u8 = 1 << 6;
     const NEVER: u64 = u64::MAX;
 
     pub(super) fn encode(publication: &Publication<'_>, out: &mut Vec<u8>) {
-        let Publication { message, route, store } = publication;
+        let Publication { message, route, store, mark } = publication;
         let mut flags = message.qos as u8 | u8::from(message.retain) << 2;
         flags |= if *route { ROUTE } else { 0 } | if *store { STORE } else { 0 };
+        flags |= if *mark != 0 { HAS_MARK } else { 0 };
         let mut header = [0; HEADER];
         if let Some(Origin { shard, session }) = message.origin {
             flags |= HAS_ORIGIN;
@@ -257,6 +268,9 @@ mod record {
             header[at..at + 4].copy_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
         }
         out.extend_from_slice(&header);
+        if *mark != 0 {
+            out.extend_from_slice(&mark.to_le_bytes());
+        }
         out.extend_from_slice(message.topic.as_bytes());
         out.extend_from_slice(message.properties);
         out.extend_from_slice(message.payload);
@@ -266,6 +280,10 @@ mod record {
         let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
         let word =
             |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (mark, rest) = match rest.split_first_chunk::<8>() {
+            Some((mark, rest)) if header[0] & HAS_MARK != 0 => (u64::from_le_bytes(*mark), rest),
+            _ => (0, rest),
+        };
         let (topic, rest) = rest.split_at(word(18) as usize);
         let (properties, rest) = rest.split_at(word(22) as usize);
         let (payload, rest) = rest.split_at(word(26) as usize);
@@ -292,6 +310,7 @@ mod record {
             },
             route: flags & ROUTE != 0,
             store: flags & STORE != 0,
+            mark,
         })
     }
 }
@@ -321,18 +340,19 @@ mod tests {
         let big = vec![7; SHARED_PAYLOAD_MIN];
         for payload in [b"one".as_slice(), b"two", &big, b"three"] {
             let message = view("a/b", payload);
-            mail.publish(to, &Publication { message, route: true, store: false });
+            mail.publish(to, &Publication { message, route: true, store: false, mark: payload.len() as u64 });
         }
-        mail.post(to, Letter::InterestSeen { count: 5 });
+        mail.post(to, Letter::InterestSeen { count: 5, sent: Box::default() });
 
         let mut seen = Vec::new();
         mail.take(to).open(|opened| match opened {
-            Opened::Publication(Publication { message, route: true, store: false }) => {
+            Opened::Publication(Publication { message, route: true, store: false, mark }) => {
+                assert_eq!(mark, message.payload.len() as u64);
                 assert_eq!(message, view("a/b", message.payload));
                 seen.push(message.payload.to_vec());
             }
             Opened::Letter(Letter::Publication { message, .. }) => seen.push(message.view().payload.to_vec()),
-            Opened::Letter(Letter::InterestSeen { count: 5 }) => seen.push(b"seen".to_vec()),
+            Opened::Letter(Letter::InterestSeen { count: 5, .. }) => seen.push(b"seen".to_vec()),
             _ => panic!("nothing else was posted"),
         });
         assert_eq!(seen, [b"one".to_vec(), b"two".to_vec(), big, b"three".to_vec(), b"seen".to_vec()]);

@@ -206,13 +206,14 @@ impl Engine {
     ) -> Result<Option<ShardId>, RouteError> {
         let remote = self.route(cx, view)?;
         let mut congested = None;
-        let mut store = None;
+        let (mut store, mut mark) = (None, 0);
         if view.retain {
             let home = self.hub.map.home(Partition::of(&[view.topic]));
             if home == self.hub.shard {
                 self.retain(cx, view);
             } else {
                 store = Some(home);
+                mark = self.marks.send(home);
             }
         }
         let mut receivers = remote;
@@ -220,8 +221,8 @@ impl Engine {
             receivers.insert(home);
         }
         for shard in receivers.iter() {
-            let publication =
-                Publication { message: view, route: remote.contains(shard), store: store == Some(shard) };
+            let (route, store) = (remote.contains(shard), store == Some(shard));
+            let publication = Publication { message: view, route, store, mark };
             cx.fx.mail.publish(shard, &publication);
             if cx.fx.mail.is_congested(shard) {
                 congested = Some(shard);

@@ -170,7 +170,8 @@ impl Engine {
         };
         fetch.waiting = u32::try_from(homes.len()).unwrap_or(u32::MAX);
         for home in homes {
-            let letter = Letter::RetainedQuery { session, query, filter: filter.clone(), after: None };
+            let (filter, needed) = (filter.clone(), self.marks.needed(home));
+            let letter = Letter::RetainedQuery { session, query, filter, after: None, needed };
             self.hub.post(cx, home, letter);
         }
     }
@@ -270,9 +271,9 @@ impl Hub {
         let mut letters = Vec::new();
         for fetch in &mut session.fetches {
             for (shard, cursor) in fetch.ready.drain(..) {
-                let (query, filter) = (fetch.query, fetch.filter.clone());
-                letters
-                    .push((shard, Letter::RetainedQuery { session: id, query, filter, after: Some(cursor) }));
+                let (query, filter, needed) = (fetch.query, fetch.filter.clone(), Box::default());
+                let after = Some(cursor);
+                letters.push((shard, Letter::RetainedQuery { session: id, query, filter, after, needed }));
             }
         }
         for (shard, letter) in letters {
