@@ -43,19 +43,15 @@ checks:
 	cargo xtask tidy
 	cargo xtask deps
 	cargo xtask spec --check
-ifneq ($(call HAVE,cargo-deny),)
-	cargo deny check bans licenses sources
-else
-	@echo "cargo-deny is not installed: dependencies are not checked against deny.toml"
-endif
+	PATH="$(CURDIR)/.tools/bin:$$PATH" cargo deny check bans licenses sources
 
 soak: setup-tests
 	cargo build -p dunlin
 	DUNLIN_SOAK=1 DUNLIN_SEEDS=$(DUNLIN_SEEDS) cargo test --workspace --no-fail-fast
 	fuzz/run.sh $(FUZZ_SECONDS)
 
-# Clients that the tests run against the broker. Each step does nothing where its result is there.
-setup-tests: $(VENV)/ready $(JS)/node_modules/.package-lock.json $(PAHO_C)
+# What the tests and checks need. Each step does nothing where its result is there.
+setup-tests: $(VENV)/ready $(JS)/node_modules/.package-lock.json $(PAHO_C) .tools/ready
 
 APT = DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y --no-install-recommends
 
@@ -82,3 +78,9 @@ $(JS)/node_modules/.package-lock.json: $(JS)/package.json $(JS)/package-lock.jso
 $(PAHO_C): tests/clients/c/driver.c | apt
 	mkdir -p $(@D)
 	cc -std=gnu11 -O1 -Wall -Wextra -Werror -o $@ $< -lpaho-mqtt3c
+
+# The check of licences and sources; advisories need a database from the network: `cargo deny check advisories`.
+.tools/ready:
+	command -v cargo-deny >/dev/null || cargo install cargo-deny --version 0.20.2 --locked --quiet --root .tools
+	mkdir -p .tools
+	touch $@

@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         shards: (shards > 0).then_some(usize::from(shards)),
         settings: Arc::new(config.settings()),
         seed: None,
+        on_failure: end_by_signal,
     })?;
     say_where(server.addresses());
     notify.ready();
@@ -57,6 +58,12 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let mut running = Running { arguments, started: config, levels, server, notify };
     running.until_the_end(&mut signals);
     running.end(signals)
+}
+
+/// A shard has failed: the main thread, which waits for signals, gets one and finds out.
+fn end_by_signal() {
+    // It can fail only for signals that do not exist.
+    let _ = signal_hook::low_level::raise(SIGTERM);
 }
 
 struct Running {

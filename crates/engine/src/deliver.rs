@@ -50,7 +50,7 @@ impl Hub {
         }
     }
 
-    fn is_own(&self, session: u32, origin: Option<Origin>) -> bool {
+    pub(crate) fn is_own(&self, session: u32, origin: Option<Origin>) -> bool {
         origin == Some(Origin { shard: self.shard, session: self.sessions.current(session) })
     }
 

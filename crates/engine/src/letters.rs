@@ -1,5 +1,6 @@
 //! Mail of other shards, letter by letter.
 
+use crate::counters::Drop;
 use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::Cx;
@@ -88,7 +89,9 @@ impl Engine {
             identifier => Identifiers::One(identifier),
         };
         match deal {
-            _ if !connected => self.hub.end_deal(cx, deal, DealOutcome::Returned),
+            // Gone while it was on its way: QoS 1 and 2 go to another member.
+            None if !connected => self.hub.counters.drop(Drop::Offline),
+            Some(_) if !connected => self.hub.end_deal(cx, deal, DealOutcome::Returned),
             None => {
                 let identifiers = identifiers.as_slice();
                 self.hub.deliver_at_most_once(cx, session.index(), options.retain, identifiers, &mut passing);

@@ -270,7 +270,9 @@ impl Engine {
         };
         for message in &messages {
             let mut passing = Passing::of_stored(message);
-            if passing.view.is_expired(cx.now) {
+            // [MQTT-3.8.3-3] No Local also holds for what the Client itself had retained.
+            let is_own = subscription.options.no_local && self.hub.is_own(session.index(), passing.view.origin);
+            if is_own || passing.view.is_expired(cx.now) {
                 continue;
             }
             // [MQTT-3.3.1-8] [MQTT311-3.3.1-8]
@@ -338,7 +340,7 @@ impl crate::session::Session {
         self.fetches.iter_mut().find(|fetch| fetch.query == query)
     }
 
-    fn end_fetch(&mut self, query: u32) {
+    pub(crate) fn end_fetch(&mut self, query: u32) {
         self.fetches.retain(|fetch| fetch.query != query);
         if self.fetches.is_empty() {
             self.fetches = Vec::new();

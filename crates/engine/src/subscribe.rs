@@ -78,7 +78,7 @@ impl Engine {
                     options.qos as u8
                 }
                 Err(reason) if self.closes_for_refusal(id) => {
-                    self.subacks.remove(index);
+                    self.forget_subscribe(index);
                     return self.disconnect(
                         cx,
                         id,
@@ -94,6 +94,14 @@ impl Engine {
             }
         }
         self.when_seen(cx, Waiter::SubAck(token));
+    }
+
+    /// A SUBSCRIBE that will have no answer fetches nothing.
+    fn forget_subscribe(&mut self, index: u32) {
+        let Some(pending) = self.subacks.remove(index) else { return };
+        if let Some(session) = self.hub.sessions.get_mut(pending.session) {
+            pending.queries.into_iter().for_each(|query| session.end_fetch(query));
+        }
     }
 
     fn closes_for_refusal(&self, id: ConnectionId) -> bool {

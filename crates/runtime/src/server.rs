@@ -30,6 +30,9 @@ pub struct ServerOptions {
     pub settings: Arc<Settings>,
     /// For identifiers and hashes; `None` for one from the operating system.
     pub seed: Option<u64>,
+    /// Called once, on its thread, for each shard that ends without having been told to; all others end then too. For whoever
+    /// waits for something else than [`Server::wait`].
+    pub on_failure: fn(),
 }
 
 /// Where and how to listen.
@@ -98,7 +101,7 @@ impl Server {
     /// # Errors
     /// See [`StartError`]. Nothing is left behind.
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
-        let ServerOptions { listeners, shards, settings, seed } = options;
+        let ServerOptions { listeners, shards, settings, seed, on_failure } = options;
         let map = shard_map(shards)?;
         let admissions = Admissions::new(settings.limits.connections_maximum, map.count())?;
         let (addresses, mut sockets) = bind_all(&listeners, map)?;
@@ -117,7 +120,8 @@ impl Server {
         // Dropped on the way out where a thread cannot be started, which ends those that were.
         let mut server = Self { addresses, shared, threads: Vec::new() };
         for seat in seats {
-            let thread = spawn(seat, Arc::clone(&server.shared), Arc::clone(&settings), seed)?;
+            let end_all = EndAll { shared: Arc::clone(&server.shared), on_failure, armed: true };
+            let thread = spawn(seat, end_all, Arc::clone(&settings), seed)?;
             server.threads.push(thread);
         }
         Ok(server)
@@ -206,16 +210,25 @@ impl Drop for Server {
     }
 }
 
-/// Ends all shards when one ends that was not told to, be it by a panic.
+/// Ends all shards when one ends that was not told to, be it by a panic, and says so.
 struct EndAll {
     shared: Arc<Shared>,
+    on_failure: fn(),
     armed: bool,
+}
+
+impl EndAll {
+    /// The shard was told to end.
+    fn disarm(&mut self) {
+        self.armed = false;
+    }
 }
 
 impl Drop for EndAll {
     fn drop(&mut self) {
         if self.armed {
             self.shared.post.broadcast(|| Item::Stop);
+            (self.on_failure)();
         }
     }
 }
@@ -223,15 +236,16 @@ impl Drop for EndAll {
 /// The engine is made on its thread: it never leaves it.
 fn spawn(
     seat: Seat,
-    shared: Arc<Shared>,
+    mut end_all: EndAll,
     settings: Arc<Settings>,
     seed: u64,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let name = format!("dunlin-shard-{}", seat.id().index());
     std::thread::Builder::new().name(name).spawn(move || {
-        let mut end_all = EndAll { shared: Arc::clone(&shared), armed: true };
-        let result = Shard::new(seat, shared, settings, seed).run();
-        end_all.armed = result.is_err();
+        let result = Shard::new(seat, Arc::clone(&end_all.shared), settings, seed).run();
+        if result.is_ok() {
+            end_all.disarm();
+        }
         result
     })
 }
@@ -273,4 +287,39 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .map(|message| (*message).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "panicked".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    static FAILURES: AtomicUsize = AtomicUsize::new(0);
+
+    #[test]
+    fn a_shard_that_fails_ends_the_others_and_says_so() {
+        let server = Server::start(ServerOptions {
+            listeners: Vec::new(),
+            shards: Some(2),
+            settings: Arc::default(),
+            seed: Some(1),
+            on_failure: || {
+                FAILURES.fetch_add(1, Ordering::SeqCst);
+            },
+        })
+        .unwrap();
+        let on_failure = || {
+            FAILURES.fetch_add(1, Ordering::SeqCst);
+        };
+        let shared = Arc::clone(&server.shared);
+        let failing = std::thread::spawn(move || {
+            let _end_all = EndAll { shared, on_failure, armed: true };
+            panic!("as a shard might");
+        });
+        assert!(failing.join().is_err());
+        // It ends only because all shards were told to stop.
+        server.wait().unwrap();
+        assert_eq!(FAILURES.load(Ordering::SeqCst), 1);
+    }
 }
