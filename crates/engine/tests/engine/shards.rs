@@ -168,7 +168,7 @@ fn a_cleared_value_never_follows_its_clearing() {
 }
 
 /// A newer value is on its way to its home, or has reached an earlier subscriber of the shard, when a Subscription begins:
-/// whatever overtakes whom, every subscriber ends up with the newest.
+/// whatever overtakes whom, every subscriber ends up with the newest, and gets none twice.
 #[test]
 fn the_newest_retained_value_is_never_missed() {
     for seed in 0..2_000 {
@@ -196,9 +196,7 @@ fn the_newest_retained_value_is_never_missed() {
         world.carry_all();
         for link in [links[0], second] {
             let got = payloads(&mut world, link);
-            assert_eq!(got.last().map(String::as_str), Some("new"), "seed {seed}: {got:?}");
-            let oldest = got.iter().rposition(|payload| payload == "old");
-            assert!(oldest.is_none_or(|at| at == 0), "seed {seed}: {got:?}");
+            assert!(got == ["new"] || got == ["old", "new"], "seed {seed}: {got:?}");
         }
     }
 }
