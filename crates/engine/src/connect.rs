@@ -79,6 +79,7 @@ impl Engine {
         connection.version = connect.version;
         connection.maximum_packet_size = wishes.maximum_packet_size;
         let assigned = if connect.client_id.is_empty() { Some(self.assign_client_id()) } else { None };
+        // From here on as if the Client had sent it [MQTT-3.1.3-7].
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
         let home = self.hub.map.home(Partition::of_session(TENANT, client_id));
         if home != self.hub.shard {
@@ -116,6 +117,7 @@ impl Engine {
 
     fn check_connect(&mut self, connect: &Connect<'_>, wishes: &Wishes<'_>) -> Result<Option<Will>, Refusal> {
         let limit = usize::from(self.hub.settings.limits.client_id_length_maximum);
+        // [MQTT-3.1.3-5] [MQTT311-3.1.3-5] far more than 23 bytes, of any character; [MQTT-3.1.3-8] [MQTT311-3.1.3-9]
         if connect.client_id.len() > limit {
             let detail =
                 format!("client identifier of {} bytes, the limit is {limit}", connect.client_id.len());
@@ -132,7 +134,7 @@ impl Engine {
             return Err((ReasonCode::ClientIdentifierNotValid, detail));
         }
         if let Some(method) = wishes.authentication_method {
-            // [MQTT-4.12.0-1]
+            // [MQTT-4.12.0-1] [MQTT-4.12.0-4]
             let detail = format!("authentication method {method:?} is not available");
             return Err((ReasonCode::BadAuthenticationMethod, detail));
         }
@@ -191,6 +193,7 @@ impl Engine {
             }
         }
         self.open_connection(cx, id, session, wishes, keep_alive);
+        // First of all, and once [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT311-3.1.4-4] [MQTT311-3.2.0-1].
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT311-3.2.2-1] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3]
         self.hub.send(cx, id, &Packet::ConnAck(ConnAck { session_present: resumed, ..connack }));
         self.hub.counters.connects += 1;
@@ -204,7 +207,8 @@ impl Engine {
         }
     }
 
-    /// The Session of the Client, and whether it was there before [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6].
+    /// The Session of the Client, and whether it was there before [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.4-4]
+    /// [MQTT311-3.1.2-4] [MQTT311-3.1.4-3], found by its Client Identifier [MQTT-3.1.3-2] [MQTT311-3.1.3-2].
     fn session_for(&mut self, cx: &mut Cx<'_>, connect: &Connect<'_>, client_id: &str) -> (SessionId, bool) {
         if let Some(session) = self.hub.sessions.find(client_id) {
             if let Some(old) = self.hub.sessions.get(session).and_then(|session| session.connection) {
@@ -273,7 +277,7 @@ impl Engine {
         self.hub.arm_connection(id);
     }
 
-    /// What a 5.0 Client is told beside the Reason Code.
+    /// What a 5.0 Client is told beside the Reason Code; no User Property is part of it [MQTT-3.2.2-20].
     fn connack_properties(
         &self,
         connect: &Connect<'_>,
@@ -368,6 +372,7 @@ impl Will {
             match property {
                 Property::WillDelayInterval(seconds) => delay = seconds,
                 Property::MessageExpiryInterval(seconds) => expiry = Some(seconds),
+                // In the order in which they came [MQTT-3.1.3-10].
                 other => forwarded.push(other),
             }
         }
@@ -376,6 +381,7 @@ impl Will {
             properties: forwarded.as_properties().as_bytes(),
             payload: will.payload,
             qos: will.qos,
+            // [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT311-3.1.2-16] [MQTT311-3.1.2-17]
             retain: will.retain,
             expires_at: None,
             origin: None,

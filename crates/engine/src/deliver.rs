@@ -54,7 +54,7 @@ impl Hub {
         origin == Some(Origin { shard: self.shard, session: self.sessions.current(session) })
     }
 
-    /// QoS 0: now or never.
+    /// QoS 0: now or never, and never again: DUP is 0 [MQTT-4.3.1-1] [MQTT311-4.3.1-1].
     pub(crate) fn deliver_at_most_once(
         &mut self,
         cx: &mut Cx<'_>,
@@ -74,7 +74,8 @@ impl Hub {
         }
     }
 
-    /// QoS 1 and 2: now if nothing waits before it, else from the queue.
+    /// QoS 1 and 2: now if nothing waits before it, else from the queue, so that the order stays [MQTT-4.6.0-5] [MQTT-4.6.0-6]
+    /// [MQTT311-4.6.0-5] [MQTT311-4.6.0-6].
     pub(crate) fn deliver_acknowledged(
         &mut self,
         cx: &mut Cx<'_>,
@@ -169,6 +170,7 @@ impl Hub {
             };
             self.end_deal(cx, oldest.options.extra.and_then(|extra| extra.deal), DealOutcome::Done);
         }
+        // Also while the Client is away [MQTT311-3.1.2-5].
         let message = passing.stored();
         if let Some(outgoing) = self.outgoing(index) {
             outgoing.queue(Queued { message, options });
@@ -203,6 +205,7 @@ impl Hub {
                 self.resend(cx, to, again);
                 continue;
             }
+            // Only PUBLISH waits for quota, no other packet [MQTT-3.3.4-10] [MQTT-4.9.0-3].
             if !outgoing.may_send() {
                 break;
             }
@@ -221,7 +224,8 @@ impl Hub {
         self.fetch_more(cx, index);
     }
 
-    /// [MQTT-4.4.0-1] [MQTT-3.3.1-1]
+    /// With DUP, the only packets that have it [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-4.4.0-1]
+    /// [MQTT311-3.3.1-1] [MQTT311-3.3.1-3].
     fn resend(&mut self, cx: &mut Cx<'_>, to: ConnectionId, again: Again) {
         match again {
             Again::PubRel(packet_id) => {
@@ -298,7 +302,10 @@ impl Hub {
         }
     }
 
-    /// Writes a PUBACK, PUBREC, PUBREL or PUBCOMP.
+    /// Writes a PUBACK, PUBREC, PUBREL or PUBCOMP, with the identifier of its PUBLISH [MQTT-2.2.1-5] [MQTT311-2.3.1-6].
+    ///
+    /// Without properties it is never too large [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2]
+    /// [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3], nor more than the Client wants to know [MQTT-3.1.2-29].
     pub(crate) fn acknowledge(
         &mut self,
         cx: &mut Cx<'_>,

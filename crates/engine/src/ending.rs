@@ -72,7 +72,8 @@ impl Engine {
         cx.fx.list.push(Effect::Close { connection: id });
     }
 
-    /// Tells a 5.0 Client why it is being disconnected [MQTT-3.14.0-1] [MQTT-3.14.2-3]; never before CONNACK.
+    /// Tells a 5.0 Client why it is being disconnected [MQTT-3.14.0-1] [MQTT-3.14.2-3], without User Properties [MQTT-3.14.2-4]; never
+    /// before CONNACK.
     pub(crate) fn say_goodbye(
         &mut self,
         cx: &mut Cx<'_>,
@@ -129,9 +130,11 @@ impl Engine {
         }
     }
 
-    /// A Session and all its state are deleted; a Will still to be sent is sent now [MQTT-3.1.2-8].
+    /// A Session and all its state are deleted, which retained messages are no part of [MQTT311-3.1.2-7]; a Will still to be sent
+    /// is sent now [MQTT-3.1.2-8].
     pub(crate) fn end_session(&mut self, cx: &mut Cx<'_>, id: SessionId) {
         let is_connected = self.hub.sessions.get(id).is_none_or(|session| session.connection.is_some());
+        // [MQTT-4.1.0-1] [MQTT311-4.1.0-2]
         if is_connected {
             return;
         }
@@ -156,7 +159,7 @@ impl Engine {
         }
     }
 
-    /// Publishes the Will, if there is one to be published [MQTT-3.1.2-7] [MQTT311-3.1.2-8] [MQTT-3.1.3-9].
+    /// Publishes the Will, if there is one to be published [MQTT-3.1.2-7] [MQTT-3.1.3-9] [MQTT311-3.1.2-8] [MQTT311-3.1.2-12].
     pub(crate) fn publish_will(&mut self, cx: &mut Cx<'_>, id: SessionId) {
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
         if session.will.as_ref().is_none_or(|will| will.due.is_none()) {

@@ -189,7 +189,7 @@ impl Engine {
         let Some(session) = self.hub.sessions.slots.get(index) else { return };
         let id = self.hub.sessions.current(index);
         let slow_maximum = self.hub.slow_maximum();
-        // [MQTT-3.1.2-23]
+        // [MQTT-3.1.2-23] [MQTT-4.1.0-2]
         if session.expires_at().is_some_and(|at| at <= cx.now) {
             return self.end_session(cx, id);
         }

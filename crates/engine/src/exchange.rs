@@ -28,7 +28,7 @@ impl Engine {
         self.acked(cx, id, session, ack, acked, "PUBACK");
     }
 
-    /// [MQTT-4.3.3-4] [MQTT311-4.3.3-1]
+    /// PUBREL goes out at once, so that they keep the order of PUBREC [MQTT-4.3.3-4] [MQTT311-4.3.3-1] [MQTT311-4.6.0-4].
     pub(crate) fn pubrec_received(
         &mut self,
         cx: &mut Cx<'_>,
@@ -65,7 +65,8 @@ impl Engine {
         self.acked(cx, id, session, ack, acked, "PUBCOMP");
     }
 
-    /// The Client releases a message that it published with QoS 2 [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT311-4.3.3-2].
+    /// The Client releases a message that it published with QoS 2 [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT311-4.3.3-2], which may have
+    /// expired long ago [MQTT-4.3.3-13].
     pub(crate) fn pubrel_received(
         &mut self,
         cx: &mut Cx<'_>,

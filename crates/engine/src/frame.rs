@@ -181,7 +181,7 @@ impl Frames {
 
 impl Aliases {
     /// The alias for a topic and whether the Client knows it already; `None` once all are given. Never more than the Client
-    /// announced [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-9].
+    /// announced [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-9] [MQTT-3.3.2-11].
     fn for_topic(&mut self, topic: &str) -> Option<(NonZeroU16, bool)> {
         if let Some(known) = self.sent.get(topic) {
             return NonZeroU16::new(*known).map(|number| (number, true));

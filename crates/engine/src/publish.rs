@@ -179,7 +179,8 @@ impl Engine {
         }
     }
 
-    /// What of the properties goes on to subscribers, and when the message expires [MQTT-3.3.2-4] [MQTT-3.3.2-5].
+    /// What of the properties goes on to subscribers, and when the message expires [MQTT-3.3.2-4] [MQTT-3.3.2-5]
+    /// [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-20].
     fn forwarded<'a>(
         &self,
         cx: &Cx<'_>,
@@ -207,6 +208,7 @@ impl Engine {
         let remote = self.route(cx, view)?;
         let mut congested = None;
         let mut store = None;
+        // Without RETAIN the store stays as it is [MQTT311-3.3.1-12].
         if view.retain {
             let home = self.hub.map.home(Partition::of(&[view.topic]));
             if home == self.hub.shard {
@@ -230,7 +232,8 @@ impl Engine {
         Ok(congested)
     }
 
-    /// Delivers a message to the Sessions and groups of this shard; which other shards want it.
+    /// Delivers a message to the Sessions and groups of this shard whose Subscriptions match [MQTT-3.3.2-3] [MQTT-4.5.0-1]
+    /// [MQTT311-3.3.2-3] [MQTT311-4.5.0-1]; which other shards want it.
     pub(crate) fn route(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<ShardSet, RouteError> {
         let Self { router, hub, groups, .. } = self;
         let route = router.route(view.topic)?;
@@ -266,17 +269,19 @@ impl Engine {
     }
 
     /// PUBACK or PUBREC, after which QoS 2 knows the identifier, unless the publisher is being slowed. A 3.x Client whose message is refused gets a positive
-    /// acknowledgement [MQTT311-3.3.5-2]; QoS 0 gets nothing at all.
+    /// acknowledgement [MQTT311-3.3.5-2]; QoS 0 gets nothing at all [MQTT-3.3.4-1] [MQTT311-3.3.4-1].
     fn answer(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, reason: ReasonCode) {
         let Some(packet_id) = publish.packet_id else { return };
         let is_rec = publish.qos == QoS::ExactlyOnce;
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        // [MQTT-4.3.3-9]
         if is_rec
             && !reason.is_failure()
             && let Some(session) = connection.session().and_then(|session| self.hub.sessions.get_mut(session))
         {
             session.received.get_or_insert_default().insert(packet_id);
         }
+        // [MQTT311-4.6.0-2] [MQTT311-4.6.0-3]
         if let Some(slowed) = &mut connection.slowed {
             slowed.withheld.push((packet_id, is_rec, reason));
             return self.pause_if_flooding(id);
@@ -323,7 +328,8 @@ impl AliasError {
 }
 
 impl Aliases {
-    /// The topic that a PUBLISH means; a topic beside an alias defines it [MQTT-3.3.2-7].
+    /// The topic that a PUBLISH means; a topic beside an alias defines it [MQTT-3.3.2-7]. Any alias up to the maximum will do
+    /// [MQTT-3.3.2-12], and none beyond it [MQTT-3.2.2-17] [MQTT-3.2.2-18].
     fn resolve<'a>(&'a mut self, alias: u16, topic: &str) -> Result<&'a str, AliasError> {
         let Some(slot) = self.received.get_mut(usize::from(alias) - 1) else {
             return Err(AliasError::TooLarge);

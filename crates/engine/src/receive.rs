@@ -78,7 +78,7 @@ impl Engine {
             // A publisher that fills a queue is slowed before its next message, not after all that it sent at once.
             self.settle(cx);
         }
-        // Closed on the way: what is left concerns nobody.
+        // Closed on the way: what is left concerns nobody [MQTT-3.1.4-6].
         bytes.len()
     }
 
@@ -121,7 +121,8 @@ impl Engine {
                 self.hub.send(cx, id, &Packet::PingResp);
             }
             Packet::Disconnect(disconnect) => self.disconnect_received(cx, id, session, disconnect),
-            // No CONNECT named an Authentication Method, or it would have been refused [MQTT-4.12.0-6] [MQTT-4.12.1-1].
+            // No CONNECT named an Authentication Method, or it would have been refused [MQTT-4.12.0-6] [MQTT-4.12.0-7]
+            // [MQTT-4.12.1-1].
             Packet::Auth(_) => {
                 let detail = "no authentication method is available";
                 self.disconnect(cx, id, ReasonCode::BadAuthenticationMethod, detail);
@@ -201,7 +202,8 @@ impl Engine {
         false
     }
 
-    /// Ends a connection that has a Session: a 5.0 Client is told the reason.
+    /// Ends a connection that has a Session: a 5.0 Client is told the reason, and in any case it is closed [MQTT-3.14.4-2]
+    /// [MQTT-4.13.2-1].
     pub(crate) fn disconnect(&mut self, cx: &mut Cx<'_>, id: ConnectionId, reason: ReasonCode, detail: &str) {
         if self.hub.connections.get(id).is_none() {
             return;

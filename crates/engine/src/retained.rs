@@ -71,7 +71,7 @@ impl RetainedStore {
         self.bytes
     }
 
-    /// Stores or replaces [MQTT-3.3.1-5] [MQTT311-3.3.1-5]; an empty payload clears [MQTT-3.3.1-6] [MQTT-3.3.1-7]
+    /// Stores or replaces, QoS 0 as well [MQTT-3.3.1-5] [MQTT311-3.3.1-5] [MQTT311-3.3.1-7]; an empty payload clears [MQTT-3.3.1-6] [MQTT-3.3.1-7]
     /// [MQTT311-3.3.1-10] [MQTT311-3.3.1-11]. False where a bound is reached: then a value that was there is gone all the
     /// same, because it is out of date.
     fn set(&mut self, view: MessageView<'_>, messages_maximum: usize, bytes_maximum: u64) -> bool {

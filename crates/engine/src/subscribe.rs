@@ -89,7 +89,7 @@ impl Engine {
                 Err(reason) => reason as u8,
             };
             if let Some(pending) = self.subacks.get_mut(index) {
-                // [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT311-3.9.3-1]
+                // [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT311-3.8.4-5] [MQTT311-3.9.3-1]
                 pending.reasons.push(reason);
             }
         }
@@ -180,7 +180,8 @@ impl Engine {
         // The identifiers of connections are used again: only the Session's own gets the answer.
         let session = self.hub.sessions.get(pending.session);
         if session.is_some_and(|session| session.connection == Some(pending.connection)) {
-            // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT311-3.8.4-1] [MQTT311-3.8.4-2]
+            // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT311-3.8.4-1] [MQTT311-3.8.4-2] [MQTT311-2.3.1-7]; without
+            // properties that could be too much [MQTT-3.9.2-1] [MQTT-3.9.2-2].
             let suback = SubAck {
                 packet_id: pending.packet_id,
                 properties: Properties::EMPTY,
@@ -222,6 +223,7 @@ impl Engine {
             // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
             let existed = found.subscriptions.remove(filter.as_str()).is_some();
             let reason = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            // [MQTT-3.11.3-1]
             reasons.push(reason as u8);
             if !existed {
                 continue;
@@ -233,6 +235,8 @@ impl Engine {
                 self.announce(cx, filter, false);
             }
         }
+        // One for all filters [MQTT-3.10.4-6] [MQTT311-3.10.4-6] [MQTT-2.2.1-6] [MQTT311-2.3.1-7], without properties that could be too
+        // much [MQTT-3.11.2-1] [MQTT-3.11.2-2].
         let packet_id = unsubscribe.packet_id;
         let unsuback = UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons };
         if !self.hub.send(cx, id, &Packet::UnsubAck(unsuback)) {

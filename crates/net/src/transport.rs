@@ -21,7 +21,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// A plain TCP connection.
+    /// A plain TCP connection [MQTT-4.2.0-1] [MQTT311-7.1.1-1].
     #[must_use]
     pub const fn tcp(tcp: TcpStream) -> Self {
         Self { tcp }

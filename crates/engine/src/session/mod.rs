@@ -27,7 +27,7 @@ pub(crate) struct SessionId {
     generation: u32,
 }
 
-/// What is remembered. What most Sessions lack is behind a pointer, so that an idle one stays small.
+/// What is remembered, as long as the Session lasts [MQTT311-4.1.0-1]. What most Sessions lack is behind a pointer, so that an idle one stays small.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) client_id: Box<str>,

@@ -45,9 +45,9 @@ pub(crate) struct Queued {
 pub(crate) enum Phase {
     /// Ended out of turn; the place is kept until those before it end.
     Ended,
-    /// QoS 1: PUBLISH was sent.
+    /// QoS 1: PUBLISH was sent, and is unacknowledged until PUBACK [MQTT-4.3.2-3] [MQTT311-4.3.2-1].
     AwaitPubAck,
-    /// QoS 2: PUBLISH was sent.
+    /// QoS 2: PUBLISH was sent, and is unacknowledged until PUBREC [MQTT-4.3.3-3].
     AwaitPubRec,
     /// QoS 2: PUBREL was sent.
     AwaitPubComp,
@@ -98,7 +98,7 @@ pub(crate) enum Resend<'a> {
 }
 
 impl Outgoing {
-    /// Nothing to deliver yet; at most `window` exchanges at a time.
+    /// Nothing to deliver yet; at most `window` exchanges at a time [MQTT-4.9.0-1].
     pub(crate) fn new(window: u16) -> Self {
         Self {
             flight: VecDeque::new(),
@@ -135,7 +135,8 @@ impl Outgoing {
         usize::from(self.quota_maximum.saturating_mul(2).max(16)).min(usize::from(IDENTIFIERS) - 1)
     }
 
-    /// A message goes out for the first time; `message` where it may have to be sent again.
+    /// A message goes out for the first time; `message` where it may have to be sent again. Its identifier is the next one, which
+    /// no exchange has [MQTT-4.3.2-1] [MQTT-4.3.2-2] [MQTT-4.3.3-1] [MQTT-4.3.3-2] [MQTT311-2.3.1-4].
     #[inline]
     pub(crate) fn send(&mut self, options: Options, message: Option<Message>) -> PacketId {
         let id = self.identifier(self.flight.len());
@@ -153,7 +154,8 @@ impl Outgoing {
         self.quota += 1;
     }
 
-    /// The next exchange to be sent again, if there is quota for it; it counts as sent.
+    /// The next exchange to be sent again, in the order of the first time [MQTT311-4.6.0-1], if there is quota for it; it counts as
+    /// sent.
     pub(crate) fn next_resend(&mut self) -> Option<Resend<'_>> {
         while let Some(exchange) = self.flight.get(self.resent) {
             let phase = exchange.phase;
@@ -175,13 +177,13 @@ impl Outgoing {
         None
     }
 
-    /// PUBACK.
+    /// PUBACK, of whatever Reason Code [MQTT-4.4.0-2].
     #[inline]
     pub(crate) fn puback(&mut self, id: PacketId) -> Acked {
         self.end(id, Phase::AwaitPubAck)
     }
 
-    /// PUBREC; a failure ends the exchange [MQTT-4.8.2-6].
+    /// PUBREC; a failure ends the exchange [MQTT-4.4.0-2] [MQTT-4.8.2-6].
     pub(crate) fn pubrec(&mut self, id: PacketId, failed: bool) -> Acked {
         let Some(at) = self.position(id) else { return Acked::Unknown };
         let exchange = &mut self.flight[at];

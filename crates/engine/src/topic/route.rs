@@ -202,7 +202,8 @@ impl Route {
 }
 
 impl Target {
-    /// All the Subscriptions of one Session that match.
+    /// All the Subscriptions of one Session that match: the highest QoS [MQTT-3.3.4-2] [MQTT311-3.3.5-1] and every identifier
+    /// [MQTT-3.3.4-3] [MQTT-3.3.4-5] of them.
     fn of(subscriptions: &[Subscriber]) -> Option<Self> {
         let others: Vec<Subscriber> =
             subscriptions.iter().filter(|subscriber| !subscriber.options.no_local).copied().collect();

@@ -145,7 +145,8 @@ impl Tree {
         }
     }
 
-    /// Calls `each` with the entry of every filter that matches [MQTT-4.7.1-1] [MQTT-4.7.1-2].
+    /// Calls `each` with the entry of every filter that matches [MQTT-4.7.1-1] [MQTT-4.7.1-2], byte for byte [MQTT-4.7.3-4]
+    /// [MQTT311-4.7.3-4].
     pub(crate) fn matches(&self, topic: TopicName<'_>, mut each: impl FnMut(&Entry)) {
         let path: SmallVec<[u32; USUAL_LEVELS]> = topic
             .as_str()

@@ -105,6 +105,17 @@ fn after_a_failed_pubrec_the_identifier_is_a_new_message() {
     assert_eq!(world.take(subscriber), ["PUBLISH t=2"]);
 }
 
+/// [MQTT-4.3.3-13] The message has expired; the exchange goes on to its end.
+#[test]
+fn an_exchange_outlives_its_message() {
+    let (mut world, publisher, _) = pair(V5, 0);
+    world.publish(publisher, &message("t", "1").qos(2, 7).expiry(1));
+    world.seconds(60);
+    world.publish(publisher, &message("t", "1").qos(2, 7).expiry(1).dup());
+    world.pubrel(publisher, 7);
+    assert_eq!(world.take(publisher), ["PUBREC #7", "PUBREC #7", "PUBCOMP #7"]);
+}
+
 /// [MQTT-4.3.3-11] A PUBREL that was repeated, or that belongs to nothing, is answered all the same.
 #[test]
 fn pubrel_is_always_answered() {

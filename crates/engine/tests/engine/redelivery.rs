@@ -104,7 +104,7 @@ fn a_late_acknowledgement_counts() {
     assert_eq!(world.take(link), NOTHING);
 }
 
-/// [MQTT-4.3.3-7] [MQTT-4.3.3-13] What was sent once is brought to its end, expired or not.
+/// [MQTT-4.3.3-7] What was sent once is brought to its end, expired or not.
 #[test]
 fn what_was_sent_is_sent_again_after_it_expired() {
     for qos in [1, 2] {

@@ -168,12 +168,14 @@ fn a_cleared_value_never_follows_its_clearing() {
 }
 
 /// A newer value is on its way to its home, or has reached an earlier subscriber of the shard, when a Subscription begins:
-/// whatever overtakes whom, every subscriber ends up with the newest.
+/// whatever overtakes whom, every subscriber ends up with the newest, and gets none twice.
 #[test]
 fn the_newest_retained_value_is_never_missed() {
     for seed in 0..2_000 {
         let (mut world, links, topic) = with_old_value();
         let second = world.enter(&hello(V5, &world.client_on(0, 1)));
+        // Where the shard wants the filter already, nobody else has to be told of it.
+        let filter = if seed % 2 == 0 { "#" } else { topic.as_str() };
         let mut todo = vec![0, 1, 2];
         let mut random = Random(seed);
         for _ in 0..120 {
@@ -183,7 +185,7 @@ fn the_newest_retained_value_is_never_missed() {
                     todo.remove(choice);
                     match what {
                         0 => drop(world.ask(links[0], &[(&topic, at(0))], 0)),
-                        1 => drop(world.ask(second, &[("#", at(0))], 0)),
+                        1 => drop(world.ask(second, &[(filter, at(0))], 0)),
                         _ => world.publish(links[2], &message(&topic, "new").retain()),
                     }
                 }
@@ -194,9 +196,7 @@ fn the_newest_retained_value_is_never_missed() {
         world.carry_all();
         for link in [links[0], second] {
             let got = payloads(&mut world, link);
-            assert_eq!(got.last().map(String::as_str), Some("new"), "seed {seed}: {got:?}");
-            let oldest = got.iter().rposition(|payload| payload == "old");
-            assert!(oldest.is_none_or(|at| at == 0), "seed {seed}: {got:?}");
+            assert!(got == ["new"] || got == ["old", "new"], "seed {seed}: {got:?}");
         }
     }
 }
