@@ -271,7 +271,8 @@ impl Engine {
         for message in &messages {
             let mut passing = Passing::of_stored(message);
             // [MQTT-3.8.3-3] No Local also holds for what the Client itself had retained.
-            let is_own = subscription.options.no_local && self.hub.is_own(session.index(), passing.view.origin);
+            let is_own =
+                subscription.options.no_local && self.hub.is_own(session.index(), passing.view.origin);
             if is_own || passing.view.is_expired(cx.now) {
                 continue;
             }

@@ -161,6 +161,20 @@ fn no_local_keeps_ones_own_messages_away() {
     }
 }
 
+/// [MQTT-3.8.3-3] No Local also holds for a retained message that the Client published itself.
+#[test]
+fn no_local_keeps_ones_own_retained_messages_away() {
+    for shards in [1, 3] {
+        let mut world = World::sharded(shards);
+        let client = world.connect(V5, &world.client_on(0, 0));
+        let other = world.connect(V5, &world.client_on(shards - 1, 1));
+        world.publish(client, &message("t/own", "1").retain());
+        world.publish(other, &message("t/other", "2").retain());
+        world.subscribe_as(client, "t/#", SubscriptionOptions { no_local: true, ..at(0) }, 1);
+        assert_eq!(world.take(client), ["PUBLISH t/other=2 retain [subscription=1]"]);
+    }
+}
+
 /// [MQTT-3.8.3-3] Without the option a Client gets what it publishes.
 #[test]
 fn ones_own_messages_come_back() {
