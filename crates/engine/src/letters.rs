@@ -1,5 +1,6 @@
 //! Mail of other shards, letter by letter.
 
+use crate::counters::Drop;
 use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::Cx;
@@ -70,14 +71,18 @@ impl Engine {
         message: &Message,
         options: DealOptions,
     ) {
-        let connected = self.hub.sessions.get(session).is_some_and(|session| session.connection.is_some());
         let mut passing = Passing::of_stored(message);
+        let takes_it = self.hub.sessions.get(session).is_some_and(|session| {
+            // Else dealt before the home of the group knew of an UNSUBSCRIBE [MQTT-3.10.4-2], or of new options.
+            session.connection.is_some() && session.is_joined(options.joined)
+        });
         let identifiers = match options.subscription_identifier {
             0 => Identifiers::None,
             identifier => Identifiers::One(identifier),
         };
         match deal {
-            _ if !connected => self.hub.end_deal(cx, deal, DealOutcome::Returned),
+            None if !takes_it => self.hub.counters.drop(Drop::Offline),
+            _ if !takes_it => self.hub.end_deal(cx, deal, DealOutcome::Returned),
             None => {
                 let identifiers = identifiers.as_slice();
                 self.hub.deliver_at_most_once(cx, session.index(), options.retain, identifiers, &mut passing);
