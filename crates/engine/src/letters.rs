@@ -80,6 +80,11 @@ impl Engine {
             0 => Identifiers::None,
             identifier => Identifiers::One(identifier),
         };
+        if takes_it && passing.view.has_expired_before(cx.now) {
+            // Between its home and here [MQTT-3.3.2-5].
+            self.hub.drop_message(cx, session.index(), Drop::Expired);
+            return self.hub.end_deal(cx, deal, DealOutcome::Done);
+        }
         match deal {
             None if !takes_it => self.hub.counters.drop(Drop::Offline),
             _ if !takes_it => self.hub.end_deal(cx, deal, DealOutcome::Returned),
