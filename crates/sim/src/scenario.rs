@@ -34,12 +34,15 @@ pub(crate) struct Scenario {
     pub(crate) low_water: usize,
     /// Chances in a thousand that a connected client does something drastic instead of publishing.
     pub(crate) unrest: usize,
+    /// Many large payloads: mail and output fill.
+    pub(crate) heavy: bool,
     /// The run ends with a shutdown of the Server.
     pub(crate) shutdown: bool,
 }
 
 impl Scenario {
     pub(crate) fn new(rng: &mut Rng, options: &Options) -> Self {
+        let heavy = rng.percent(2);
         let generous = !rng.percent(20);
         let limits = if generous { generous_limits(rng) } else { tight_limits(rng) };
         let rules = Rules {
@@ -57,13 +60,14 @@ impl Scenario {
             duration: Duration::from_millis(rng.between(4_000, 16_000) as u64),
             settings: Arc::new(Settings { limits, ..Settings::default() }),
             rules,
-            mail_delay: rng.pick(&[50, 2_000, 30_000]),
+            mail_delay: rng.pick(&[50, 2_000, if heavy { 400_000 } else { 30_000 }]),
             mail_credit: rng.between(1, 3),
             tick: rng.pick(&[0, 100, 5_000]),
             latency: rng.pick(&[200, 5_000, 50_000]),
             window: rng.pick(&[200, 3_000, 60_000]),
             low_water: rng.pick(&[0, 1_000, 16_384]),
             unrest: rng.pick(&[10, 60, 150]),
+            heavy,
             shutdown: rng.percent(30),
         }
     }

@@ -7,7 +7,9 @@ use dunlin_sim::{Failure, Options, run};
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    let number = text.parse();
+    assert!(number.is_ok(), "{name}={text} is no number");
+    number.ok()
 }
 
 #[test]

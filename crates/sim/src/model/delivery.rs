@@ -201,7 +201,7 @@ impl Model {
         let lowest = u64::from(expiry).saturating_sub(waited.as_secs() + 1);
         let fits = u64::from(left) <= u64::from(expiry) && u64::from(left) >= lowest;
         // Rounded, and at least one second: a second and a half too much is the most.
-        let counted = published.copies > 1 || u64::from(left) <= lowest + 2;
+        let counted = published.copies > 1 || !published.certain || u64::from(left) <= lowest + 2;
         ensure(fits && counted, "Message Expiry Interval counted wrongly", || {
             format!("{delivery:?}, was {expiry}, waited {waited:?}")
         })

@@ -9,6 +9,7 @@ pub(crate) struct Dropped {
     pub(crate) expired: u64,
     pub(crate) too_large: u64,
     pub(crate) member_lost: u64,
+    pub(crate) output_full: u64,
     pub(crate) all: u64,
 }
 
@@ -20,6 +21,8 @@ struct Missing {
     /// Expired, and too large.
     both: u64,
     member_lost: u64,
+    /// QoS 0.
+    at_most_once: u64,
     unexplained: u64,
     example: Option<String>,
 }
@@ -46,6 +49,9 @@ impl Model {
                 "messages too large that were not counted",
                 || format!("{missing:?}, {dropped:?}"),
             )?;
+            ensure(missing.at_most_once <= dropped.output_full, "message with QoS 0 is lost", || {
+                format!("{} of them: {}", missing.at_most_once, what(&missing.example))
+            })?;
             let both = missing.expired + missing.too_large + missing.both;
             ensure(both <= dropped.expired + dropped.too_large, "messages dropped and not counted", || {
                 format!("{missing:?}, {dropped:?}")
@@ -56,8 +62,12 @@ impl Model {
                 || format!("{missing:?}, {dropped:?}"),
             );
         }
-        let all =
-            missing.expired + missing.too_large + missing.both + missing.member_lost + missing.unexplained;
+        let all = missing.at_most_once
+            + missing.expired
+            + missing.too_large
+            + missing.both
+            + missing.member_lost
+            + missing.unexplained;
         ensure(all <= dropped.all, "messages are missing that no counter explains", || {
             format!("{missing:?}, {dropped:?}")
         })
@@ -76,7 +86,7 @@ impl Model {
             if qos == 0 && connected.is_none_or(|since| since > taken.step) {
                 continue;
             }
-            self.explain(at, &[session], missing, || {
+            self.explain(at, qos, &[session], missing, || {
                 format!("message {at} ({message:?}) for session {session} ({:?})", state.subs)
             });
         }
@@ -118,7 +128,7 @@ impl Model {
                 missing.member_lost += 1;
                 continue;
             }
-            self.explain(at, &members, missing, || {
+            self.explain(at, 1, &members, missing, || {
                 format!("message {at} ({message:?}) for {}, {deals:?}", FILTERS[filter])
             });
         }
@@ -136,7 +146,14 @@ impl Model {
             && subs.all(|sub| sub.unsub_taken.is_none_or(|at| at < step))
     }
 
-    fn explain(&self, at: usize, sessions: &[usize], missing: &mut Missing, what: impl FnOnce() -> String) {
+    fn explain(
+        &self,
+        at: usize,
+        qos: u8,
+        sessions: &[usize],
+        missing: &mut Missing,
+        what: impl FnOnce() -> String,
+    ) {
         let message = &self.messages[at];
         let size = message.size + message.properties.len() + 120;
         let too_large = |session: &usize| {
@@ -148,7 +165,7 @@ impl Model {
             (true, false) => missing.expired += 1,
             (false, true) => missing.too_large += 1,
             (false, false) => {
-                missing.unexplained += 1;
+                *(if qos == 0 { &mut missing.at_most_once } else { &mut missing.unexplained }) += 1;
                 missing.example.get_or_insert_with(what);
             }
         }

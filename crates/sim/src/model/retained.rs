@@ -71,8 +71,7 @@ impl Model {
 
     /// At the end, with everything routed: what a new subscriber to everything got.
     pub(crate) fn check_retained(&self, seen: &BTreeMap<usize, Vec<usize>>) -> Result<(), Broken> {
-        for topic in 0..TOPICS.len() {
-            let published = &self.retained[topic];
+        for (topic, published) in self.retained.iter().enumerate() {
             let last: Vec<usize> = published
                 .iter()
                 .copied()

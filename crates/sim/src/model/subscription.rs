@@ -158,7 +158,7 @@ impl Model {
             let filter = sub.wish.filter;
             if filter >= crate::topics::FIRST_SHARED
                 || !self.table.matches(filter, message.topic)
-                || !sub.confirmed.is_some_and(|confirmed| confirmed <= step)
+                || sub.confirmed.is_none_or(|confirmed| confirmed > step)
             {
                 continue;
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::num::{NonZeroU16, NonZeroU32};
 
-use dunlin_codec::ProtocolVersion;
+use dunlin_codec::{Property, PropertyBuf, ProtocolVersion};
 use dunlin_engine::Time;
 
 use super::{Action, World};
@@ -54,6 +54,27 @@ pub(super) struct Actor {
 }
 
 impl Actor {
+    /// What its CONNECT asks for; nothing for 3.x.
+    pub(super) fn connect_properties(&self, expiry: u32) -> PropertyBuf {
+        let mut properties = PropertyBuf::new();
+        if self.version != ProtocolVersion::V5 {
+            return properties;
+        }
+        if expiry > 0 {
+            properties.push(Property::SessionExpiryInterval(expiry));
+        }
+        if let Some(maximum) = self.receive_maximum {
+            properties.push(Property::ReceiveMaximum(maximum));
+        }
+        if let Some(maximum) = self.packet_max {
+            properties.push(Property::MaximumPacketSize(maximum));
+        }
+        if self.alias_max > 0 {
+            properties.push(Property::TopicAliasMaximum(self.alias_max));
+        }
+        properties
+    }
+
     /// A Packet Identifier that is not in use.
     pub(super) fn free_packet(&mut self) -> u16 {
         loop {

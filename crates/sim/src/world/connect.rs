@@ -34,21 +34,7 @@ impl World {
         };
         let testament = (!resume && self.rng.percent(35)).then(|| self.testament(actor, link));
         let person = &self.actors[actor];
-        let mut properties = PropertyBuf::new();
-        if v5 {
-            if expiry > 0 {
-                properties.push(Property::SessionExpiryInterval(expiry));
-            }
-            if let Some(maximum) = person.receive_maximum {
-                properties.push(Property::ReceiveMaximum(maximum));
-            }
-            if let Some(maximum) = person.packet_max {
-                properties.push(Property::MaximumPacketSize(maximum));
-            }
-            if person.alias_max > 0 {
-                properties.push(Property::TopicAliasMaximum(person.alias_max));
-            }
-        }
+        let properties = person.connect_properties(expiry);
         let will = testament.as_ref().map(|testament| {
             let message = &self.model.messages[testament.message];
             Will {

@@ -35,6 +35,7 @@ pub(super) enum Tag {
 
 /// An acknowledgement to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::enum_variant_names, reason = "the names of the packets")]
 pub(super) enum Ack {
     PubAck(u16),
     PubRec(u16),

@@ -223,6 +223,7 @@ fn dropped(counters: &Counters) -> Dropped {
         expired: of(Drop::Expired),
         too_large: of(Drop::TooLarge),
         member_lost: of(Drop::MemberLost) + of(Drop::SessionEnded),
+        output_full: of(Drop::OutputFull),
         all: counters.dropped.iter().sum(),
     }
 }

@@ -63,9 +63,11 @@ impl World {
         let v5 = person.version == ProtocolVersion::V5;
         let link = person.link.unwrap_or_default();
         let actor = if person.anonymous { nobody(link) } else { actor };
+        let heavy = self.scenario.heavy;
         let rng = &mut self.rng;
         let retain = certain && rng.percent(15);
         let size = match rng.below(1000) {
+            0..100 if heavy => rng.between(100_000, 250_000),
             0..2 => rng.between(40_000, 100_000),
             2..25 => rng.between(3_900, 9_000),
             25..45 if retain => 0,

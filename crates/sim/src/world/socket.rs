@@ -192,13 +192,12 @@ impl World {
         self.links[link].inbox.extend(piece);
         self.receive(link)?;
         self.lingering_writes(link);
-        if let Some((shard, connection)) = self.links[link].place {
-            if !self.shards[shard].effects.outbox.is_empty(connection)
-                && !self.shards[shard].dirty.contains(&link)
-            {
-                self.shards[shard].dirty.push(link);
-                self.plan_flush(shard);
-            }
+        if let Some((shard, connection)) = self.links[link].place
+            && !self.shards[shard].effects.outbox.is_empty(connection)
+            && !self.shards[shard].dirty.contains(&link)
+        {
+            self.shards[shard].dirty.push(link);
+            self.plan_flush(shard);
         }
         let state = &self.links[link];
         if !state.flight.is_empty() {
