@@ -32,6 +32,10 @@ impl Hub {
                 OwnMessages::By(other) => target = other,
             }
         }
+        if passing.view.has_expired_before(cx.now) {
+            // On its way from another shard [MQTT-3.3.2-5].
+            return self.drop_message(cx, target.session, Drop::Expired);
+        }
         let Some(session) = self.sessions.slots.get_mut(target.session) else { return };
         if passing.view.retain {
             session.fetches.iter_mut().for_each(|fetch| fetch.overtake(passing.view.topic));

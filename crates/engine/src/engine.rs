@@ -33,6 +33,7 @@ pub struct Engine {
     pub(crate) subacks: Slots<PendingSubAck>,
     pub(crate) random: Random,
     pub(crate) next_query: u32,
+    pub(crate) next_join: u32,
 }
 
 /// A sequence of numbers that the seed decides (splitmix64): for identifiers that need only be different.
@@ -62,6 +63,7 @@ impl Engine {
             subacks: Slots::default(),
             random,
             next_query: 0,
+            next_join: 0,
             hub: Hub {
                 shard,
                 map,

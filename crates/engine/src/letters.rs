@@ -82,16 +82,24 @@ impl Engine {
         message: &Message,
         options: DealOptions,
     ) {
-        let connected = self.hub.sessions.get(session).is_some_and(|session| session.connection.is_some());
         let mut passing = Passing::of_stored(message);
+        let takes_it = self.hub.sessions.get(session).is_some_and(|session| {
+            // Else dealt before the home of the group knew of an UNSUBSCRIBE [MQTT-3.10.4-2], or of new options.
+            session.connection.is_some() && session.is_joined(options.joined)
+        });
         let identifiers = match options.subscription_identifier {
             0 => Identifiers::None,
             identifier => Identifiers::One(identifier),
         };
+        if takes_it && passing.view.has_expired_before(cx.now) {
+            // Between its home and here [MQTT-3.3.2-5].
+            self.hub.drop_message(cx, session.index(), Drop::Expired);
+            return self.hub.end_deal(cx, deal, DealOutcome::Done);
+        }
         match deal {
             // Gone while it was on its way: QoS 1 and 2 go to another member.
-            None if !connected => self.hub.counters.drop(Drop::Offline),
-            Some(_) if !connected => self.hub.end_deal(cx, deal, DealOutcome::Returned),
+            None if !takes_it => self.hub.counters.drop(Drop::Offline),
+            _ if !takes_it => self.hub.end_deal(cx, deal, DealOutcome::Returned),
             None => {
                 let identifiers = identifiers.as_slice();
                 self.hub.deliver_at_most_once(cx, session.index(), options.retain, identifiers, &mut passing);

@@ -71,6 +71,7 @@ pub(crate) enum MemberEvent {
     Join {
         options: SubscriptionOptions,
         subscription_identifier: u32,
+        joined: u32,
         connected: bool,
         window: u16,
         token: SubAckToken,
@@ -97,6 +98,8 @@ pub(crate) struct DealOptions {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) subscription_identifier: u32,
+    /// Which SUBSCRIBE it goes by.
+    pub(crate) joined: u32,
 }
 
 /// What became of a deal.

@@ -58,6 +58,11 @@ impl MessageView<'_> {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
+    /// Did it expire earlier than now? Never so for one that is being published, whatever its interval.
+    pub(crate) fn has_expired_before(&self, now: Time) -> bool {
+        self.expires_at.is_some_and(|at| at < now)
+    }
+
     /// Message Expiry Interval for a delivery now: what is left, rounded to whole seconds, at least one [MQTT-3.3.2-6].
     pub(crate) fn expiry_left(&self, now: Time) -> Option<u32> {
         let left = self.expires_at?.since(now) + Duration::from_millis(500);

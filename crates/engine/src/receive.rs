@@ -148,6 +148,10 @@ impl Engine {
         let reason = error.reason_code();
         let is_new = self.hub.connections.get(id).is_some_and(|connection| connection.phase == Phase::New);
         if !is_new {
+            // A second CONNECT is a Protocol Error whatever is in it [MQTT-3.1.0-2]; what it could be refused for is no reason
+            // for DISCONNECT.
+            let is_connect = frame.is_some_and(|frame| frame.packet_type() == CONNECT);
+            let reason = if is_connect { ReasonCode::ProtocolError } else { reason };
             return self.disconnect(cx, id, reason, &error.to_string());
         }
         // Whoever sends no CONNECT at all gets no answer; whoever asks for what there is not, gets one. 3.1.1 has no answer to
@@ -205,6 +209,7 @@ impl Engine {
     /// Ends a connection that has a Session: a 5.0 Client is told the reason, and in any case it is closed [MQTT-3.14.4-2]
     /// [MQTT-4.13.2-1].
     pub(crate) fn disconnect(&mut self, cx: &mut Cx<'_>, id: ConnectionId, reason: ReasonCode, detail: &str) {
+        // Several reasons may come together in one event: the first counts.
         if self.hub.connections.get(id).is_none() {
             return;
         }

@@ -24,6 +24,9 @@ use crate::slots::Slots;
 pub(crate) struct Groups {
     slots: Slots<Group>,
     by_name: Map<(Box<str>, Box<str>), u32>,
+    /// Numbers of messages, in the order they came; of all groups together, so that what becomes of a deal of a group that is no
+    /// more means nothing to the group that has its place.
+    next: u64,
 }
 
 #[derive(Debug, Default)]
@@ -31,8 +34,6 @@ struct Group {
     members: Vec<Member>,
     /// Whose turn it is.
     turn: usize,
-    /// Numbers of messages, in the order they came.
-    next: u64,
     /// Waiting for a member with room.
     pending: BTreeMap<u64, Message>,
     pending_bytes: usize,
@@ -45,6 +46,8 @@ struct Member {
     session: SessionRef,
     options: SubscriptionOptions,
     subscription_identifier: u32,
+    /// Number of its SUBSCRIBE.
+    joined: u32,
     connected: bool,
     /// Deals it takes at a time, and has.
     window: u16,
@@ -59,7 +62,7 @@ impl Member {
 
 impl Groups {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { slots: Slots::default(), by_name: seeded(seed) }
+        Self { slots: Slots::default(), by_name: seeded(seed), next: 0 }
     }
 
     /// A message for a group [MQTT-4.8.2-3].
@@ -78,8 +81,8 @@ impl Groups {
         if is_full {
             return hub.counters.drop(Drop::QueueFull);
         }
-        let number = group.next;
-        group.next += 1;
+        let number = self.next;
+        self.next += 1;
         group.keep(number, passing.stored());
         group.deal_pending(cx, hub, index);
     }
@@ -146,6 +149,7 @@ impl Member {
             qos: view.qos.min(self.options.qos),
             retain: view.retain && self.options.retain_as_published,
             subscription_identifier: self.subscription_identifier,
+            joined: self.joined,
         };
         let SessionRef { shard, session } = self.session;
         hub.post(cx, shard, Letter::Deal { session, deal, message: message.clone(), options });
@@ -163,10 +167,19 @@ impl Engine {
         event: MemberEvent,
     ) {
         let Ok(parsed) = TopicFilter::parse(filter) else { return };
-        if let MemberEvent::Join { options, subscription_identifier, connected, window, token } = event {
+        if let MemberEvent::Join { options, subscription_identifier, joined, connected, window, token } =
+            event
+        {
             let index = self.group_or_new(cx, share, parsed);
-            let member =
-                Member { session, options, subscription_identifier, connected, window, outstanding: 0 };
+            let member = Member {
+                session,
+                options,
+                subscription_identifier,
+                joined,
+                connected,
+                window,
+                outstanding: 0,
+            };
             self.join(index, member);
             self.when_seen(cx, Waiter::Joined(session.shard, token));
             // What waited for a member need not wait for the next message too.
@@ -212,8 +225,11 @@ impl Engine {
 
     fn join(&mut self, index: u32, member: Member) {
         let Some(group) = self.groups.slots.get_mut(index) else { return };
+        // One that left and comes back still has what it was dealt before.
+        let outstanding = group.dealt.values().filter(|(_, session)| *session == member.session).count();
+        let member = Member { outstanding: u16::try_from(outstanding).unwrap_or(u16::MAX), ..member };
         match group.members.iter_mut().find(|other| other.session == member.session) {
-            Some(known) => *known = Member { outstanding: known.outstanding, ..member },
+            Some(known) => *known = member,
             None => group.members.push(member),
         }
     }

@@ -132,17 +132,25 @@ impl Engine {
         identifier: u32,
         token: SubAckToken,
     ) {
+        self.next_join = self.next_join.wrapping_add(1);
+        let joined = self.next_join;
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
         // [MQTT-3.8.4-3] [MQTT311-3.8.4-3] a new one replaces it.
-        let subscription = Subscription { options, identifier };
+        let subscription = Subscription { options, identifier, joined };
         let is_new = session.subscriptions.insert(filter.as_str().into(), subscription).is_none();
         if filter.shared().is_some() {
             let (connected, window) = (session.connection.is_some(), session.window);
             if let Some(pending) = self.pending(token) {
                 pending.waiting += 1;
             }
-            let event =
-                MemberEvent::Join { options, subscription_identifier: identifier, connected, window, token };
+            let event = MemberEvent::Join {
+                options,
+                subscription_identifier: identifier,
+                joined,
+                connected,
+                window,
+                token,
+            };
             // [MQTT-3.8.4-4] No retained messages for a Shared Subscription (section 4.8.2).
             return self.tell_group(cx, id, filter, event);
         }

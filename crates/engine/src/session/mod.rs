@@ -4,6 +4,7 @@ pub(crate) mod outgoing;
 pub(crate) mod received;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use dunlin_codec::{ProtocolVersion, Rule, SubscriptionOptions};
@@ -57,6 +58,8 @@ pub(crate) struct Subscription {
     pub(crate) options: SubscriptionOptions,
     /// 0: none.
     pub(crate) identifier: u32,
+    /// Of a Shared Subscription: tells deals because of this SUBSCRIBE from those because of one before.
+    pub(crate) joined: u32,
 }
 
 /// The Will Message and when it goes out.
@@ -122,6 +125,14 @@ impl Session {
     pub(crate) fn expires_at(&self) -> Option<Time> {
         (self.connection.is_none() && self.expiry != NEVER_EXPIRES)
             .then(|| self.disconnected_at.after(Duration::from_secs(self.expiry.into())))
+    }
+
+    /// Is the Shared Subscription that joined a group with this number still there?
+    pub(crate) fn is_joined(&self, joined: u32) -> bool {
+        self.subscriptions
+            .range::<str, _>((Bound::Included("$share/"), Bound::Unbounded))
+            .take_while(|(filter, _)| filter.starts_with("$share/"))
+            .any(|(_, subscription)| subscription.joined == joined)
     }
 
     /// Does it end with its connection?

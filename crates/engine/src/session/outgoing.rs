@@ -60,6 +60,8 @@ pub(crate) struct Exchange {
     pub(crate) options: Options,
     /// Kept to be sent again on another connection; not kept for a Session that ends with its connection, nor after PUBREC.
     pub(crate) message: Option<Message>,
+    /// Its PUBLISH was sent on this connection and took one of the quota, which its end gives back.
+    counted: bool,
 }
 
 /// The sending half of a Session.
@@ -116,6 +118,7 @@ impl Outgoing {
         self.quota = window;
         self.quota_maximum = window;
         self.resent = 0;
+        self.flight.iter_mut().for_each(|exchange| exchange.counted = false);
     }
 
     /// May a new message be sent at once, before nothing that waits?
@@ -141,7 +144,7 @@ impl Outgoing {
     pub(crate) fn send(&mut self, options: Options, message: Option<Message>) -> PacketId {
         let id = self.identifier(self.flight.len());
         let phase = if options.qos == QoS::ExactlyOnce { Phase::AwaitPubRec } else { Phase::AwaitPubAck };
-        self.flight.push_back(Exchange { phase, options, message });
+        self.flight.push_back(Exchange { phase, options, message, counted: true });
         self.resent += 1;
         self.quota -= 1;
         id
@@ -170,6 +173,7 @@ impl Outgoing {
                 Phase::AwaitPubComp => return Some(Resend::PubRel(id)),
                 Phase::AwaitPubAck | Phase::AwaitPubRec => {
                     self.quota -= 1;
+                    self.flight[at].counted = true;
                     return Some(Resend::Publish(id, &self.flight[at]));
                 }
             }
@@ -216,8 +220,9 @@ impl Outgoing {
             return Acked::Unexpected;
         }
         let deal = exchange.options.extra.as_ref().and_then(|extra| extra.deal);
+        // The end of one whose PUBLISH was sent on an earlier connection allows nothing new on this one [MQTT-3.3.4-9].
+        self.quota += u16::from(exchange.counted);
         self.clear(at);
-        self.quota = self.quota.saturating_add(1).min(self.quota_maximum);
         Acked::Ended(deal)
     }
 
@@ -375,6 +380,22 @@ mod tests {
         assert!(matches!(outgoing.next_resend(), Some(Resend::Publish(pid, _)) if pid == id(4)));
         assert!(outgoing.next_resend().is_none());
         assert!(!outgoing.may_send(), "the new window of two is used up");
+    }
+
+    /// [MQTT-3.3.4-9] Only a PUBLISH of this connection gives its quota back: with a window of one, the end of an exchange that
+    /// goes on after a reconnect with PUBREL does not allow a second message beside the one that was sent meanwhile.
+    #[test]
+    fn exchanges_of_an_earlier_connection_give_no_quota() {
+        let mut outgoing = Outgoing::new(1);
+        outgoing.send(qos(QoS::ExactlyOnce), None);
+        outgoing.pubrec(id(1), false);
+        outgoing.reconnect(1);
+        assert!(matches!(outgoing.next_resend(), Some(Resend::PubRel(pid)) if pid == id(1)));
+        assert_eq!(outgoing.send(qos(QoS::AtLeastOnce), None), id(2));
+        assert_eq!(outgoing.pubcomp(id(1)), Acked::Ended(None));
+        assert!(!outgoing.may_send());
+        assert_eq!(outgoing.puback(id(2)), Acked::Ended(None));
+        assert!(outgoing.may_send());
     }
 
     #[test]

@@ -1,0 +1,103 @@
+//! What a seed means: how many shards and clients, which limits, how slow the network.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dunlin_engine::{Limits, QueueFull, Settings};
+
+use crate::Options;
+use crate::model::Rules;
+use crate::rng::Rng;
+
+/// The shape of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) shards: usize,
+    pub(crate) polite: usize,
+    pub(crate) hostile: usize,
+    /// How long clients act.
+    pub(crate) duration: Duration,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) rules: Rules,
+    /// Longest time that a bag of mail travels, in microseconds; now and then ten times as long.
+    pub(crate) mail_delay: usize,
+    /// Bags between two shards at most.
+    pub(crate) mail_credit: usize,
+    /// Longest time from an event to the flush after it, in microseconds.
+    pub(crate) tick: usize,
+    /// Longest time that bytes travel, in microseconds.
+    pub(crate) latency: usize,
+    /// Bytes that a client's socket holds before it is read.
+    pub(crate) window: usize,
+    /// Bytes of output below which the engine is told that it drained.
+    pub(crate) low_water: usize,
+    /// Chances in a thousand that a connected client does something drastic instead of publishing.
+    pub(crate) unrest: usize,
+    /// Many large payloads: mail and output fill.
+    pub(crate) heavy: bool,
+    /// The run ends with a shutdown of the Server.
+    pub(crate) shutdown: bool,
+}
+
+impl Scenario {
+    pub(crate) fn new(rng: &mut Rng, options: &Options) -> Self {
+        let heavy = rng.percent(2);
+        let generous = !rng.percent(20);
+        let limits = if generous { generous_limits(rng) } else { tight_limits(rng) };
+        let rules = Rules {
+            generous,
+            full_disconnects: limits.queue_full == QueueFull::Disconnect && !generous,
+            inflight: limits.inflight_maximum.get(),
+            queue: limits.queue_messages_maximum as usize,
+            expiry_v3: limits.session_expiry_interval_v3,
+            expiry_max: limits.session_expiry_interval_maximum,
+        };
+        Self {
+            shards: options.shards.unwrap_or_else(|| rng.pick(&[1, 2, 2, 3, 4])).max(1),
+            polite: rng.between(3, 10),
+            hostile: rng.pick(&[0, 0, 1, 2]),
+            duration: Duration::from_millis(rng.between(4_000, 16_000) as u64),
+            settings: Arc::new(Settings { limits, ..Settings::default() }),
+            rules,
+            mail_delay: rng.pick(&[50, 2_000, if heavy { 400_000 } else { 30_000 }]),
+            mail_credit: rng.between(1, 3),
+            tick: rng.pick(&[0, 100, 5_000]),
+            latency: rng.pick(&[200, 5_000, 50_000]),
+            window: rng.pick(&[200, 3_000, 60_000]),
+            low_water: rng.pick(&[0, 1_000, 16_384]),
+            unrest: rng.pick(&[10, 60, 150]),
+            heavy,
+            shutdown: rng.percent(30),
+        }
+    }
+}
+
+fn nonzero16(value: usize) -> NonZeroU16 {
+    u16::try_from(value).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN)
+}
+
+fn generous_limits(rng: &mut Rng) -> Limits {
+    Limits {
+        receive_maximum: nonzero16(rng.pick(&[1, 3, 20, 256])),
+        topic_alias_maximum: rng.pick(&[0, 2, 64]),
+        session_expiry_interval_v3: rng.pick(&[5, 60]),
+        session_expiry_interval_maximum: 100,
+        inflight_maximum: nonzero16(rng.pick(&[1, 5, 1024])),
+        slow_publisher_maximum_ms: rng.pick(&[100, 5_000]),
+        ..Limits::default()
+    }
+}
+
+fn tight_limits(rng: &mut Rng) -> Limits {
+    Limits {
+        queue_messages_maximum: rng.pick(&[1, 5, 30]),
+        queue_bytes_maximum: rng.pick(&[2_000, 50_000, 1_000_000]),
+        queue_full: rng.pick(&[QueueFull::DropOldest, QueueFull::DropNewest, QueueFull::Disconnect]),
+        inflight_maximum: nonzero16(rng.pick(&[1, 3, 20])),
+        output_bytes_maximum: rng.pick(&[2_000, 60_000]),
+        maximum_packet_size: NonZeroU32::new(400_000).unwrap_or(NonZeroU32::MAX),
+        retained_messages_maximum: rng.pick(&[2, 1_000]),
+        ..generous_limits(rng)
+    }
+}

@@ -1,0 +1,54 @@
+//! Many seeds: `DUNLIN_SEEDS=N` runs the first N (default 1,000), `DUNLIN_SEED=S` only S, `DUNLIN_FIRST_SEED=S` begins at S.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use dunlin_sim::{Failure, Options, run};
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let number = text.parse();
+    assert!(number.is_ok(), "{name}={text} is no number");
+    number.ok()
+}
+
+#[test]
+fn every_seed_keeps_every_rule() {
+    if let Some(seed) = number("DUNLIN_SEED") {
+        match run(seed, &Options::default()) {
+            Ok(summary) => return eprintln!("{summary:#?}"),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    let first = number("DUNLIN_FIRST_SEED").unwrap_or(0);
+    let count = number("DUNLIN_SEEDS").unwrap_or(1000);
+    let next = AtomicU64::new(first);
+    let failed = AtomicBool::new(false);
+    let ran = AtomicU64::new(0);
+    let work = || {
+        let mut failures: Vec<Box<Failure>> = Vec::new();
+        while !failed.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                break;
+            }
+            if let Err(failure) = run(seed, &Options::default()) {
+                failed.store(true, Ordering::Relaxed);
+                failures.push(failure);
+            }
+            ran.fetch_add(1, Ordering::Relaxed);
+        }
+        failures
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let failures: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker ends")).collect()
+    });
+    eprintln!("{} seeds ran, from {first} on", ran.load(Ordering::Relaxed));
+    assert!(
+        failures.is_empty(),
+        "{}",
+        failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+    );
+}
