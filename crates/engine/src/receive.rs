@@ -29,17 +29,17 @@ impl Engine {
         if bytes.first().is_some_and(|first| first >> 4 != CONNECT) && !self.is_connected(id) {
             // [MQTT-3.1.0-1] [MQTT311-3.1.0-1] seen at the first byte: what is no MQTT is not waited for.
             self.turn_away(cx, id, "", ReasonCode::ProtocolError, "first packet is no CONNECT");
-            return bytes.len();
+            return 0;
         }
         let mut consumed = 0;
         while let Some(connection) = self.hub.connections.get_mut(id) {
             if connection.paused {
                 cx.fx.paused = true;
-                return consumed;
+                break;
             }
             let (frame, len) = match Frame::split(&bytes[consumed..], limit) {
                 Ok(Framing::Complete { frame, len }) => (frame, len),
-                Ok(Framing::Incomplete { .. }) => return consumed,
+                Ok(Framing::Incomplete { .. }) => break,
                 Err(error) => {
                     self.undecodable(cx, id, None, error);
                     break;
@@ -52,24 +52,22 @@ impl Engine {
                 broken.insert(Rule::PacketTooLarge);
             }
             self.hub.counters.packets_received += 1;
-            let taken = match phase {
-                Phase::New => self.first_packet(cx, id, frame, &mut broken),
-                Phase::Connected(session) if frame.packet_type() == PUBLISH => {
-                    Publish::decode(frame, version, tolerance, &mut broken)
-                        .map(|publish| self.publish_received(cx, id, session, &publish))
-                        .map_err(|error| self.undecodable(cx, id, Some(frame), error))
-                        .map_or(Taken::Yes, |()| Taken::Yes)
+            match phase {
+                Phase::New => {
+                    if self.first_packet(cx, id, frame, &mut broken) == Taken::HandedOver {
+                        break;
+                    }
                 }
-                Phase::Connected(session) => {
-                    match Packet::decode(frame, version, tolerance, &mut broken) {
-                        Ok(packet) => self.packet(cx, id, session, &packet),
+                Phase::Connected(session) if frame.packet_type() == PUBLISH => {
+                    match Publish::decode(frame, version, tolerance, &mut broken) {
+                        Ok(publish) => self.publish_received(cx, id, session, &publish),
                         Err(error) => self.undecodable(cx, id, Some(frame), error),
                     }
-                    Taken::Yes
                 }
-            };
-            if taken == Taken::HandedOver {
-                return consumed;
+                Phase::Connected(session) => match Packet::decode(frame, version, tolerance, &mut broken) {
+                    Ok(packet) => self.packet(cx, id, session, &packet),
+                    Err(error) => self.undecodable(cx, id, Some(frame), error),
+                },
             }
             consumed += len;
             if !broken.is_empty() {
@@ -78,8 +76,8 @@ impl Engine {
             // A publisher that fills a queue is slowed before its next message, not after all that it sent at once.
             self.settle(cx);
         }
-        // Closed on the way: what is left concerns nobody [MQTT-3.1.4-6].
-        bytes.len()
+        // Where the connection was closed on the way, what is left concerns nobody [MQTT-3.1.4-6].
+        consumed
     }
 
     fn is_connected(&self, id: ConnectionId) -> bool {
