@@ -1,0 +1,105 @@
+//! The commands of the documentation, run as they stand there.
+//!
+//! A block fenced as `sh` that is followed by one fenced as `text` is a promise: run by bash against a fresh broker, the
+//! first prints the second.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use dunlin_tests::Broker;
+
+/// A command line, and what it prints.
+struct Promise {
+    line: usize,
+    script: String,
+    output: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The promises of a page.
+fn promises(page: &str) -> Vec<Promise> {
+    let mut found = Vec::new();
+    let mut lines = page.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        if line != "```sh" {
+            continue;
+        }
+        let block = |lines: &mut dyn Iterator<Item = (usize, &str)>| {
+            lines.take_while(|(_, line)| *line != "```").fold(String::new(), |mut text, (_, line)| {
+                let _ = writeln!(text, "{line}");
+                text
+            })
+        };
+        let script = block(&mut lines);
+        if lines.next().is_some_and(|(_, line)| line == "```text") {
+            found.push(Promise { line: at + 1, script, output: block(&mut lines) });
+        }
+    }
+    found
+}
+
+/// Runs a script with the mosquitto clients on the broker's port, in an empty directory.
+fn run(script: &str, broker: &Broker) -> String {
+    let port = broker.address().port();
+    let directory = std::env::temp_dir().join(format!("dunlin-docs-{}-{port}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let prelude = format!(
+        "mosquitto_pub() {{ command mosquitto_pub -p {port} \"$@\"; }}\n\
+         mosquitto_sub() {{ command mosquitto_sub -p {port} \"$@\"; }}\n"
+    );
+    let output = Command::new("timeout")
+        .args(["30", "bash", "-c", &(prelude + script)])
+        .current_dir(&directory)
+        .stdin(Stdio::null())
+        .output()
+        .expect("bash and timeout are part of every system");
+    fs::remove_dir_all(&directory).unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn keep(page: &str, shards: &str) {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let promises = promises(&text);
+    assert!(!promises.is_empty(), "{page} promises nothing");
+    for Promise { line, script, output } in promises {
+        let broker = Broker::start(&["--shards", shards]);
+        assert_eq!(run(&script, &broker), output, "{page}, line {line}:\n{script}");
+    }
+}
+
+#[test]
+fn the_page_on_delivery_keeps_its_promises() {
+    keep("docs/delivery.md", "1");
+    keep("docs/delivery.md", "3");
+}
+
+/// The README uses three terminals; here they are one script, with the very lines that it shows.
+#[test]
+fn the_five_minutes_of_the_readme_work() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let commands = [
+        "mosquitto_sub -t 'greenhouse/#' -v",
+        "mosquitto_pub -t greenhouse/3/temperature -m 21.5 -q 1",
+        "mosquitto_pub -V 5 -t greenhouse/3/state -m open -r -D publish user-property source window",
+        "mosquitto_sub -V 5 -t 'greenhouse/+/state' -C 1 -F '%t %p %P'",
+    ];
+    for command in commands {
+        assert!(readme.contains(&format!("\n{command}\n")), "the README does not show {command}");
+    }
+    let [subscribe, publish, retain, look] = commands;
+    let broker = Broker::start(&[]);
+    let script = format!(
+        "{subscribe} -C 1 -W 10 >seen.txt & seen=$!\n\
+         while kill -0 $seen 2>/dev/null; do {publish}; done\n\
+         cat seen.txt\n{retain}\n{look} -W 10"
+    );
+    assert_eq!(
+        run(&script, &broker),
+        "greenhouse/3/temperature 21.5\ngreenhouse/3/state open source:window\n"
+    );
+}
