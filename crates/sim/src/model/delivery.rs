@@ -57,6 +57,14 @@ impl Model {
         }
         let candidates = self.candidates(session, delivery)?;
         self.note_group(session, delivery, &candidates);
+        let subs = &self.sessions[session].subs;
+        let flagged = candidates.iter().any(|at| subs[*at].wish.retain_as_published);
+        // [MQTT-3.3.1-6] [MQTT-3.3.1-7] It clears, it is not kept.
+        ensure(
+            !delivery.retain || delivery.message.is_some() || flagged,
+            "an empty retained message",
+            || format!("{delivery:?}"),
+        )?;
         if let Some(message) = delivery.message {
             let kind = self.kind(session, delivery, message, &candidates);
             self.check_options(session, delivery, message, kind, &candidates)?;

@@ -38,6 +38,9 @@ impl Model {
         }
         let what = |example: &Option<String>| example.clone().unwrap_or_default();
         if self.rules.generous {
+            let retained =
+                self.current.values().find_map(|session| self.missing_snapshots(*session, dropped));
+            ensure(retained.is_none(), "a SUBSCRIBE did not bring a retained message", || what(&retained))?;
             ensure(missing.unexplained == 0, "acknowledged message is lost", || {
                 format!("{} of them: {}", missing.unexplained, what(&missing.example))
             })?;

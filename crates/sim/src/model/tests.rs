@@ -529,6 +529,32 @@ fn retained_messages_come_for_a_subscribe_and_are_the_last() {
 }
 
 #[test]
+fn a_subscribe_brings_what_is_retained() {
+    let mut history = History::new();
+    history.online(0, &connect(), false);
+    let message = history.retained(0);
+    let link = history.online(1, &connect(), false);
+    history.subscribe(link, wish(ALL, 1));
+    let check = |history: &History| rule(history.model.check_complete(&Dropped::default()));
+    assert_eq!(check(&history), "a SUBSCRIBE did not bring a retained message");
+    let delivery = Delivery { retain: true, ..history.delivery(link, message) };
+    assert_eq!(rule(history.model.delivered(&delivery)), "");
+    assert_eq!(check(&history), "");
+    history.subscribe(link, wish(ALL, 1));
+    assert_eq!(check(&history), "a SUBSCRIBE did not bring a retained message", "the second one");
+}
+
+#[test]
+fn an_empty_message_is_never_sent_as_a_retained_one() {
+    let (mut history, link) = History::pair();
+    let clear = history.retained(0);
+    let live = Delivery { message: None, ..history.delivery(link, clear) };
+    assert_eq!(rule(history.model.delivered(&live)), "");
+    let kept = Delivery { message: None, retain: true, packet: Some(9), ..history.delivery(link, clear) };
+    assert_eq!(rule(history.model.delivered(&kept)), "an empty retained message");
+}
+
+#[test]
 fn an_older_retained_message_does_not_follow_a_newer_live_one() {
     let mut history = History::new();
     history.online(0, &connect(), false);
