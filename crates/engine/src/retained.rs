@@ -273,7 +273,11 @@ impl Engine {
             // [MQTT-3.8.3-3] No Local also holds for what the Client itself had retained.
             let is_own =
                 subscription.options.no_local && self.hub.is_own(session.index(), passing.view.origin);
-            if is_own || passing.view.is_expired(cx.now) {
+            if is_own {
+                continue;
+            }
+            if passing.view.is_expired(cx.now) {
+                self.hub.drop_message(cx, session.index(), Drop::Expired);
                 continue;
             }
             // [MQTT-3.3.1-8] [MQTT311-3.3.1-8]
