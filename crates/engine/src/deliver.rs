@@ -206,7 +206,7 @@ impl Hub {
             }
             if let Some(resend) = outgoing.next_resend() {
                 let again = Again::of(resend);
-                self.resend(cx, to, again);
+                self.resend(cx, index, to, again);
                 continue;
             }
             // Only PUBLISH waits for quota, no other packet [MQTT-3.3.4-10] [MQTT-4.9.0-3].
@@ -230,7 +230,7 @@ impl Hub {
 
     /// With DUP, the only packets that have it [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-4.4.0-1]
     /// [MQTT311-3.3.1-1] [MQTT311-3.3.1-3].
-    fn resend(&mut self, cx: &mut Cx<'_>, to: ConnectionId, again: Again) {
+    fn resend(&mut self, cx: &mut Cx<'_>, index: u32, to: ConnectionId, again: Again) {
         match again {
             Again::PubRel(packet_id) => {
                 self.acknowledge(cx, to, Packet::PubRel, packet_id, ReasonCode::Success)
@@ -240,9 +240,13 @@ impl Hub {
                 let identifiers =
                     options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
                 let mut passing = Passing::of_stored(&message);
-                let packet_id = Some(packet_id);
-                // One that has become too large for a smaller Maximum Packet Size is never acknowledged and stays in flight.
-                self.write(cx, to, &mut passing, options.qos, options.retain, packet_id, identifiers, true);
+                let id = Some(packet_id);
+                if !self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, true) {
+                    // The Client takes less than on its last connection [MQTT-3.1.2-25].
+                    self.drop_message(cx, index, Drop::TooLarge);
+                    let deal = self.outgoing(index).and_then(|outgoing| outgoing.abandon(packet_id));
+                    self.end_deal(cx, deal, DealOutcome::Done);
+                }
             }
         }
     }

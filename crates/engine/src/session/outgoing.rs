@@ -209,6 +209,15 @@ impl Outgoing {
         self.end(id, Phase::AwaitPubComp)
     }
 
+    /// A message in flight that cannot be sent again: as if it had been delivered. The deal it belonged to, if any.
+    pub(crate) fn abandon(&mut self, id: PacketId) -> Option<Deal> {
+        let phase = self.flight.get(self.position(id)?)?.phase;
+        match self.end(id, phase) {
+            Acked::Ended(deal) => deal,
+            Acked::Release | Acked::Unknown | Acked::Unexpected => None,
+        }
+    }
+
     #[inline]
     fn end(&mut self, id: PacketId, expected: Phase) -> Acked {
         let Some(at) = self.position(id) else { return Acked::Unknown };

@@ -41,6 +41,23 @@ fn a_waiting_message_too_large_for_the_client_holds_up_nothing() {
     assert_eq!(world.take(client), ["PUBLISH t=2 q1 #1"]);
 }
 
+/// [MQTT-3.1.2-25] One in flight that no longer fits is over too: it neither comes again nor takes the place of the next.
+#[test]
+fn a_message_in_flight_too_large_for_the_new_connection_holds_up_nothing() {
+    for qos in [1, 2] {
+        let mut world = World::new();
+        let client = world.enter(&hello(V5, "c").lasting(60).receive_maximum(1));
+        world.subscribe(client, "t", qos);
+        let publisher = world.connect(V5, "p");
+        world.publish(publisher, &message("t", vec![b'x'; 100]).qos(qos, 1));
+        world.publish(publisher, &message("t", "2").qos(qos, 2));
+        world.lose(client);
+        let client = world.enter(&hello(V5, "c").lasting(60).receive_maximum(1).maximum_packet_size(50));
+        assert_eq!(world.take(client), [format!("PUBLISH t=2 q{qos} #2")]);
+        assert_eq!(world.dropped(Drop::TooLarge), 1);
+    }
+}
+
 /// [MQTT-3.2.2-15] More than the Server takes.
 #[test]
 fn a_packet_too_large_for_the_server_ends_the_connection() {
