@@ -44,11 +44,13 @@ impl Model {
             ensure(missing.unexplained == 0, "acknowledged message is lost", || {
                 format!("{} of them: {}", missing.unexplained, what(&missing.example))
             })?;
-            ensure(missing.expired <= dropped.expired, "expired messages that were not counted", || {
-                format!("{missing:?}, {dropped:?}")
-            })?;
             ensure(
-                missing.too_large <= dropped.too_large,
+                missing.expired <= dropped.expired + dropped.output_full,
+                "expired messages that were not counted",
+                || format!("{missing:?}, {dropped:?}"),
+            )?;
+            ensure(
+                missing.too_large <= dropped.too_large + dropped.output_full,
                 "messages too large that were not counted",
                 || format!("{missing:?}, {dropped:?}"),
             )?;
@@ -56,9 +58,11 @@ impl Model {
                 format!("{} of them: {}", missing.at_most_once, what(&missing.example))
             })?;
             let both = missing.expired + missing.too_large + missing.both;
-            ensure(both <= dropped.expired + dropped.too_large, "messages dropped and not counted", || {
-                format!("{missing:?}, {dropped:?}")
-            })?;
+            ensure(
+                both <= dropped.expired + dropped.too_large + dropped.output_full,
+                "messages dropped and not counted",
+                || format!("{missing:?}, {dropped:?}"),
+            )?;
             return ensure(
                 missing.member_lost <= dropped.member_lost,
                 "lost with a member and not counted",

@@ -80,9 +80,14 @@ impl Model {
             };
             let own = message.actor == state.actor;
             let brings = |(index, sub): &(usize, &Sub)| {
-                let lasting =
-                    sub.confirmed.is_some() && sub.unsub_taken.is_none() && !(own && sub.wish.no_local);
-                let qos = sub.wish.qos.min(message.qos);
+                // Its messages go by the options of now: those of a SUBSCRIBE that came meanwhile.
+                let later = state.subs[*index..].iter().filter(|other| other.wish.filter == sub.wish.filter);
+                let qos =
+                    later.clone().map(|other| other.wish.qos).min().unwrap_or_default().min(message.qos);
+                let lasting = sub.confirmed.is_some()
+                    && later
+                        .clone()
+                        .all(|other| other.unsub_taken.is_none() && !(own && other.wish.no_local));
                 let heard = qos > 0
                     || dropped.output_full == 0 && connected.is_some_and(|since| since < sub.taken.step);
                 lasting

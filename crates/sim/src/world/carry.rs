@@ -60,16 +60,10 @@ impl World {
 
     /// Offers a link's bytes to the engine that has it.
     pub(super) fn offer(&mut self, link: usize) -> Result<(), Broken> {
-        while self.offer_some(link)? {}
-        Ok(())
-    }
-
-    /// True where there is more to offer at once.
-    fn offer_some(&mut self, link: usize) -> Result<bool, Broken> {
-        let Some((shard, connection)) = self.links[link].place else { return Ok(false) };
+        let Some((shard, connection)) = self.links[link].place else { return Ok(()) };
         self.run_timers(shard)?;
         if self.links[link].place != Some((shard, connection)) {
-            return Ok(false);
+            return Ok(());
         }
         let Self { shards, links, .. } = self;
         let (state, wire) = (&mut shards[shard], &mut links[link]);
@@ -77,19 +71,14 @@ impl World {
         wire.offered.extend(kernel);
         if wire.offered.is_empty() {
             wire.paused = false;
-            return Ok(false);
+            return Ok(());
         }
-        // A connection that is closed in the midst of an event leaves it open which packets after the cause were taken. Where
-        // that may happen to well-behaved clients, they come one by one.
-        let one_by_one = self.scenario.rules.full_disconnects;
-        let first = wire.tags.front().map_or(u64::MAX, |(end, _)| end - wire.consumed);
-        let first = usize::try_from(first).unwrap_or(usize::MAX);
-        let offered = if one_by_one { wire.offered.len().min(first) } else { wire.offered.len() };
+        let offered = wire.offered.len();
         state.effects.consumed = 0;
         state.effects.paused = false;
         state.engine.handle(
             self.now,
-            Event::Received { connection, bytes: &wire.offered[..offered] },
+            Event::Received { connection, bytes: &wire.offered },
             &mut state.effects,
         );
         let consumed = state.effects.consumed;
@@ -104,8 +93,7 @@ impl World {
         self.take_packets(link);
         self.settle(shard)?;
         self.plan_timer(shard);
-        let rest = !self.links[link].offered.is_empty() && !self.links[link].paused;
-        Ok(one_by_one && consumed > 0 && rest && self.links[link].place == Some((shard, connection)))
+        Ok(())
     }
 
     /// After an event: effects first, then the marks that say when output was made.
