@@ -8,7 +8,7 @@ use dunlin_codec::{
     ConnAck, Connect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode,
 };
 
-use crate::connection::{Aliases, Phase};
+use crate::connection::{Aliases, Announced, Phase};
 use crate::effect::{Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
@@ -98,7 +98,7 @@ impl Engine {
     fn assign_client_id(&mut self) -> Box<str> {
         let mut client_id = String::new();
         for _ in 0..ASSIGNMENT_TRIES {
-            let (high, low) = (self.random.next(), self.random.next());
+            let (high, low) = (self.secret.next(), self.secret.next());
             // Shaped like a version 4 UUID, which people know how to read aloud.
             client_id = format!(
                 "auto-{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
@@ -237,11 +237,14 @@ impl Engine {
             window: 1,
             disconnected_at: cx.now,
             subscriptions: std::collections::BTreeMap::new(),
+            joined: std::collections::BTreeSet::new(),
             outgoing: None,
             received: None,
             will: None,
-            fetches: Vec::new(),
+            fetches: None,
+            refused: Vec::new(),
             pressure: None,
+            slowed_by: Vec::new(),
             rules_broken: None,
             dropped: None,
         };
@@ -263,15 +266,26 @@ impl Engine {
         wishes: &Wishes<'_>,
         keep_alive: u16,
     ) {
-        let received_maximum = usize::from(self.hub.settings.limits.topic_alias_maximum);
-        let sent_maximum = wishes.topic_alias_maximum.min(self.hub.settings.limits.topic_alias_maximum);
+        let limits = &self.hub.settings.limits;
+        let sent_maximum = wishes.topic_alias_maximum.min(limits.topic_alias_maximum);
+        let announced = Announced {
+            receive_maximum: limits.receive_maximum.get(),
+            topic_alias_maximum: limits.topic_alias_maximum,
+            maximum_packet_size: limits.maximum_packet_size.get(),
+        };
+        let seed = self.hub.seed;
+        let is_slowed = self.hub.sessions.get(session).is_some_and(|session| !session.slowed_by.is_empty());
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         connection.phase = Phase::Connected(session);
+        connection.announced = announced;
+        if is_slowed {
+            connection.slowed = Some(Box::default());
+        }
         connection.keep_alive = Duration::from_millis(u64::from(keep_alive) * 1500);
         connection.maximum_packet_size = wishes.maximum_packet_size;
         connection.problem_information = wishes.problem_information;
         if sent_maximum > 0 {
-            connection.aliases = Some(Box::new(Aliases::new(received_maximum, sent_maximum)));
+            connection.aliases = Some(Box::new(Aliases::new(seed, sent_maximum)));
         }
         connection.received_at = cx.now;
         self.hub.arm_connection(id);
@@ -358,8 +372,8 @@ impl Engine {
 }
 
 impl Aliases {
-    pub(crate) fn new(received_maximum: usize, sent_maximum: u16) -> Self {
-        Self { received: vec![None; received_maximum], sent: seeded(0), sent_maximum }
+    pub(crate) fn new(seed: u64, sent_maximum: u16) -> Self {
+        Self { received: Vec::new(), sent: seeded(seed), sent_maximum }
     }
 }
 

@@ -1,11 +1,11 @@
 //! One network connection: what was agreed in CONNECT and CONNACK, and what is only true while it lasts.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use dunlin_codec::{PacketId, ProtocolVersion, ReasonCode};
 
 use crate::event::{ConnectionId, Peer};
-use crate::mail::SessionRef;
 use crate::map::Map;
 use crate::session::SessionId;
 use crate::time::Time;
@@ -17,6 +17,25 @@ pub(crate) enum Phase {
     New,
     /// CONNACK with success was sent.
     Connected(SessionId),
+}
+
+/// Why a connection is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// It goes on publishing although its acknowledgements are withheld.
+    Slowed,
+    /// Mail for a shard piles up.
+    Mail,
+    /// It does not take its own answers.
+    Output,
+}
+
+/// Limits that CONNACK told the Client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announced {
+    pub(crate) receive_maximum: u16,
+    pub(crate) topic_alias_maximum: u16,
+    pub(crate) maximum_packet_size: u32,
 }
 
 /// A connection of this shard.
@@ -35,8 +54,12 @@ pub(crate) struct Connection {
     pub(crate) maximum_packet_size: u32,
     /// Request Problem Information.
     pub(crate) problem_information: bool,
-    /// Not read, because its messages have nowhere to go.
-    pub(crate) paused: bool,
+    /// Not read, and why.
+    pub(crate) paused: Option<Pause>,
+    /// Receive Maximum, Topic Alias Maximum and Maximum Packet Size as announced to it: they hold while it lasts.
+    pub(crate) announced: Announced,
+    /// QoS 2 messages that came on this connection and are not released.
+    pub(crate) open_exchanges: u16,
     pub(crate) aliases: Option<Box<Aliases>>,
     pub(crate) slowed: Option<Box<Slowed>>,
 }
@@ -55,10 +78,28 @@ pub(crate) struct Aliases {
 /// A publisher whose acknowledgements are withheld.
 #[derive(Debug, Default)]
 pub(crate) struct Slowed {
-    /// Sessions whose queues it fills.
-    pub(crate) by: Vec<SessionRef>,
     /// PUBACK and PUBREC (true) to be sent, in order [MQTT-4.6.0-2] [MQTT-4.6.0-3].
-    pub(crate) withheld: Vec<(PacketId, bool, ReasonCode)>,
+    pub(crate) withheld: VecDeque<(PacketId, bool, ReasonCode)>,
+    /// How many of them belong to no QoS 2 exchange that goes on: these count against Receive Maximum by themselves.
+    pub(crate) of_no_exchange: usize,
+}
+
+impl Slowed {
+    pub(crate) fn withhold(&mut self, packet_id: PacketId, is_rec: bool, reason: ReasonCode) {
+        let is_repeated = |(id, rec, _): &(PacketId, bool, ReasonCode)| *rec && *id == packet_id;
+        if is_rec && self.withheld.iter().any(is_repeated) {
+            return;
+        }
+        self.withheld.push_back((packet_id, is_rec, reason));
+        self.of_no_exchange += usize::from(!is_rec || reason.is_failure());
+    }
+
+    /// Takes the oldest.
+    pub(crate) fn let_go(&mut self) -> Option<(PacketId, bool, ReasonCode)> {
+        let (packet_id, is_rec, reason) = self.withheld.pop_front()?;
+        self.of_no_exchange -= usize::from(!is_rec || reason.is_failure());
+        Some((packet_id, is_rec, reason))
+    }
 }
 
 impl Connection {
@@ -73,7 +114,9 @@ impl Connection {
             keep_alive: Duration::ZERO,
             maximum_packet_size,
             problem_information: true,
-            paused: false,
+            paused: None,
+            announced: Announced { receive_maximum: 0, topic_alias_maximum: 0, maximum_packet_size },
+            open_exchanges: 0,
             aliases: None,
             slowed: None,
         }

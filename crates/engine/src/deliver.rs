@@ -8,7 +8,7 @@ use crate::counters::Drop;
 use crate::event::ConnectionId;
 use crate::frame::{Envelope, Passing};
 use crate::hub::{Cx, Hub};
-use crate::mail::{DealOutcome, Letter, SessionRef};
+use crate::mail::{Deal, DealOutcome, Letter, SessionRef};
 use crate::message::{Message, Origin};
 use crate::session::Pressure;
 use crate::session::outgoing::{Extra, Options, Outgoing, Queued, Resend};
@@ -36,9 +36,13 @@ impl Hub {
             // On its way from another shard [MQTT-3.3.2-5].
             return self.drop_message(cx, target.session, Drop::Expired);
         }
-        let Some(session) = self.sessions.slots.get_mut(target.session) else { return };
         if passing.view.retain {
-            session.fetches.iter_mut().for_each(|fetch| fetch.overtake(passing.view.topic));
+            let topic = self.seed_hash(passing.view.topic);
+            if let Some(fetches) =
+                self.sessions.slots.get_mut(target.session).and_then(|session| session.fetches.as_mut())
+            {
+                fetches.overtake(topic);
+            }
         }
         // [MQTT-3.8.4-8] [MQTT311-3.8.4-6] the lower of the publisher's and the granted QoS.
         let qos = passing.view.qos.min(target.qos);
@@ -160,27 +164,63 @@ impl Hub {
         let fits = |outgoing: &Outgoing| {
             outgoing.queue_len() < messages && (outgoing.queue_bytes() + weight) as u64 <= bytes
         };
+        let deal = options.extra.as_ref().and_then(|extra| extra.deal);
         while let Some(outgoing) = self.outgoing(index)
             && !fits(outgoing)
         {
-            let oldest = if policy == QueueFull::DropOldest { outgoing.pop() } else { None };
-            self.drop_message(cx, index, Drop::QueueFull);
-            let Some(oldest) = oldest else {
+            let (gone, why) = match outgoing.pop_expired(cx.now) {
+                Some(expired) => (Some(expired), Drop::Expired),
+                None if deal.is_some() => return self.refuse_deal(cx, index, deal),
+                None if policy == QueueFull::DropOldest => (outgoing.pop(), Drop::QueueFull),
+                None => (None, Drop::QueueFull),
+            };
+            self.drop_message(cx, index, why);
+            let Some(gone) = gone else {
                 let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
                 if let (QueueFull::Disconnect, Some(connection)) = (policy, connection) {
                     self.to_close.push((connection, ReasonCode::QuotaExceeded, "its queue is full"));
                 }
-                return self.end_deal(cx, options.extra.and_then(|extra| extra.deal), DealOutcome::Done);
+                return;
             };
-            self.end_deal(cx, oldest.options.extra.and_then(|extra| extra.deal), DealOutcome::Done);
+            let deal = gone.options.extra.and_then(|extra| extra.deal);
+            if why == Drop::Expired {
+                self.end_deal(cx, deal, DealOutcome::Done);
+            } else {
+                self.refuse_deal(cx, index, deal);
+            }
         }
-        // Also while the Client is away [MQTT311-3.1.2-5].
         let message = passing.stored();
         if let Some(outgoing) = self.outgoing(index) {
             outgoing.queue(Queued { message, options });
         }
         self.press(cx, index, passing.view.origin);
         self.want_drained(cx, index);
+    }
+
+    /// A full queue is no reason to lose what another member of the group could take.
+    fn refuse_deal(&mut self, cx: &mut Cx<'_>, index: u32, deal: Option<Deal>) {
+        let Some(deal) = deal else { return };
+        if let Some(session) = self.sessions.slots.get_mut(index) {
+            let group = (deal.home, deal.group);
+            if !session.refused.contains(&group) {
+                session.refused.push(group);
+            }
+        }
+        self.end_deal(cx, Some(deal), DealOutcome::Returned);
+    }
+
+    /// The queue has room: tells the groups that were refused.
+    fn invite_deals(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let member = self.reference(self.sessions.current(index));
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        if session.refused.is_empty()
+            || session.outgoing.as_ref().is_some_and(|outgoing| outgoing.queue_len() > 0)
+        {
+            return;
+        }
+        for (home, group) in std::mem::take(&mut session.refused) {
+            self.post(cx, home, Letter::RoomAgain { group, member });
+        }
     }
 
     /// The connection's output is the reason for waiting: ask to be told when it is gone.
@@ -225,6 +265,7 @@ impl Hub {
             self.send_acknowledged(cx, index, to, options, kept, &mut passing);
         }
         self.relieve(cx, index);
+        self.invite_deals(cx, index);
         self.fetch_more(cx, index);
     }
 
@@ -267,13 +308,13 @@ impl Hub {
         }
         let pressure = session
             .pressure
-            .get_or_insert_with(|| Box::new(Pressure { progress: cx.now, ..Pressure::default() }));
+            .get_or_insert_with(|| Box::new(Pressure { since: cx.now, ..Pressure::default() }));
         let is_known = pressure.slowed.contains(&publisher);
         if pressure.barred || is_known || pressure.slowed.len() >= SLOWED_MAXIMUM {
             return;
         }
         if pressure.slowed.is_empty() {
-            pressure.progress = cx.now;
+            pressure.since = cx.now;
         }
         pressure.slowed.push(publisher);
         self.counters.publishers_slowed += 1;
@@ -330,12 +371,7 @@ impl Hub {
     }
 
     /// Tells the home of a shared group what became of a message it dealt.
-    pub(crate) fn end_deal(
-        &mut self,
-        cx: &mut Cx<'_>,
-        deal: Option<crate::mail::Deal>,
-        outcome: DealOutcome,
-    ) {
+    pub(crate) fn end_deal(&mut self, cx: &mut Cx<'_>, deal: Option<Deal>, outcome: DealOutcome) {
         if let Some(deal) = deal {
             self.post(cx, deal.home, Letter::DealEnded { deal, outcome });
         }

@@ -105,6 +105,7 @@ impl Engine {
         let Some(session) = self.hub.sessions.get_mut(session_id) else { return };
         session.connection = None;
         session.disconnected_at = cx.now;
+        session.received.take_if(|received| received.len() == 0);
         let counts = session.rules_broken.iter().flat_map(|counts| Rule::ALL.into_iter().zip(**counts));
         let rules_broken = counts.filter(|(_, count)| *count > 0).collect();
         let notice =
@@ -148,9 +149,9 @@ impl Engine {
             }
         }
         if let Some(outgoing) = session.outgoing {
-            self.hub
-                .counters
-                .drop_many(Drop::SessionEnded, (outgoing.queue_len() + outgoing.in_flight()) as u64);
+            let deals = outgoing.deals().count();
+            let waiting = outgoing.queue_len() + outgoing.in_flight() - deals;
+            self.hub.counters.drop_many(Drop::SessionEnded, waiting as u64);
             for deal in outgoing.deals() {
                 // [MQTT-4.8.2-5] QoS 2 that was sent to this member goes to nobody else.
                 self.hub.counters.drop(Drop::MemberLost);

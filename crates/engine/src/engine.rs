@@ -1,10 +1,11 @@
 //! One shard's engine: its parts, and which part an event concerns.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use dunlin_codec::ReasonCode;
 
-use crate::connection::{Connection, Connections};
+use crate::connection::{Connection, Connections, Pause};
 use crate::counters::Counters;
 use crate::effect::{Effect, Effects};
 use crate::ending::Ended;
@@ -31,21 +32,26 @@ pub struct Engine {
     pub(crate) groups: Groups,
     pub(crate) interest: Interest,
     pub(crate) subacks: Slots<PendingSubAck>,
-    pub(crate) random: Random,
+    pub(crate) secret: Secret,
     pub(crate) next_query: u32,
     pub(crate) next_join: u32,
 }
 
-/// A sequence of numbers that the seed decides (splitmix64): for identifiers that need only be different.
+/// Numbers that only the seed decides and that tell nothing of each other (SipHash of the seed, a purpose and a count): for
+/// identifiers that nobody may guess, and for the seeds of hash tables.
 #[derive(Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct Secret {
+    seed: u64,
+    shard: usize,
+    count: u64,
+}
 
-impl Random {
+impl Secret {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.count += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, self.shard, self.count).hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -53,19 +59,20 @@ impl Engine {
     /// An engine without connections. `seed` feeds identifiers and hashes: random in production, fixed in tests.
     #[must_use]
     pub fn new(shard: ShardId, map: ShardMap, settings: Arc<Settings>, seed: u64) -> Self {
-        let mut random = Random(seed ^ (shard.index() as u64) << 56);
-        let hash_seed = random.next();
+        let mut secret = Secret { seed, shard: shard.index(), count: 0 };
+        let hash_seed = secret.next();
         Self {
             router: Router::new(hash_seed, &settings.limits),
             retained: RetainedStore::default(),
             groups: Groups::new(hash_seed),
             interest: Interest::new(map),
             subacks: Slots::default(),
-            random,
+            secret,
             next_query: 0,
             next_join: 0,
             hub: Hub {
                 shard,
+                seed: hash_seed,
                 map,
                 tolerance: settings.strictness.tolerance(),
                 settings,
@@ -94,6 +101,7 @@ impl Engine {
             }
             Event::Received { connection, bytes } => cx.fx.consumed = self.receive(cx, connection, bytes),
             Event::Drained { connection } => {
+                self.read_on(cx, connection, Pause::Output);
                 if let Some(session) = self.hub.connections.get(connection).and_then(Connection::session) {
                     self.hub.pump(cx, session.index());
                 }
@@ -166,7 +174,7 @@ impl Engine {
         if connection.session().is_none() {
             return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "no CONNECT in time");
         }
-        if connection.paused {
+        if matches!(connection.paused, Some(Pause::Slowed | Pause::Mail)) {
             // The Server does not read from it, so its silence says nothing.
             return self.keep_alive(cx, id);
         }

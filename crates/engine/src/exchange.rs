@@ -4,7 +4,7 @@
 
 use dunlin_codec::{Ack, Packet, ReasonCode, Rule};
 
-use crate::connection::Slowed;
+use crate::connection::{Pause, Slowed};
 use crate::effect::Effect;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
@@ -14,6 +14,9 @@ use crate::partition::ShardId;
 use crate::session::SessionId;
 use crate::session::outgoing::{Acked, Outgoing};
 use crate::settings::Strict;
+
+/// A connection is read whatever the configuration says while less than this waits for it: more than what counts as drained.
+const PAUSING_OUTPUT_MIN: usize = 256 * 1024;
 
 impl Engine {
     /// [MQTT-4.3.2-5]
@@ -76,6 +79,9 @@ impl Engine {
     ) {
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let was_there = found.received.as_mut().is_some_and(|received| received.remove(ack.packet_id));
+        if was_there && let Some(connection) = self.hub.connections.get_mut(id) {
+            connection.open_exchanges = connection.open_exchanges.saturating_sub(1);
+        }
         let reason = if was_there { ReasonCode::Success } else { self.unknown_identifier() };
         if !was_there
             && self.reject(
@@ -127,10 +133,7 @@ impl Engine {
         // Acknowledged, or refused for good [MQTT-4.8.2-6].
         self.hub.end_deal(cx, deal, DealOutcome::Done);
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
-        if let Some(pressure) = &mut found.pressure {
-            pressure.progress = cx.now;
-        }
-        let waits = !found.fetches.is_empty()
+        let waits = found.fetches.is_some()
             || found
                 .outgoing
                 .as_ref()
@@ -146,83 +149,91 @@ impl Engine {
 
     /// A Session asks to slow a publisher of this shard.
     pub(crate) fn slow(&mut self, session: SessionId, by: SessionRef) {
-        let Some(id) = self.hub.sessions.get(session).and_then(|session| session.connection) else { return };
-        let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let slowed = connection.slowed.get_or_insert_default();
-        if !slowed.by.contains(&by) {
-            slowed.by.push(by);
+        let Some(session) = self.hub.sessions.get_mut(session) else { return };
+        if !session.slowed_by.contains(&by) {
+            session.slowed_by.push(by);
+        }
+        if let Some(connection) = session.connection.and_then(|id| self.hub.connections.get_mut(id)) {
+            connection.slowed.get_or_insert_default();
         }
     }
 
     /// A Session has room again. The publisher goes on once nobody slows it.
     pub(crate) fn resume(&mut self, cx: &mut Cx<'_>, session: SessionId, by: SessionRef) {
-        let Some(id) = self.hub.sessions.get(session).and_then(|session| session.connection) else { return };
-        let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let Some(slowed) = &mut connection.slowed else { return };
-        slowed.by.retain(|other| *other != by);
-        if !slowed.by.is_empty() {
+        let Some(session) = self.hub.sessions.get_mut(session) else { return };
+        session.slowed_by.retain(|other| *other != by);
+        if !session.slowed_by.is_empty() {
             return;
         }
-        let Some(slowed) = connection.slowed.take() else { return };
-        let was_paused = std::mem::take(&mut connection.paused);
+        session.slowed_by = Vec::new();
+        let Some(id) = session.connection else { return };
+        let Some(slowed) = self.hub.connections.get_mut(id).and_then(|connection| connection.slowed.take())
+        else {
+            return;
+        };
         let Slowed { withheld, .. } = *slowed;
         for (packet_id, is_rec, reason) in withheld {
             self.write_answer(cx, id, packet_id, is_rec, reason);
         }
-        if was_paused {
+        self.read_on(cx, id, Pause::Slowed);
+    }
+
+    /// A connection that was not read for this reason is read on.
+    pub(crate) fn read_on(&mut self, cx: &mut Cx<'_>, id: ConnectionId, pause: Pause) {
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        if connection.paused == Some(pause) {
+            connection.paused = None;
             self.keep_alive(cx, id);
             cx.fx.list.push(Effect::ReadMore { connection: id });
         }
     }
 
-    /// Acknowledgements withheld from a connection.
-    pub(crate) fn withheld(&self, id: ConnectionId) -> usize {
-        let slowed = self.hub.connections.get(id).and_then(|connection| connection.slowed.as_ref());
-        slowed.map_or(0, |slowed| slowed.withheld.len())
-    }
-
-    /// Those of them whose message is not also among the QoS 2 exchanges of the Session.
-    pub(crate) fn withheld_of_no_exchange(&self, id: ConnectionId) -> usize {
-        let slowed = self.hub.connections.get(id).and_then(|connection| connection.slowed.as_ref());
-        let is_alone = |is_rec: bool, reason: ReasonCode| !is_rec || reason.is_failure();
-        slowed.map_or(0, |slowed| {
-            slowed.withheld.iter().filter(|(_, is_rec, reason)| is_alone(*is_rec, *reason)).count()
-        })
-    }
-
-    /// A slowed publisher that goes on publishing (a 3.x Client knows no Receive Maximum) is not read for a while; but never
-    /// one that has messages of its own to acknowledge, which might be what everybody waits for.
-    pub(crate) fn pause_if_flooding(&mut self, id: ConnectionId) {
+    /// A slowed publisher that goes on publishing (a 3.x Client knows no Receive Maximum) is not read for a while. But never one
+    /// that has messages of its own to acknowledge, which might be what everybody waits for: its oldest answers are let go.
+    pub(crate) fn bound_withheld(&mut self, cx: &mut Cx<'_>, id: ConnectionId) {
+        let Some(connection) = self.hub.connections.get(id) else { return };
         let maximum = usize::from(self.hub.settings.limits.receive_maximum.get());
         // One that keeps to the Receive Maximum is bounded by that, and read on: it may want to ping.
-        if self.withheld(id) <= maximum {
+        if connection.slowed.as_ref().is_none_or(|slowed| slowed.withheld.len() <= maximum) {
             return;
         }
-        let Some(connection) = self.hub.connections.get(id) else { return };
         let has_flight = connection
             .session()
             .and_then(|session| self.hub.sessions.get(session)?.outgoing.as_ref())
             .is_some_and(|outgoing| outgoing.has_flight());
-        if let Some(connection) = self.hub.connections.get_mut(id).filter(|_| !has_flight) {
-            connection.paused = true;
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        if !has_flight {
+            connection.paused = Some(Pause::Slowed);
+        } else if let Some(answer) = connection.slowed.as_mut().and_then(|slowed| slowed.let_go()) {
+            let (packet_id, is_rec, reason) = answer;
+            self.write_answer(cx, id, packet_id, is_rec, reason);
         }
     }
 
-    /// Mail for a shard piles up: whoever publishes to it waits. It will be taken without anybody's help.
-    pub(crate) fn pause_for(&mut self, id: ConnectionId, shard: ShardId) {
-        if let Some(connection) = self.hub.connections.get_mut(id) {
-            connection.paused = true;
-            self.interest.waiting_for_mail(shard, id);
+    /// Is there room for what another packet of the connection may bring about? Else it is not read until there is.
+    pub(crate) fn has_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId) -> bool {
+        let limit = (self.hub.settings.limits.output_bytes_maximum as usize).max(PAUSING_OUTPUT_MIN);
+        let Some(connection) = self.hub.connections.get_mut(id) else { return true };
+        if connection.paused.is_none() {
+            if let Some(shard) = cx.fx.mail.congested() {
+                // It will be taken without anybody's help.
+                connection.paused = Some(Pause::Mail);
+                self.interest.waiting_for_mail(shard, id);
+            } else if cx.fx.outbox.len(id) >= limit {
+                // QoS 0 keeps below the bound, QoS 1 and 2 far below: these are answers that the Client does not take.
+                connection.paused = Some(Pause::Output);
+                cx.fx.outbox.want_drained(id);
+            }
         }
+        self.hub.connections.get(id).is_none_or(|connection| connection.paused.is_none())
     }
 
     /// Mail for a shard was taken: whoever waited for that goes on.
     pub(crate) fn mail_taken(&mut self, cx: &mut Cx<'_>, to: ShardId) {
         for id in self.interest.take_waiting_for_mail(to) {
-            let Some(connection) = self.hub.connections.get_mut(id) else { continue };
-            connection.paused = false;
-            self.keep_alive(cx, id);
-            cx.fx.list.push(Effect::ReadMore { connection: id });
+            self.read_on(cx, id, Pause::Mail);
         }
+        let Self { groups, hub, .. } = self;
+        groups.mail_taken(cx, hub, to);
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Cx<'a> {
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) shard: ShardId,
+    /// For hashes: nobody outside can choose keys that collide.
+    pub(crate) seed: u64,
     pub(crate) map: ShardMap,
     pub(crate) settings: Arc<Settings>,
     /// From the settings.

@@ -53,10 +53,12 @@ impl Engine {
             Letter::RetainedPage { session, query, messages, next } => {
                 self.retained_page(cx, session, query, Page { home: from, messages, next });
             }
-            Letter::Ping { session, query, home } => {
-                self.hub.post(cx, from, Letter::Pong { session, query, home })
+            Letter::Ping { session, query } => self.hub.post(cx, from, Letter::Pong { session, query }),
+            Letter::Pong { session, query } => self.page_may_follow(cx, session, query),
+            Letter::RoomAgain { group, member } => {
+                let Self { groups, hub, .. } = self;
+                groups.room_again(cx, hub, group, member);
             }
-            Letter::Pong { session, query, home } => self.page_may_follow(cx, session, query, home),
             Letter::Group { share, filter, member, event } => {
                 self.group_letter(cx, &share, &filter, member, event)
             }
@@ -85,7 +87,7 @@ impl Engine {
         let mut passing = Passing::of_stored(message);
         let takes_it = self.hub.sessions.get(session).is_some_and(|session| {
             // Else dealt before the home of the group knew of an UNSUBSCRIBE [MQTT-3.10.4-2], or of new options.
-            session.connection.is_some() && session.is_joined(options.joined)
+            session.connection.is_some() && session.joined.contains(&options.joined)
         });
         let identifiers = match options.subscription_identifier {
             0 => Identifiers::None,

@@ -8,13 +8,15 @@ use dunlin_codec::{QoS, SubscriptionOptions};
 
 use crate::message::{Message, MessageView, Origin};
 use crate::outbox::SHARED_PAYLOAD_MIN;
-use crate::partition::{ShardId, ShardMap};
+use crate::partition::{ShardId, ShardMap, ShardSet};
 use crate::session::SessionId;
 use crate::subscribe::SubAckToken;
 use crate::time::Time;
 
 /// A bag this heavy makes publishers to its receiver wait: 4 MiB take a shard a few milliseconds.
 pub(crate) const CONGESTED_WEIGHT: usize = 4 * 1024 * 1024;
+/// Letters that an empty bag keeps room for.
+const SPARE_LETTERS: usize = 1024;
 /// Weight of a letter beside its contents.
 const LETTER_WEIGHT: usize = 64;
 
@@ -47,9 +49,9 @@ pub(crate) enum Letter {
     /// A page of them; `next` continues.
     RetainedPage { session: SessionId, query: u32, messages: Vec<Message>, next: Option<Box<str>> },
     /// Come back, behind all that was posted before.
-    Ping { session: SessionId, query: u32, home: ShardId },
+    Ping { session: SessionId, query: u32 },
     /// The answer.
-    Pong { session: SessionId, query: u32, home: ShardId },
+    Pong { session: SessionId, query: u32 },
     /// To the home of a shared group.
     Group { share: Box<str>, filter: Box<str>, member: SessionRef, event: MemberEvent },
     /// From the home of a shared group: every shard sees its interest, the member's SUBACK may leave.
@@ -58,6 +60,8 @@ pub(crate) enum Letter {
     Deal { session: SessionId, deal: Option<Deal>, message: Message, options: DealOptions },
     /// To the home: what became of a deal.
     DealEnded { deal: Deal, outcome: DealOutcome },
+    /// To the home of a shared group: a member that had no room has some again.
+    RoomAgain { group: u32, member: SessionRef },
     /// The publisher's messages fill a queue: withhold its acknowledgements.
     Slow { session: SessionId, by: SessionRef },
     /// The queue has room again.
@@ -126,6 +130,7 @@ pub struct MailBag {
 pub struct Mail {
     bags: Vec<MailBag>,
     spare: Vec<MailBag>,
+    congested: ShardSet,
     /// Retained values posted to each home, and to all.
     stores: Vec<u64>,
     stores_in_all: u64,
@@ -148,6 +153,7 @@ impl Mail {
         Self {
             bags: map.iter().map(|_| MailBag::default()).collect(),
             spare: Vec::new(),
+            congested: ShardSet::EMPTY,
             stores: vec![0; map.count()],
             stores_in_all: 0,
             told: vec![0; map.count()],
@@ -165,6 +171,7 @@ impl Mail {
 
     /// Takes a receiver's bag, to be carried. Afterwards the engine is owed [`crate::Event::MailTaken`].
     pub fn take(&mut self, to: ShardId) -> MailBag {
+        self.congested.remove(to);
         let mut bag = std::mem::replace(&mut self.bags[to.index()], self.spare.pop().unwrap_or_default());
         if std::mem::replace(&mut self.told[to.index()], self.stores_in_all) != self.stores_in_all {
             bag.stores.extend_from_slice(&self.stores);
@@ -175,6 +182,7 @@ impl Mail {
     /// Gives an emptied bag back for use; frees it where enough are there.
     pub fn recycle(&mut self, mut bag: MailBag) {
         bag.letters.clear();
+        bag.letters.shrink_to(SPARE_LETTERS);
         bag.bytes.clear();
         bag.weight = 0;
         bag.stores.clear();
@@ -183,12 +191,26 @@ impl Mail {
         }
     }
 
+    /// A receiver whose mail piles up, if there is one.
+    #[inline]
+    pub(crate) fn congested(&self) -> Option<ShardId> {
+        self.congested.iter().next()
+    }
+
+    /// Does mail for this receiver pile up?
     pub(crate) fn is_congested(&self, to: ShardId) -> bool {
-        self.bags[to.index()].weight >= CONGESTED_WEIGHT
+        self.congested.contains(to)
     }
 
     pub(crate) fn post(&mut self, to: ShardId, letter: Letter) {
         self.bags[to.index()].post(letter);
+        self.weigh(to);
+    }
+
+    fn weigh(&mut self, to: ShardId) {
+        if self.bags[to.index()].weight >= CONGESTED_WEIGHT {
+            self.congested.insert(to);
+        }
     }
 
     pub(crate) fn publish(&mut self, to: ShardId, publication: &Publication<'_>) {
@@ -197,6 +219,31 @@ impl Mail {
             self.stores_in_all += 1;
         }
         self.bags[to.index()].publish(publication);
+        self.weigh(to);
+    }
+}
+
+impl Letter {
+    /// Bytes of what it points to.
+    fn contents(&self) -> usize {
+        match self {
+            Self::Publication { message, .. } | Self::Deal { message, .. } => message.weight(),
+            Self::RetainedPage { messages, .. } => messages.iter().map(Message::weight).sum(),
+            Self::Interest { filter, .. } => filter.len(),
+            Self::Group { share, filter, .. } => share.len() + filter.len(),
+            Self::RetainedQuery { filter, after, needs, .. } => {
+                filter.len() + after.as_ref().map_or(0, |after| after.len()) + size_of_val(&**needs)
+            }
+            Self::Publications { .. }
+            | Self::InterestSeen { .. }
+            | Self::Ping { .. }
+            | Self::Pong { .. }
+            | Self::GroupJoined { .. }
+            | Self::DealEnded { .. }
+            | Self::RoomAgain { .. }
+            | Self::Slow { .. }
+            | Self::Resume { .. } => 0,
+        }
     }
 }
 
@@ -214,12 +261,7 @@ impl MailBag {
     }
 
     fn post(&mut self, letter: Letter) {
-        self.weight += LETTER_WEIGHT
-            + match &letter {
-                Letter::Publication { message, .. } | Letter::Deal { message, .. } => message.weight(),
-                Letter::RetainedPage { messages, .. } => messages.iter().map(Message::weight).sum(),
-                _ => 0,
-            };
+        self.weight += LETTER_WEIGHT + letter.contents();
         self.letters.push(letter);
     }
 

@@ -11,6 +11,10 @@ use crate::event::ConnectionId;
 /// Buffers larger than this are freed, not pooled. Smaller bounds cost fan-out of larger messages half its rate, because every
 /// tick then takes fresh memory from the operating system.
 const POOLED_CAPACITY_MAX: usize = 256 * 1024;
+/// Sent bytes at the front of a buffer that is not empty are let go from this many on.
+const COMPACTED_MIN: usize = 64 * 1024;
+/// Less than this in front of a shared segment is copied, so that the buffer it is in can be used again.
+const COPIED_MAX: usize = 1024;
 /// Memory that a shard keeps for nothing, at most.
 const POOL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Payloads of at least this many bytes are shared between connections, smaller ones are copied: below, a copy is
@@ -60,12 +64,13 @@ impl Buffer {
     fn freeze_tail(&mut self) {
         let tail = Bytes::from(std::mem::take(&mut self.tail)).slice(self.tail_sent..);
         self.tail_sent = 0;
-        if !tail.is_empty() {
-            self.push_front(tail);
-        }
+        self.push_front(tail);
     }
 
     fn push_front(&mut self, segment: Bytes) {
+        if segment.is_empty() {
+            return;
+        }
         let front = self.front.get_or_insert_default();
         front.len += segment.len();
         front.segments.push_back(segment);
@@ -111,7 +116,14 @@ impl Outbox {
     pub(crate) fn push_shared(&mut self, connection: ConnectionId, segment: Bytes) {
         self.tail(connection);
         let buffer = &mut self.buffers[connection.index()];
-        buffer.freeze_tail();
+        let waiting = &buffer.tail[buffer.tail_sent..];
+        if waiting.len() <= COPIED_MAX {
+            let head = Bytes::copy_from_slice(waiting);
+            buffer.push_front(head);
+            Self::recycle(&mut self.pool, buffer);
+        } else {
+            buffer.freeze_tail();
+        }
         buffer.push_front(segment);
     }
 
@@ -168,6 +180,10 @@ impl Outbox {
         assert!(buffer.tail_sent <= buffer.tail.len(), "more was taken than there was");
         if buffer.tail_sent == buffer.tail.len() {
             Self::recycle(&mut self.pool, buffer);
+        } else if buffer.tail_sent >= COMPACTED_MIN && buffer.tail_sent * 2 >= buffer.tail.len() {
+            // A reader that never quite catches up: what it has must not be kept. Each byte is moved once at most on average.
+            buffer.tail.drain(..buffer.tail_sent);
+            buffer.tail_sent = 0;
         }
         let drained = buffer.wanted && buffer.len() <= low_water;
         if drained {
@@ -243,6 +259,18 @@ mod tests {
         outbox.advance(CONNECTION, 2, 0);
         assert_eq!(outbox.buffers[3].tail.capacity(), 0);
         assert_eq!(outbox.pool.buffers.len(), 1);
+    }
+
+    #[test]
+    fn output_that_never_drains_quite_does_not_grow() {
+        let mut outbox = Outbox::default();
+        outbox.tail(CONNECTION).extend([0; 100_000]);
+        for _ in 0..1000 {
+            outbox.tail(CONNECTION).extend([0; 100_000]);
+            outbox.advance(CONNECTION, 100_000, 0);
+        }
+        assert_eq!(outbox.len(CONNECTION), 100_000);
+        assert!(outbox.buffers[3].tail.capacity() < 1_000_000, "{}", outbox.buffers[3].tail.capacity());
     }
 
     #[test]

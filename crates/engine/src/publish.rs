@@ -17,7 +17,7 @@ use crate::frame::Passing;
 use crate::hub::Cx;
 use crate::mail::Publication;
 use crate::message::{MessageView, Origin};
-use crate::partition::{Partition, ShardId, ShardSet};
+use crate::partition::{Partition, ShardSet};
 use crate::session::SessionId;
 use crate::topic::RouteError;
 
@@ -41,10 +41,10 @@ impl Engine {
             return self.publish_if_new(cx, id, session, publish, publish.topic, is_new);
         };
         // The aliases are taken out so that a topic can be borrowed from them.
-        let maximum = usize::from(self.hub.settings.limits.topic_alias_maximum);
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let mut aliases = connection.aliases.take().unwrap_or_else(|| Box::new(Aliases::new(maximum, 0)));
-        match aliases.resolve(alias.get(), publish.topic) {
+        let maximum = usize::from(connection.announced.topic_alias_maximum);
+        let mut aliases = connection.aliases.take().unwrap_or_else(|| Box::new(Aliases::new(0, 0)));
+        match aliases.resolve(alias.get(), publish.topic, maximum) {
             // Also one that is sent again defines its alias, which is new on this connection.
             Ok(topic) => self.publish_if_new(cx, id, session, publish, topic, is_new),
             Err(error) => {
@@ -101,13 +101,16 @@ impl Engine {
         publish: &Publish<'_>,
     ) -> Option<bool> {
         let Some(packet_id) = publish.packet_id else { return Some(true) };
-        let maximum = self.hub.settings.limits.receive_maximum.get();
-        let withheld = if self.is_v5(id) { self.withheld_of_no_exchange(id) } else { 0 };
-        let received = self.hub.sessions.get_mut(session)?.received.as_deref_mut();
-        let waiting = received.as_ref().map_or(0, |received| usize::from(received.len())) + withheld;
+        let connection = self.hub.connections.get(id)?;
+        let is_v5 = connection.version == ProtocolVersion::V5;
+        let maximum = connection.announced.receive_maximum;
+        // Those of an earlier connection do not count [MQTT-4.9.0-1].
+        let waiting = usize::from(connection.open_exchanges)
+            + connection.slowed.as_ref().map_or(0, |slowed| slowed.of_no_exchange);
+        let received = self.hub.sessions.get(session)?.received.as_deref();
         let is_repeated =
             publish.qos == QoS::ExactlyOnce && received.is_some_and(|received| received.contains(packet_id));
-        if waiting >= usize::from(maximum) && !is_repeated && self.is_v5(id) {
+        if waiting >= usize::from(maximum) && !is_repeated && is_v5 {
             // [MQTT-3.3.4-7] [MQTT-3.3.4-9]
             let detail = format!("more than {maximum} unacknowledged messages");
             if self.reject(cx, id, Rule::ReceiveMaximumExceeded, ReasonCode::ReceiveMaximumExceeded, &detail)
@@ -170,12 +173,10 @@ impl Engine {
             // Before the message itself, should it come back to its publisher.
             self.answer(cx, id, publish, reason);
         }
-        let congested = self.publish(cx, view).ok().flatten();
+        // It has a route.
+        let _ = self.publish(cx, view);
         if publish.qos == QoS::AtLeastOnce {
             self.answer(cx, id, publish, reason);
-        }
-        if let Some(shard) = congested {
-            self.pause_for(id, shard);
         }
     }
 
@@ -199,14 +200,9 @@ impl Engine {
         (buf.as_properties(), expires_at)
     }
 
-    /// Routes a message that comes from this shard: a Client's, a Will. A shard that cannot keep up with it, if there is one.
-    pub(crate) fn publish(
-        &mut self,
-        cx: &mut Cx<'_>,
-        view: MessageView<'_>,
-    ) -> Result<Option<ShardId>, RouteError> {
+    /// Routes a message that comes from this shard: a Client's, a Will.
+    pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<(), RouteError> {
         let remote = self.route(cx, view)?;
-        let mut congested = None;
         let mut store = None;
         // Without RETAIN the store stays as it is [MQTT311-3.3.1-12].
         if view.retain {
@@ -225,11 +221,8 @@ impl Engine {
             let publication =
                 Publication { message: view, route: remote.contains(shard), store: store == Some(shard) };
             cx.fx.mail.publish(shard, &publication);
-            if cx.fx.mail.is_congested(shard) {
-                congested = Some(shard);
-            }
         }
-        Ok(congested)
+        Ok(())
     }
 
     /// Delivers a message to the Sessions and groups of this shard whose Subscriptions match [MQTT-3.3.2-3] [MQTT-4.5.0-1]
@@ -274,17 +267,18 @@ impl Engine {
         let Some(packet_id) = publish.packet_id else { return };
         let is_rec = publish.qos == QoS::ExactlyOnce;
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        // [MQTT-4.3.3-9]
-        if is_rec
-            && !reason.is_failure()
+        // [MQTT-4.3.3-9]; to 3.x a refusal, too, looks like an exchange that goes on.
+        let begins = is_rec && (!reason.is_failure() || connection.version != ProtocolVersion::V5);
+        if begins
             && let Some(session) = connection.session().and_then(|session| self.hub.sessions.get_mut(session))
+            && session.received.get_or_insert_default().insert(packet_id)
         {
-            session.received.get_or_insert_default().insert(packet_id);
+            connection.open_exchanges = connection.open_exchanges.saturating_add(1);
         }
         // [MQTT311-4.6.0-2] [MQTT311-4.6.0-3]
         if let Some(slowed) = &mut connection.slowed {
-            slowed.withheld.push((packet_id, is_rec, reason));
-            return self.pause_if_flooding(id);
+            slowed.withhold(packet_id, is_rec, reason);
+            return self.bound_withheld(cx, id);
         }
         self.write_answer(cx, id, packet_id, is_rec, reason);
     }
@@ -300,10 +294,6 @@ impl Engine {
     ) {
         let packet = if is_rec { Packet::PubRec } else { Packet::PubAck };
         self.hub.acknowledge(cx, id, packet, packet_id, reason);
-    }
-
-    pub(crate) fn is_v5(&self, id: ConnectionId) -> bool {
-        self.hub.connections.get(id).is_some_and(|connection| connection.version == ProtocolVersion::V5)
     }
 }
 
@@ -330,10 +320,14 @@ impl AliasError {
 impl Aliases {
     /// The topic that a PUBLISH means; a topic beside an alias defines it [MQTT-3.3.2-7]. Any alias up to the maximum will do
     /// [MQTT-3.3.2-12], and none beyond it [MQTT-3.2.2-17] [MQTT-3.2.2-18].
-    fn resolve<'a>(&'a mut self, alias: u16, topic: &str) -> Result<&'a str, AliasError> {
-        let Some(slot) = self.received.get_mut(usize::from(alias) - 1) else {
+    fn resolve<'a>(&'a mut self, alias: u16, topic: &str, maximum: usize) -> Result<&'a str, AliasError> {
+        if usize::from(alias) > maximum {
             return Err(AliasError::TooLarge);
-        };
+        }
+        if self.received.len() < usize::from(alias) {
+            self.received.resize(alias.into(), None);
+        }
+        let slot = &mut self.received[usize::from(alias) - 1];
         if !topic.is_empty() && slot.as_deref() != Some(topic) {
             *slot = Some(topic.into());
         }

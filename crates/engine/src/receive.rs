@@ -16,6 +16,8 @@ use crate::settings::Strict;
 
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
+/// Bytes of a CONNECT: more than its strings can come to that anybody uses, little for those who never finish one.
+const LARGEST_CONNECT: u32 = 256 * 1024;
 /// What Remaining Length can say, and the fixed header.
 const LARGEST_PACKET: u32 = 268_435_455 + 5;
 
@@ -23,20 +25,22 @@ impl Engine {
     /// Takes all whole packets: how many bytes they were.
     pub(crate) fn receive(&mut self, cx: &mut Cx<'_>, id: ConnectionId, bytes: &[u8]) -> usize {
         let tolerance = self.hub.tolerance;
-        let configured = self.hub.settings.limits.maximum_packet_size.get();
         let tolerates_size = tolerance.0.contains(Rule::PacketTooLarge);
-        let limit = if tolerates_size { LARGEST_PACKET } else { configured };
         if bytes.first().is_some_and(|first| first >> 4 != CONNECT) && !self.is_connected(id) {
             // [MQTT-3.1.0-1] [MQTT311-3.1.0-1] seen at the first byte: what is no MQTT is not waited for.
             self.turn_away(cx, id, "", ReasonCode::ProtocolError, "first packet is no CONNECT");
             return 0;
         }
         let mut consumed = 0;
-        while let Some(connection) = self.hub.connections.get_mut(id) {
-            if connection.paused {
-                cx.fx.paused = true;
-                break;
-            }
+        while self.has_room(cx, id)
+            && let Some(connection) = self.hub.connections.get_mut(id)
+        {
+            let configured = connection.announced.maximum_packet_size;
+            let limit = match connection.phase {
+                Phase::New => configured.min(LARGEST_CONNECT),
+                Phase::Connected(_) if tolerates_size => LARGEST_PACKET,
+                Phase::Connected(_) => configured,
+            };
             let (frame, len) = match Frame::split(&bytes[consumed..], limit) {
                 Ok(Framing::Complete { frame, len }) => (frame, len),
                 Ok(Framing::Incomplete { .. }) => break,
@@ -76,6 +80,7 @@ impl Engine {
             // A publisher that fills a queue is slowed before its next message, not after all that it sent at once.
             self.settle(cx);
         }
+        cx.fx.paused = self.hub.connections.get(id).is_some_and(|connection| connection.paused.is_some());
         // Where the connection was closed on the way, what is left concerns nobody [MQTT-3.1.4-6].
         consumed
     }

@@ -19,26 +19,29 @@ use crate::hub::{Cx, Hub};
 use crate::mail::Letter;
 use crate::message::{Message, MessageView};
 use crate::partition::{Partition, ShardId};
+use crate::session::SessionId;
+use crate::session::fetch::Ask;
 use crate::session::outgoing::{Extra, Options};
-use crate::session::{Fetch, HeldPage, SessionId};
 use crate::settings::Limits;
 use crate::time::Time;
 use crate::topic::Identifiers;
 
+/// Messages that a full store looks at to find expired ones, for each that it has no room for.
+const SWEEP_STEPS: usize = 256;
 /// A page holds at most this many messages,
 const PAGE_MESSAGES: usize = 256;
 /// or this many bytes (and one message),
 const PAGE_BYTES: usize = 256 * 1024;
 /// or ends after this many topics that do not match, so that a shard is never busy with one query for long.
 const PAGE_STEPS: usize = 4096;
-/// More topics than this that change while a snapshot is on its way are not remembered; the snapshot's value may then follow.
-const OVERTAKEN_MAXIMUM: usize = 65_536;
 
 /// The retained messages of the topics that are at home in this shard.
 #[derive(Debug, Default)]
 pub(crate) struct RetainedStore {
     messages: BTreeMap<Box<str>, Message>,
     bytes: u64,
+    /// Where the search for expired messages goes on; from the first, where it is none.
+    swept: Option<Box<str>>,
     /// Questions that cannot be answered yet.
     held: Vec<Query>,
 }
@@ -74,20 +77,42 @@ impl RetainedStore {
     /// Stores or replaces, QoS 0 as well [MQTT-3.3.1-5] [MQTT311-3.3.1-5] [MQTT311-3.3.1-7]; an empty payload clears [MQTT-3.3.1-6] [MQTT-3.3.1-7]
     /// [MQTT311-3.3.1-10] [MQTT311-3.3.1-11]. False where a bound is reached: then a value that was there is gone all the
     /// same, because it is out of date.
-    fn set(&mut self, view: MessageView<'_>, messages_maximum: usize, bytes_maximum: u64) -> bool {
+    fn set(&mut self, now: Time, view: MessageView<'_>, messages_maximum: usize, bytes_maximum: u64) -> bool {
         if let Some(old) = self.messages.remove(view.topic) {
             self.bytes -= old.weight() as u64;
         }
         if view.payload.is_empty() {
             return true;
         }
-        let bytes = self.bytes + view.weight() as u64;
-        if self.messages.len() >= messages_maximum || bytes > bytes_maximum {
+        let is_full = |store: &Self| {
+            store.messages.len() >= messages_maximum || store.bytes + view.weight() as u64 > bytes_maximum
+        };
+        if is_full(self) {
+            self.sweep(now);
+        }
+        if is_full(self) {
             return false;
         }
-        self.bytes = bytes;
+        self.bytes += view.weight() as u64;
         self.messages.insert(view.topic.into(), view.to_message());
         true
+    }
+
+    /// Looks at some messages, others each time, and lets go those that have expired [MQTT-3.3.2-5].
+    fn sweep(&mut self, now: Time) {
+        let after = self.swept.take();
+        let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut steps = self.messages.range::<str, _>((from, Bound::Unbounded)).take(SWEEP_STEPS);
+        let mut expired = Vec::new();
+        for (topic, message) in steps.by_ref() {
+            if message.view().is_expired(now) {
+                expired.push(topic.clone());
+            }
+            self.swept = Some(topic.clone());
+        }
+        for topic in expired {
+            self.bytes -= self.messages.remove(&topic).map_or(0, |message| message.weight() as u64);
+        }
     }
 
     /// The messages that match, from the topic after `after`. What has expired is removed on the way [MQTT-3.3.2-5].
@@ -131,67 +156,48 @@ fn literal_prefix(filter: TopicFilter<'_>) -> &str {
     }
 }
 
-impl Fetch {
-    /// A newer retained value was delivered.
-    pub(crate) fn overtake(&mut self, topic: &str) {
-        if self.overtaken.len() < OVERTAKEN_MAXIMUM {
-            self.overtaken.insert(topic_hash(topic));
-        }
-    }
-}
-
-fn topic_hash(topic: &str) -> u64 {
-    FixedState::with_seed(0).hash_one(topic)
-}
-
 impl Engine {
     /// A message with RETAIN whose topic is at home here.
-    pub(crate) fn retain(&mut self, _cx: &mut Cx<'_>, view: MessageView<'_>) {
+    pub(crate) fn retain(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) {
         let Limits { retained_messages_maximum: messages, retained_bytes_maximum: bytes, .. } =
             self.hub.settings.limits;
         let shards = self.hub.map.count();
         // Each shard keeps its share of the whole.
-        if !self.retained.set(view, (messages as usize).div_ceil(shards), bytes.div_ceil(shards as u64)) {
+        if !self.retained.set(
+            cx.now,
+            view,
+            (messages as usize).div_ceil(shards),
+            bytes.div_ceil(shards as u64),
+        ) {
             self.hub.counters.drop(Drop::RetainedFull);
         }
     }
 
-    /// Begins to fetch what a Subscription finds: the queries go out once it can miss no live message.
-    pub(crate) fn plan_fetch(&mut self, session: SessionId, filter: TopicFilter<'_>) -> u32 {
-        self.next_query = self.next_query.wrapping_add(1);
+    /// Begins to fetch what a Subscription finds: the first query goes out once it can miss no live message.
+    pub(crate) fn plan_fetch(&mut self, session: SessionId, filter: TopicFilter<'_>, born: u32) -> u32 {
+        // Never 0, which stands for none.
+        self.next_query = self.next_query.checked_add(1).unwrap_or(1);
         let query = self.next_query;
         if let Some(session) = self.hub.sessions.get_mut(session) {
-            session.fetches.push(Fetch {
-                query,
-                filter: filter.as_str().into(),
-                waiting: 0,
-                ready: Vec::new(),
-                held: Vec::new(),
-                overtaken: std::collections::BTreeSet::new(),
-            });
+            session.fetches.get_or_insert_default().plan(query, filter.as_str(), born);
         }
         query
     }
 
-    /// Asks every shard that can have something. A filter without wildcards is a topic: only its home can.
+    /// Asks every shard that can have something, one after the other. A filter without wildcards is a topic: only its home can.
     pub(crate) fn start_fetch(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32) {
         let map = self.hub.map;
-        let Some(fetch) = self.hub.sessions.get_mut(session).and_then(|session| session.fetch(query)) else {
-            return;
-        };
-        let filter = fetch.filter.clone();
-        let Ok(parsed) = TopicFilter::parse(&filter) else { return };
-        let homes: Vec<ShardId> = if parsed.has_wildcard() {
+        let Some(found) = self.hub.sessions.get_mut(session) else { return };
+        let Some(fetches) = &mut found.fetches else { return };
+        let Some(Ok(filter)) = fetches.filter(query).map(TopicFilter::parse) else { return };
+        let homes: Vec<ShardId> = if filter.has_wildcard() {
             map.iter().collect()
         } else {
-            vec![map.home(Partition::of(&[&filter]))]
+            vec![map.home(Partition::of(&[filter.as_str()]))]
         };
-        fetch.waiting = u32::try_from(homes.len()).unwrap_or(u32::MAX);
-        for home in homes {
-            let needs = self.interest.needed_of(home);
-            let letter = Letter::RetainedQuery { session, query, filter: filter.clone(), after: None, needs };
-            self.hub.post(cx, home, letter);
-        }
+        let ask = |home: ShardId| Ask { home, after: None, needs: self.interest.needed_of(home) };
+        fetches.start(query, homes.into_iter().map(ask).collect());
+        self.hub.fetch_more(cx, session.index());
     }
 
     /// A shard asks for a page.
@@ -218,51 +224,51 @@ impl Engine {
 
     /// A page has come. Shards other than its home may have posted live what is in it: that has to come first.
     pub(crate) fn retained_page(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32, page: Page) {
-        let Some(fetch) = self.hub.sessions.get_mut(session).and_then(|session| session.fetch(query)) else {
+        let own = self.hub.shard;
+        let others: Vec<ShardId> =
+            self.hub.map.iter().filter(|shard| *shard != page.home && *shard != own).collect();
+        let Some(fetches) = self.hub.sessions.get_mut(session).and_then(|session| session.fetches.as_mut())
+        else {
             return;
         };
-        let (home, own) = (page.home, self.hub.shard);
-        let others: Vec<ShardId> =
-            self.hub.map.iter().filter(|shard| *shard != home && *shard != own).collect();
+        if !fetches.awaits(query) {
+            return;
+        }
         if page.messages.is_empty() || others.is_empty() {
             return self.take_page(cx, session, query, page);
         }
-        fetch.held.push(HeldPage { page, waiting: others.len() });
+        fetches.hold(page, others.len());
         for shard in others {
-            self.hub.post(cx, shard, Letter::Ping { session, query, home });
+            self.hub.post(cx, shard, Letter::Ping { session, query });
         }
     }
 
     /// A shard has answered: what it posted before is here.
-    pub(crate) fn page_may_follow(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32, home: ShardId) {
-        let Some(fetch) = self.hub.sessions.get_mut(session).and_then(|session| session.fetch(query)) else {
+    pub(crate) fn page_may_follow(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32) {
+        let Some(fetches) = self.hub.sessions.get_mut(session).and_then(|session| session.fetches.as_mut())
+        else {
             return;
         };
-        // A home sends the next page only when it is asked, after this one was taken: there is one at most.
-        let Some(at) = fetch.held.iter().position(|held| held.page.home == home) else { return };
-        fetch.held[at].waiting -= 1;
-        if fetch.held[at].waiting == 0 {
-            let HeldPage { page, .. } = fetch.held.remove(at);
+        if fetches.awaits(query)
+            && let Some(page) = fetches.answered()
+        {
             self.take_page(cx, session, query, page);
         }
     }
 
     fn take_page(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32, page: Page) {
+        let Page { home, messages, next } = page;
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
-        let Some(fetch) = found.fetch(query) else { return };
-        let filter = fetch.filter.clone();
-        let Page { home, mut messages, next } = page;
-        messages.retain(|message| !fetch.overtaken.contains(&topic_hash(message.view().topic)));
-        match next {
-            Some(cursor) => fetch.ready.push((home, cursor)),
-            None => fetch.waiting -= 1,
-        }
-        if fetch.waiting == 0 {
-            found.end_fetch(query);
-        }
-        let Some(subscription) = found.subscriptions.get(&filter).copied() else {
-            // Unsubscribed in the meantime.
-            return found.end_fetch(query);
+        let Some(fetches) = &mut found.fetches else { return };
+        let Some((filter, born, since)) = fetches.take(query, home, next) else {
+            return self.hub.fetch_more(cx, session.index());
+        };
+        let subscription =
+            found.subscriptions.get(&filter).filter(|subscription| subscription.born == born).copied();
+        let Some(subscription) = subscription else {
+            // Unsubscribed in the meantime, and perhaps subscribed again [MQTT-3.10.4-2].
+            fetches.cancel(query);
+            return self.hub.fetch_more(cx, session.index());
         };
         let identifiers = match subscription.identifier {
             0 => Identifiers::None,
@@ -270,6 +276,9 @@ impl Engine {
         };
         for message in &messages {
             let mut passing = Passing::of_stored(message);
+            if self.hub.is_overtaken(session, passing.view.topic, since) {
+                continue;
+            }
             // [MQTT-3.8.3-3] No Local also holds for what the Client itself had retained.
             let is_own =
                 subscription.options.no_local && self.hub.is_own(session.index(), passing.view.origin);
@@ -302,14 +311,12 @@ impl Engine {
 }
 
 impl Hub {
-    /// Asks for the next pages where the Session has sent all it had.
+    /// Asks for the next page where the Session has sent all it had.
     pub(crate) fn fetch_more(&mut self, cx: &mut Cx<'_>, index: u32) {
         let id = self.sessions.current(index);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        let Some(fetches) = &mut session.fetches else { return };
         let Some(to) = session.connection else { return };
-        if session.fetches.is_empty() {
-            return;
-        }
         if session.outgoing.as_ref().is_some_and(|outgoing| outgoing.queue_len() > 0) {
             return;
         }
@@ -317,39 +324,23 @@ impl Hub {
             cx.fx.outbox.want_drained(to);
             return;
         }
-        let mut letters = Vec::new();
-        for fetch in &mut session.fetches {
-            for (shard, cursor) in fetch.ready.drain(..) {
-                let (query, filter) = (fetch.query, fetch.filter.clone());
-                letters.push((
-                    shard,
-                    Letter::RetainedQuery {
-                        session: id,
-                        query,
-                        filter,
-                        after: Some(cursor),
-                        // What was missing when the first page was asked for has come since.
-                        needs: Box::default(),
-                    },
-                ));
-            }
-        }
-        for (shard, letter) in letters {
-            self.post(cx, shard, letter);
+        if let Some((query, filter, ask)) = fetches.next() {
+            let Ask { home, after, needs } = ask;
+            // By mail also where it stays here: between two pages others have their turn.
+            cx.fx.mail.post(home, Letter::RetainedQuery { session: id, query, filter, after, needs });
+        } else if fetches.is_over() {
+            session.fetches = None;
         }
     }
-}
 
-impl crate::session::Session {
-    fn fetch(&mut self, query: u32) -> Option<&mut Fetch> {
-        self.fetches.iter_mut().find(|fetch| fetch.query == query)
+    /// A hash that nobody outside can make collide.
+    pub(crate) fn seed_hash(&self, topic: &str) -> u64 {
+        FixedState::with_seed(self.seed).hash_one(topic)
     }
 
-    pub(crate) fn end_fetch(&mut self, query: u32) {
-        self.fetches.retain(|fetch| fetch.query != query);
-        if self.fetches.is_empty() {
-            self.fetches = Vec::new();
-        }
+    fn is_overtaken(&self, session: SessionId, topic: &str, since: u64) -> bool {
+        let fetches = self.sessions.get(session).and_then(|session| session.fetches.as_ref());
+        fetches.is_some_and(|fetches| fetches.is_overtaken(self.seed_hash(topic), since))
     }
 }
 
@@ -367,7 +358,7 @@ mod tests {
             expires_at,
             origin: None,
         };
-        store.set(view, 1000, 10_000)
+        store.set(Time::ZERO, view, 1000, 10_000)
     }
 
     fn all(store: &mut RetainedStore, filter: &str, now: Time) -> Vec<String> {

@@ -162,7 +162,7 @@ impl Default for Limits {
             topic_levels_maximum: 128,
             topic_length_maximum: 4096,
             client_id_length_maximum: 1024,
-            subscriptions_per_client: 100_000,
+            subscriptions_per_client: 1_000,
             queue_messages_maximum: 100_000,
             queue_bytes_maximum: 64 * 1024 * 1024,
             queue_full: QueueFull::DropOldest,

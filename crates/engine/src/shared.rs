@@ -5,7 +5,7 @@
 //! Never: a QoS 1 message stranded with a member that is gone: the group keeps it until it is acknowledged.
 //! Spec:  MQTT 5.0 section 4.8.2.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_codec::{QoS, SubscriptionOptions, TopicFilter};
 
@@ -14,9 +14,10 @@ use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::interest::Waiter;
-use crate::mail::{Deal, DealOptions, DealOutcome, Letter, MemberEvent, SessionRef};
+use crate::mail::{Deal, DealOptions, DealOutcome, Letter, Mail, MemberEvent, SessionRef};
 use crate::map::{Map, seeded};
 use crate::message::Message;
+use crate::partition::ShardId;
 use crate::slots::Slots;
 
 /// The groups homed in this shard.
@@ -24,6 +25,8 @@ use crate::slots::Slots;
 pub(crate) struct Groups {
     slots: Slots<Group>,
     by_name: Map<(Box<str>, Box<str>), u32>,
+    /// Groups with messages that wait for mail to a shard to be taken.
+    starved: BTreeMap<ShardId, BTreeSet<u32>>,
     /// Numbers of messages, in the order they came; of all groups together, so that what becomes of a deal of a group that is no
     /// more means nothing to the group that has its place.
     next: u64,
@@ -52,25 +55,36 @@ struct Member {
     /// Deals it takes at a time, and has.
     window: u16,
     outstanding: u16,
+    /// Its queue refused the last deal, and has not said that there is room again.
+    is_full: bool,
 }
 
 impl Member {
-    fn has_room(&self) -> bool {
-        self.connected && self.outstanding < self.window
+    fn has_room(&self, mail: &Mail) -> bool {
+        self.connected
+            && !self.is_full
+            && self.outstanding < self.window
+            && !mail.is_congested(self.session.shard)
     }
 }
 
 impl Groups {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { slots: Slots::default(), by_name: seeded(seed), next: 0 }
+        Self { slots: Slots::default(), by_name: seeded(seed), next: 0, starved: BTreeMap::new() }
     }
 
     /// A message for a group [MQTT-4.8.2-3].
     pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32, passing: &mut Passing<'_>) {
         let Some(group) = self.slots.get_mut(index) else { return };
         if passing.view.qos == QoS::AtMostOnce {
-            return match group.take_turn(|member| member.connected) {
+            let mail = &cx.fx.mail;
+            return match group
+                .take_turn(|member| member.connected && !mail.is_congested(member.session.shard))
+            {
                 Some(at) => group.members[at].give(cx, hub, None, &passing.stored()),
+                None if group.members.iter().any(|member| member.connected) => {
+                    hub.counters.drop(Drop::OutputFull)
+                }
                 None => hub.counters.drop(Drop::Offline),
             };
         }
@@ -84,7 +98,7 @@ impl Groups {
         let number = self.next;
         self.next += 1;
         group.keep(number, passing.stored());
-        group.deal_pending(cx, hub, index);
+        self.deal(cx, hub, index);
     }
 
     /// A deal is over.
@@ -95,10 +109,41 @@ impl Groups {
             member.outstanding -= 1;
         }
         if outcome == DealOutcome::Returned {
+            if let Some(member) = group.members.iter_mut().find(|member| member.session == session) {
+                member.is_full = true;
+            }
             // Before everything that came later.
             group.keep(deal.number, message);
         }
-        group.deal_pending(cx, hub, deal.group);
+        self.deal(cx, hub, deal.group);
+    }
+
+    /// A member whose queue was full has room again.
+    pub(crate) fn room_again(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32, session: SessionRef) {
+        let Some(group) = self.slots.get_mut(index) else { return };
+        if let Some(member) = group.members.iter_mut().find(|member| member.session == session) {
+            member.is_full = false;
+            self.deal(cx, hub, index);
+        }
+    }
+
+    /// Mail for a shard was taken: members there may get what waited for that.
+    pub(crate) fn mail_taken(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, to: ShardId) {
+        for index in self.starved.remove(&to).unwrap_or_default() {
+            self.deal(cx, hub, index);
+        }
+    }
+
+    /// Deals what waits, as far as members have room; remembers a group that waits for mail to be taken.
+    fn deal(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32) {
+        let Some(group) = self.slots.get_mut(index) else { return };
+        group.deal_pending(cx, hub, index);
+        if group.pending.is_empty() {
+            return;
+        }
+        for member in group.members.iter().filter(|member| cx.fx.mail.is_congested(member.session.shard)) {
+            self.starved.entry(member.session.shard).or_default().insert(index);
+        }
     }
 
     fn find(&self, share: &str, filter: &str) -> Option<u32> {
@@ -122,7 +167,7 @@ impl Group {
 
     fn deal_pending(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32) {
         while !self.pending.is_empty()
-            && let Some(at) = self.take_turn(Member::has_room)
+            && let Some(at) = self.take_turn(|member| member.has_room(&cx.fx.mail))
             && let Some((number, message)) = self.pending.pop_first()
         {
             self.pending_bytes -= message.weight();
@@ -179,15 +224,13 @@ impl Engine {
                 connected,
                 window,
                 outstanding: 0,
+                is_full: false,
             };
             self.join(index, member);
             self.when_seen(cx, Waiter::Joined(session.shard, token));
             // What waited for a member need not wait for the next message too.
             let Self { groups, hub, .. } = self;
-            if let Some(group) = groups.slots.get_mut(index) {
-                group.deal_pending(cx, hub, index);
-            }
-            return;
+            return groups.deal(cx, hub, index);
         }
         let Some(index) = self.groups.find(share, filter) else { return };
         let Self { groups, hub, .. } = self;
@@ -197,6 +240,7 @@ impl Engine {
         match event {
             MemberEvent::Online { window } => {
                 member.connected = true;
+                member.is_full = false;
                 member.window = window;
             }
             MemberEvent::Offline => member.connected = false,
@@ -208,7 +252,7 @@ impl Engine {
         if group.members.is_empty() {
             return self.end_group(cx, index, share, parsed);
         }
-        group.deal_pending(cx, hub, index);
+        groups.deal(cx, hub, index);
     }
 
     fn group_or_new(&mut self, cx: &mut Cx<'_>, share: &str, filter: TopicFilter<'_>) -> u32 {

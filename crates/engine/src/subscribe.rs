@@ -99,8 +99,9 @@ impl Engine {
     /// A SUBSCRIBE that will have no answer fetches nothing.
     fn forget_subscribe(&mut self, index: u32) {
         let Some(pending) = self.subacks.remove(index) else { return };
-        if let Some(session) = self.hub.sessions.get_mut(pending.session) {
-            pending.queries.into_iter().for_each(|query| session.end_fetch(query));
+        let session = self.hub.sessions.get_mut(pending.session);
+        if let Some(fetches) = session.and_then(|session| session.fetches.as_mut()) {
+            pending.queries.into_iter().for_each(|query| fetches.cancel(query));
         }
     }
 
@@ -136,9 +137,15 @@ impl Engine {
         let joined = self.next_join;
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
         // [MQTT-3.8.4-3] [MQTT311-3.8.4-3] a new one replaces it.
-        let subscription = Subscription { options, identifier, joined };
-        let is_new = session.subscriptions.insert(filter.as_str().into(), subscription).is_none();
+        let old = session.subscriptions.get(filter.as_str()).copied();
+        let born = old.map_or(joined, |old| old.born);
+        let subscription = Subscription { options, identifier, joined, born };
+        session.subscriptions.insert(filter.as_str().into(), subscription);
         if filter.shared().is_some() {
+            session.joined.insert(joined);
+            if let Some(old) = old {
+                session.joined.remove(&old.joined);
+            }
             let (connected, window) = (session.connection.is_some(), session.window);
             if let Some(pending) = self.pending(token) {
                 pending.waiting += 1;
@@ -161,11 +168,11 @@ impl Engine {
         // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT311-3.3.1-6]
         let fetches = match options.retain_handling {
             RetainHandling::Send => true,
-            RetainHandling::SendIfNew => is_new,
+            RetainHandling::SendIfNew => old.is_none(),
             RetainHandling::DoNotSend => false,
         };
         if fetches {
-            let query = self.plan_fetch(id, filter);
+            let query = self.plan_fetch(id, filter, born);
             if let Some(pending) = self.pending(token) {
                 pending.queries.push(query);
             }
@@ -229,13 +236,13 @@ impl Engine {
         for filter in unsubscribe.filters.iter() {
             let Some(found) = self.hub.sessions.get_mut(session) else { return };
             // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
-            let existed = found.subscriptions.remove(filter.as_str()).is_some();
-            let reason = if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            let removed = found.subscriptions.remove(filter.as_str());
+            let reason =
+                if removed.is_some() { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             // [MQTT-3.11.3-1]
             reasons.push(reason as u8);
-            if !existed {
-                continue;
-            }
+            let Some(Subscription { joined, .. }) = removed else { continue };
+            found.joined.remove(&joined);
             // [MQTT-3.10.4-2] [MQTT311-3.10.4-2]; what is in flight is completed [MQTT-3.10.4-3] [MQTT311-3.10.4-3].
             if filter.shared().is_some() {
                 self.tell_group(cx, session, filter, MemberEvent::Leave);

@@ -2,7 +2,7 @@
 //!
 //! In:    deadlines, as they become known.
 //! Out:   whom to look at now; it then asks for its next deadline itself.
-//! Never: cancelled: a deadline that moved later is found out when it fires. So a Keep Alive, which moves with each packet,
+//! Never: many entries that nobody waits for: beyond a few for each that somebody does, all are made anew. Never cancelled: a deadline that moved later is found out when it fires. So a Keep Alive, which moves with each packet,
 //!        costs one entry a connection and no work a packet.
 
 use std::cmp::Reverse;
@@ -24,16 +24,37 @@ pub(crate) struct Timers {
     /// The earliest entry of each slot that is still in the heap.
     connections: Vec<Option<Time>>,
     sessions: Vec<Option<Time>>,
+    /// How many slots have one.
+    armed: usize,
 }
+
+/// Entries for each one that is armed, at most.
+const STALE_FACTOR: usize = 4;
 
 impl Timers {
     /// Makes sure that `key` is looked at no later than `at`.
     pub(crate) fn arm(&mut self, key: TimerKey, at: Time) {
-        let armed = self.armed(key);
+        let armed = self.slot(key);
         if armed.is_none_or(|armed| at < armed) {
-            *armed = Some(at);
+            let is_first = armed.replace(at).is_none();
+            self.armed += usize::from(is_first);
             self.heap.push(Reverse((at, key)));
+            if self.heap.len() > STALE_FACTOR * self.armed + STALE_FACTOR {
+                self.rebuild();
+            }
         }
+    }
+
+    /// Leaves only the entries that are armed.
+    fn rebuild(&mut self) {
+        let Self { heap, connections, sessions, .. } = self;
+        heap.retain(|Reverse((at, key))| {
+            let armed = match key {
+                TimerKey::Connection(index) => connections[*index as usize],
+                TimerKey::Session(index) => sessions[*index as usize],
+            };
+            armed == Some(*at)
+        });
     }
 
     /// The earliest deadline.
@@ -48,16 +69,17 @@ impl Timers {
                 return None;
             }
             self.heap.pop();
-            let armed = self.armed(key);
+            let armed = self.slot(key);
             if *armed == Some(at) {
                 *armed = None;
+                self.armed -= 1;
                 return Some(key);
             }
         }
         None
     }
 
-    fn armed(&mut self, key: TimerKey) -> &mut Option<Time> {
+    fn slot(&mut self, key: TimerKey) -> &mut Option<Time> {
         let (slots, index) = match key {
             TimerKey::Connection(index) => (&mut self.connections, index as usize),
             TimerKey::Session(index) => (&mut self.sessions, index as usize),
@@ -83,6 +105,16 @@ mod tests {
         assert_eq!(timers.pop(Time::from_micros(4)), None);
         assert_eq!(timers.pop(Time::from_micros(5)), Some(TimerKey::Connection(1)));
         assert_eq!(timers.pop(Time::from_micros(500)), None);
+    }
+
+    #[test]
+    fn deadlines_that_move_earlier_leave_few_entries_behind() {
+        let mut timers = Timers::default();
+        for at in (1..10_000).rev() {
+            timers.arm(TimerKey::Session(1), Time::from_micros(at));
+        }
+        assert!(timers.heap.len() <= 8, "{}", timers.heap.len());
+        assert_eq!(timers.pop(Time::from_micros(1)), Some(TimerKey::Session(1)));
     }
 
     #[test]

@@ -1,20 +1,22 @@
 //! Session state: what the Server remembers of a Client between its connections (section 4.1).
 
+pub(crate) mod fetch;
 pub(crate) mod outgoing;
 pub(crate) mod received;
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dunlin_codec::{ProtocolVersion, Rule, SubscriptionOptions};
 
+pub(crate) use self::fetch::Fetches;
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::received::ReceivedIds;
 use crate::event::ConnectionId;
 use crate::mail::SessionRef;
 use crate::map::{Map, seeded};
 use crate::message::Message;
+use crate::partition::ShardId;
 use crate::slots::Slots;
 use crate::time::Time;
 
@@ -41,11 +43,17 @@ pub(crate) struct Session {
     /// When the last connection ended; meaningless while connected.
     pub(crate) disconnected_at: Time,
     pub(crate) subscriptions: BTreeMap<Box<str>, Subscription>,
+    /// The numbers by which it is a member of shared groups.
+    pub(crate) joined: BTreeSet<u32>,
     pub(crate) outgoing: Option<Box<Outgoing>>,
     pub(crate) received: Option<Box<ReceivedIds>>,
     pub(crate) will: Option<Box<Will>>,
-    pub(crate) fetches: Vec<Fetch>,
+    pub(crate) fetches: Option<Box<Fetches>>,
+    /// Shared groups that were refused a deal because the queue was full, to be told when it is not.
+    pub(crate) refused: Vec<(ShardId, u32)>,
     pub(crate) pressure: Option<Box<Pressure>>,
+    /// Sessions whose queues this one fills by publishing: its acknowledgements are withheld.
+    pub(crate) slowed_by: Vec<SessionRef>,
     /// Rules that its Client broke and that were let pass: how often each.
     pub(crate) rules_broken: Option<Box<[u32; Rule::ALL.len()]>>,
     /// When a notice of dropped messages was last given, and how many were dropped since.
@@ -58,8 +66,10 @@ pub(crate) struct Subscription {
     pub(crate) options: SubscriptionOptions,
     /// 0: none.
     pub(crate) identifier: u32,
-    /// Of a Shared Subscription: tells deals because of this SUBSCRIBE from those because of one before.
+    /// Number of its SUBSCRIBE: tells deals of a shared group because of it from those because of one before.
     pub(crate) joined: u32,
+    /// `joined` of the first SUBSCRIBE since there was none: tells it from one before an UNSUBSCRIBE.
+    pub(crate) born: u32,
 }
 
 /// The Will Message and when it goes out.
@@ -74,35 +84,13 @@ pub(crate) struct Will {
     pub(crate) due: Option<Time>,
 }
 
-/// A retained snapshot being fetched for a Subscription.
-#[derive(Debug)]
-pub(crate) struct Fetch {
-    pub(crate) query: u32,
-    pub(crate) filter: Box<str>,
-    /// Shards whose pages are still to come.
-    pub(crate) waiting: u32,
-    /// Pages to ask for when the queue has room: shard and cursor.
-    pub(crate) ready: Vec<(crate::partition::ShardId, Box<str>)>,
-    /// Pages that wait for what other shards posted before.
-    pub(crate) held: Vec<HeldPage>,
-    /// Hashes of topics whose newer retained value was delivered meanwhile: the snapshot's is out of date.
-    pub(crate) overtaken: std::collections::BTreeSet<u64>,
-}
-
-/// A page, and how many shards have not answered yet.
-#[derive(Debug)]
-pub(crate) struct HeldPage {
-    pub(crate) page: crate::retained::Page,
-    pub(crate) waiting: usize,
-}
-
 /// Publishers that this Session's queue slows.
 #[derive(Debug, Default)]
 pub(crate) struct Pressure {
     pub(crate) slowed: Vec<SessionRef>,
-    /// When the Client last acknowledged something.
-    pub(crate) progress: Time,
-    /// It made no progress for too long: it slows nobody until its queue has drained.
+    /// When it began to slow somebody.
+    pub(crate) since: Time,
+    /// It did so for too long: it slows nobody until its queue has drained.
     pub(crate) barred: bool,
 }
 
@@ -127,14 +115,6 @@ impl Session {
             .then(|| self.disconnected_at.after(Duration::from_secs(self.expiry.into())))
     }
 
-    /// Is the Shared Subscription that joined a group with this number still there?
-    pub(crate) fn is_joined(&self, joined: u32) -> bool {
-        self.subscriptions
-            .range::<str, _>((Bound::Included("$share/"), Bound::Unbounded))
-            .take_while(|(filter, _)| filter.starts_with("$share/"))
-            .any(|(_, subscription)| subscription.joined == joined)
-    }
-
     /// Does it end with its connection?
     pub(crate) fn is_ephemeral(&self) -> bool {
         self.expiry == 0
@@ -147,7 +127,7 @@ impl Session {
             .pressure
             .as_ref()
             .filter(|pressure| !pressure.slowed.is_empty())
-            .map(|pressure| pressure.progress.after(slow_maximum));
+            .map(|pressure| pressure.since.after(slow_maximum));
         [will, self.expires_at(), stalled].into_iter().flatten().min()
     }
 }

@@ -12,6 +12,7 @@ use dunlin_codec::{PacketId, QoS};
 
 use crate::mail::Deal;
 use crate::message::Message;
+use crate::time::Time;
 use crate::topic::Identifiers;
 
 /// There are 65,535 Packet Identifiers.
@@ -38,6 +39,18 @@ pub(crate) struct Extra {
 pub(crate) struct Queued {
     pub(crate) message: Message,
     pub(crate) options: Options,
+}
+
+/// Bytes of a queued message beside its parts: the entry, and what the allocator adds.
+const QUEUED_WEIGHT: usize = 64;
+
+impl Queued {
+    /// Bytes that the bound of the queue counts.
+    fn weight(&self) -> usize {
+        let extra = self.options.extra.as_ref();
+        let identifiers = extra.map_or(0, |extra| size_of_val(extra.identifiers.as_slice()));
+        QUEUED_WEIGHT + self.message.weight() + identifiers
+    }
 }
 
 /// Where an exchange stands.
@@ -192,7 +205,8 @@ impl Outgoing {
         let Some(at) = self.position(id) else { return Acked::Unknown };
         let exchange = &mut self.flight[at];
         match exchange.phase {
-            Phase::AwaitPubRec if failed => self.end(id, Phase::AwaitPubRec),
+            // Refused, if after it was taken: there is nothing left to release.
+            phase @ (Phase::AwaitPubRec | Phase::AwaitPubComp) if failed => self.end(id, phase),
             Phase::AwaitPubRec => {
                 exchange.phase = Phase::AwaitPubComp;
                 exchange.message = None;
@@ -264,7 +278,7 @@ impl Outgoing {
         self.queue.retain(|queued| {
             let deal = queued.options.extra.as_ref().and_then(|extra| extra.deal);
             returned.extend(deal);
-            *bytes -= if deal.is_some() { queued.message.weight() } else { 0 };
+            *bytes -= if deal.is_some() { queued.weight() } else { 0 };
             deal.is_none()
         });
         returned
@@ -277,19 +291,25 @@ impl Outgoing {
 
     /// Puts a message at the end of the queue.
     pub(crate) fn queue(&mut self, queued: Queued) {
-        self.queue_bytes += queued.message.weight();
+        self.queue_bytes += queued.weight();
         self.queue.push_back(queued);
     }
 
     /// Takes the first of the queue.
     pub(crate) fn pop(&mut self) -> Option<Queued> {
         let queued = self.queue.pop_front()?;
-        self.queue_bytes -= queued.message.weight();
+        self.queue_bytes -= queued.weight();
         if self.queue.is_empty() {
             // A long queue must not keep its memory for ever.
             self.queue.shrink_to(64);
         }
         Some(queued)
+    }
+
+    /// Takes the first of the queue if its time is over.
+    pub(crate) fn pop_expired(&mut self, now: Time) -> Option<Queued> {
+        let is_expired = self.queue.front()?.message.view().is_expired(now);
+        if is_expired { self.pop() } else { None }
     }
 
     /// Messages in the queue.

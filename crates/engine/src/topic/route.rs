@@ -2,6 +2,8 @@
 //!
 //! Spec:  MQTT 5.0 sections 3.3.4 and 3.8.3.1.
 
+use std::sync::Arc;
+
 use dunlin_codec::{QoS, TopicFilter, TopicName, TopicNameError};
 
 use super::tree::{Subscriber, Tree};
@@ -37,7 +39,7 @@ pub(crate) enum Identifiers {
     /// One.
     One(u32),
     /// Several.
-    Many(Box<[u32]>),
+    Many(Arc<[u32]>),
 }
 
 /// The effect of No Local on the Session's own messages [MQTT-3.8.3-3].
@@ -88,6 +90,13 @@ pub(crate) enum RouteError {
     TooDeep { levels: usize, limit: usize },
 }
 
+impl Target {
+    fn weight(&self) -> usize {
+        let own = if let OwnMessages::By(other) = &self.own { other.weight() } else { 0 };
+        size_of::<Self>() + size_of_val(self.identifiers.as_slice()) + own
+    }
+}
+
 impl Identifiers {
     /// One after the other.
     pub(crate) fn as_slice(&self) -> &[u32] {
@@ -101,7 +110,7 @@ impl Identifiers {
 
 impl Route {
     fn weight(&self, topic: &str) -> usize {
-        ROUTE_WEIGHT + topic.len() + self.targets.len() * size_of::<Target>()
+        ROUTE_WEIGHT + topic.len() + self.targets.iter().map(Target::weight).sum::<usize>()
     }
 
     /// Is there nobody at all?

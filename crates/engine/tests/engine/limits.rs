@@ -66,10 +66,10 @@ fn a_connected_client_may_be_disconnected_for_its_full_queue() {
     }
 }
 
-/// Bytes count as messages do: topic, properties and payload.
+/// Bytes count as messages do: topic, properties, payload, and 64 for each message.
 #[test]
 fn a_queue_is_bounded_in_bytes() {
-    let mut world = World::with(|settings| settings.limits.queue_bytes_maximum = 100);
+    let mut world = World::with(|settings| settings.limits.queue_bytes_maximum = 210);
     let client = world.enter(&hello(V5, "c").lasting(60));
     world.subscribe(client, "t", 1);
     world.lose(client);

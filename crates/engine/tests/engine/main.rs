@@ -12,6 +12,7 @@ mod aliases;
 mod connect;
 mod expiry;
 mod flow_control;
+mod hostile;
 mod keep_alive;
 mod limits;
 mod packet_size;

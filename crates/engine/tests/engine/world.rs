@@ -334,6 +334,12 @@ impl World {
         self.clients[link.0].to_server.len()
     }
 
+    /// Bytes that wait in the output of a connection.
+    pub(crate) fn waiting(&self, link: Link) -> usize {
+        let (shard, connection) = self.clients[link.0].at.unwrap();
+        self.effects[shard.index()].outbox.len(connection)
+    }
+
     // The Server.
 
     /// Time goes by, and every timer fires when it is due.

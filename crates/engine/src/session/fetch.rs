@@ -1,0 +1,148 @@
+//! Retained snapshots on their way to a Session: one page at a time, whatever its Subscriptions ask for.
+//!
+//! In:    Subscriptions that find retained messages; pages; retained messages delivered live meanwhile.
+//! Out:   the next page to ask for; whether a value of a page is still the newest.
+//! Never: two pages of one Session under way: what it cannot take yet stays where it is kept.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::partition::ShardId;
+use crate::retained::Page;
+
+/// More topics than this that change while snapshots are on their way are not remembered; a snapshot's value may then follow.
+const OVERTAKEN_MAXIMUM: usize = 65_536;
+
+/// The snapshots of one Session.
+#[derive(Debug, Default)]
+pub(crate) struct Fetches {
+    by_query: BTreeMap<u32, Fetch>,
+    /// Those whose SUBACK was sent, in that order.
+    started: VecDeque<u32>,
+    under_way: Option<u32>,
+    /// A page that waits for what other shards posted before it, and how many have not answered.
+    held: Option<(Page, usize)>,
+    /// Retained messages delivered live since there are snapshots: hash of the topic, and when (by `clock`).
+    overtaken: BTreeMap<u64, u64>,
+    clock: u64,
+}
+
+/// A snapshot for one Subscription.
+#[derive(Debug)]
+struct Fetch {
+    filter: Box<str>,
+    /// Which Subscription it is for.
+    born: u32,
+    /// Live messages from here on are newer than it.
+    since: u64,
+    /// Still to be asked for, the next one last.
+    pages: Vec<Ask>,
+}
+
+/// What to ask a home for.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) home: ShardId,
+    pub(crate) after: Option<Box<str>>,
+    /// What it must have received from each shard before it answers.
+    pub(crate) needs: Box<[u64]>,
+}
+
+impl Fetches {
+    /// A Subscription was made: from now on live messages are newer than its snapshot.
+    pub(crate) fn plan(&mut self, query: u32, filter: &str, born: u32) {
+        let fetch = Fetch { filter: filter.into(), born, since: self.clock, pages: Vec::new() };
+        self.by_query.insert(query, fetch);
+    }
+
+    /// The filter of a snapshot that was planned and not cancelled.
+    pub(crate) fn filter(&self, query: u32) -> Option<&str> {
+        Some(&self.by_query.get(&query)?.filter)
+    }
+
+    /// Its SUBACK was sent: these pages are wanted.
+    pub(crate) fn start(&mut self, query: u32, mut pages: Vec<Ask>) {
+        if let Some(fetch) = self.by_query.get_mut(&query) {
+            pages.reverse();
+            fetch.pages = pages;
+            self.started.push_back(query);
+        }
+    }
+
+    /// Its Subscription is gone.
+    pub(crate) fn cancel(&mut self, query: u32) {
+        self.by_query.remove(&query);
+    }
+
+    /// The next page to ask for, and for which snapshot, unless one is under way.
+    pub(crate) fn next(&mut self) -> Option<(u32, Box<str>, Ask)> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        while let Some(query) = self.started.front().copied() {
+            if let Some(fetch) = self.by_query.get_mut(&query)
+                && let Some(ask) = fetch.pages.pop()
+            {
+                self.under_way = Some(query);
+                return Some((query, fetch.filter.clone(), ask));
+            }
+            self.by_query.remove(&query);
+            self.started.pop_front();
+        }
+        None
+    }
+
+    /// Is this the page under way?
+    pub(crate) fn awaits(&self, query: u32) -> bool {
+        self.under_way == Some(query)
+    }
+
+    /// The page under way came; it waits for the answers of `others`.
+    pub(crate) fn hold(&mut self, page: Page, others: usize) {
+        self.held = Some((page, others));
+    }
+
+    /// One of them answered. The page, once all have.
+    pub(crate) fn answered(&mut self) -> Option<Page> {
+        let (_, others) = self.held.as_mut()?;
+        *others -= 1;
+        if *others > 0 {
+            return None;
+        }
+        self.held.take().map(|(page, _)| page)
+    }
+
+    /// The page under way is to be delivered: to which Subscription, and since when live messages are newer. The next page follows
+    /// when it is asked for.
+    pub(crate) fn take(
+        &mut self,
+        query: u32,
+        home: ShardId,
+        next: Option<Box<str>>,
+    ) -> Option<(Box<str>, u32, u64)> {
+        self.under_way = None;
+        let fetch = self.by_query.get_mut(&query)?;
+        if next.is_some() {
+            // What was missing when the first page was asked for has come since.
+            fetch.pages.push(Ask { home, after: next, needs: Box::default() });
+        }
+        Some((fetch.filter.clone(), fetch.born, fetch.since))
+    }
+
+    /// A retained message was delivered live.
+    pub(crate) fn overtake(&mut self, topic: u64) {
+        self.clock += 1;
+        if self.overtaken.len() < OVERTAKEN_MAXIMUM {
+            self.overtaken.insert(topic, self.clock);
+        }
+    }
+
+    /// Was a newer message of the topic delivered live since then?
+    pub(crate) fn is_overtaken(&self, topic: u64, since: u64) -> bool {
+        self.overtaken.get(&topic).is_some_and(|clock| *clock > since)
+    }
+
+    /// Is nothing planned or under way?
+    pub(crate) fn is_over(&self) -> bool {
+        self.by_query.is_empty() && self.under_way.is_none()
+    }
+}
