@@ -60,7 +60,7 @@ impl Scenario {
             duration: Duration::from_millis(rng.between(4_000, 16_000) as u64),
             settings: Arc::new(Settings { limits, ..Settings::default() }),
             rules,
-            mail_delay: rng.pick(&[50, 2_000, if heavy { 400_000 } else { 30_000 }]),
+            mail_delay: if heavy { 400_000 } else { rng.pick(&[50, 2_000, 30_000]) },
             mail_credit: rng.between(1, 3),
             tick: rng.pick(&[0, 100, 5_000]),
             latency: rng.pick(&[200, 5_000, 50_000]),

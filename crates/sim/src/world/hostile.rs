@@ -88,7 +88,9 @@ impl World {
     /// More than any Receive Maximum, the same packet identifiers again and again, never a word of acknowledgement.
     fn flood(&mut self, actor: usize, link: usize) {
         let qos = self.rng.pick(&[0, 1, 2]);
-        for packet in 1..=self.rng.pick(&[3, 40, 300]) {
+        // With large payloads, few of them do the same.
+        let most = if self.scenario.heavy { 40 } else { 300 };
+        for packet in 1..=self.rng.pick(&[3, 40, most]) {
             let message = self.compose(actor, qos, false);
             // Whether it is taken is not known; if it is, not before now.
             self.model.publish_taken(message);
