@@ -52,9 +52,9 @@ pub(crate) fn finish() -> bool {
     OUTLET.drain(DRAIN_TIME)
 }
 
-fn lines<S>() -> fmt::Layer<S, DefaultFields, Lines<Full>, fn() -> &'static Outlet> {
+fn lines<S>() -> fmt::Layer<S, DefaultFields, Lines<Full>, &'static Outlet> {
     // A line that cannot be written is lost: saying so on the same broken pipe would panic.
-    fmt::layer().with_writer((|| &OUTLET) as fn() -> &'static Outlet).log_internal_errors(false)
+    fmt::layer().with_writer(&OUTLET).log_internal_errors(false)
 }
 
 impl Levels {

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use tracing::warn;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes of the lines that wait. 1 MiB is some 8,000 lines: a second of a busy broker at level debug.
 const WAITING_MAXIMUM: usize = 1024 * 1024;
@@ -106,6 +107,14 @@ impl Outlet {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MakeWriter<'_> for &'static Outlet {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self
     }
 }
 
