@@ -1,6 +1,9 @@
 //! The log: lines on standard error, with a level for each area that changes while the process runs.
 
+mod outlet;
+
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{DefaultFields, Format as Lines, Full};
@@ -9,13 +12,23 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{Area, Format, Level, Log};
+use outlet::Outlet;
+
+/// For what has been logged when the process ends: a reader that takes nothing for a second takes nothing at all.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+static OUTLET: Outlet = Outlet::new();
 
 /// The levels of the running log.
 #[derive(Debug)]
 pub(crate) struct Levels(reload::Handle<Targets, Registry>);
 
 /// Starts the log of this process.
-pub(crate) fn start(log: &Log) -> Levels {
+///
+/// # Errors
+/// When there is no thread left to write it.
+pub(crate) fn start(log: &Log) -> io::Result<Levels> {
+    OUTLET.start()?;
     let (filter, levels) = reload::Layer::new(targets(log));
     let registry = tracing_subscriber::registry().with(filter);
     let started = match log.format {
@@ -30,12 +43,18 @@ pub(crate) fn start(log: &Log) -> Levels {
     };
     // A process starts one log; where a test has started another, that one stays.
     drop(started);
-    Levels(levels)
+    Ok(Levels(levels))
 }
 
-fn lines<S>() -> fmt::Layer<S, DefaultFields, Lines<Full>, fn() -> io::Stderr> {
+/// Waits a second at most until what was logged is written; is it? Where it is not, nobody reads standard error, and
+/// whoever writes there waits for ever.
+pub(crate) fn finish() -> bool {
+    OUTLET.drain(DRAIN_TIME)
+}
+
+fn lines<S>() -> fmt::Layer<S, DefaultFields, Lines<Full>, &'static Outlet> {
     // A line that cannot be written is lost: saying so on the same broken pipe would panic.
-    fmt::layer().with_writer(io::stderr as fn() -> io::Stderr).log_internal_errors(false)
+    fmt::layer().with_writer(&OUTLET).log_internal_errors(false)
 }
 
 impl Levels {

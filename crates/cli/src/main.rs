@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod counters;
 mod exit;
 mod failure;
 mod file_limit;
@@ -30,11 +31,13 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error).into(),
     };
-    match run(arguments.command) {
+    let result = run(arguments.command);
+    let is_read = log::finish();
+    match result {
         Ok(()) => Exit::Clean.into(),
         Err(failure) => {
-            for message in messages(&failure) {
-                say::error(&message);
+            for message in messages(&failure).iter().filter(|_| is_read) {
+                say::error(message);
             }
             failure.exit().into()
         }

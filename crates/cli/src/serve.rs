@@ -10,13 +10,14 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
-use dunlin_runtime::{Listener, Server, ServerOptions};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use dunlin_runtime::{Listener, Server, ServerOptions, StartError, Summary};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
 use crate::args;
 use crate::config::{Config, ConfigError};
+use crate::counters;
 use crate::failure::Failure;
 use crate::file_limit;
 use crate::listen::{self, ListenUrl};
@@ -37,9 +38,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     if !arguments.dev {
         return Err(Failure::Anonymous);
     }
-    let levels = log::start(&config.log);
+    let levels = log::start(&config.log).map_err(StartError::Io)?;
     let addresses = addresses(&urls)?;
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(Failure::Signals)?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1]).map_err(Failure::Signals)?;
     let notify = Notify::from_environment();
     warn_of_files(&config);
 
@@ -78,11 +79,13 @@ struct Running {
 impl Running {
     fn until_the_end(&mut self, signals: &mut Signals) {
         for signal in signals.forever() {
-            if signal == SIGHUP {
-                self.reload();
-            } else {
-                info!(target: "dunlin::process", signal = name_of(signal), "ending");
-                return;
+            match signal {
+                SIGHUP => self.reload(),
+                SIGUSR1 => counters::report(&self.server.counters(), &self.server.traffic()),
+                _ => {
+                    info!(target: "dunlin::process", signal = name_of(signal), "ending");
+                    return;
+                }
             }
         }
     }
@@ -91,9 +94,9 @@ impl Running {
         self.notify.stopping();
         self.server.shut_down();
         end_at_once_on_signal(signals);
-        let traffic = self.server.wait()?.traffic;
-        let (accepted, turned_away) = (traffic.accepted, traffic.turned_away);
-        info!(target: "dunlin::process", accepted, turned_away, "ended");
+        let Summary { counters, traffic } = self.server.wait()?;
+        counters::report(&counters, &traffic);
+        info!(target: "dunlin::process", "ended");
         Ok(())
     }
 
@@ -214,8 +217,10 @@ fn log_refusal(refusal: &ConfigError) {
 /// From here on a signal means: now.
 fn end_at_once_on_signal(mut signals: Signals) {
     thread::spawn(move || {
-        if let Some(signal) = signals.forever().find(|signal| *signal != SIGHUP) {
-            say::error(&format!("ended at once by a second {}", name_of(signal)));
+        if let Some(signal) = signals.forever().find(|signal| matches!(*signal, SIGINT | SIGTERM)) {
+            if log::finish() {
+                say::error(&format!("ended at once by a second {}", name_of(signal)));
+            }
             process::exit(128 + signal);
         }
     });

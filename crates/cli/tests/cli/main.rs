@@ -4,6 +4,7 @@
 
 mod client;
 mod configuration;
+mod logging;
 mod process;
 mod reload;
 mod serving;

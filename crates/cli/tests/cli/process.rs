@@ -111,16 +111,27 @@ impl Broker {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Reads the log from here, where it goes elsewhere.
+    pub(crate) fn read_log(&mut self, pipe: impl Read + Send + 'static) {
+        self.log = lines(pipe);
+    }
+
     /// The next line of the log that has this text in it.
     #[track_caller]
     pub(crate) fn logged(&self, text: &str) -> String {
+        self.logged_until(text).pop().unwrap()
+    }
+
+    /// The next lines of the log; the last one is the first that has this text in it.
+    #[track_caller]
+    pub(crate) fn logged_until(&self, text: &str) -> Vec<String> {
         let until = Instant::now() + DEADLINE;
         let mut seen = Vec::new();
         while let Ok(line) = self.log.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            if line.contains(text) {
-                return line;
-            }
             seen.push(line);
+            if seen.last().is_some_and(|line| line.contains(text)) {
+                return seen;
+            }
         }
         panic!("{text:?} is not logged, but\n{}", seen.join("\n"));
     }

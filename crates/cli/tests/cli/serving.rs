@@ -84,7 +84,7 @@ fn a_second_signal_ends_it_at_once() {
     for (second, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut broker = Broker::start(&["--listen", "127.0.0.1:0"]);
         let address = broker.addresses()[0];
-        let (stalled, mut reading) = (Subscriber::connect(address, b'a'), Subscriber::connect(address, b'b'));
+        let (stalled, mut reading) = (Subscriber::connect(address, "a"), Subscriber::connect(address, "b"));
         for _ in 0..14 {
             reading.publish_a_mebibyte();
             reading.receive_a_mebibyte();

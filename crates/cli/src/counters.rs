@@ -1,0 +1,66 @@
+//! What the server counted, as lines of the log.
+//!
+//! In:    the sums of all shards.
+//! Out:   one line with what is not zero, and one for each reason of a loss and each rule that was broken.
+//! Never: a zero: most counters of a healthy server are.
+
+use dunlin_codec::Rule;
+use dunlin_engine::{Counters, Drop};
+use dunlin_runtime::Traffic;
+use tracing::info;
+
+/// Logs what has been counted since the start, and what there is now.
+pub(crate) fn report(counters: &Counters, traffic: &Traffic) {
+    report_sums(counters, traffic);
+    for (reason, messages) in Drop::ALL.iter().zip(counters.dropped).filter(|(_, messages)| *messages > 0) {
+        info!(target: "dunlin::process", ?reason, messages, "messages dropped");
+    }
+    for (rule, times) in Rule::ALL.iter().zip(counters.rules_broken).filter(|(_, times)| *times > 0) {
+        info!(target: "dunlin::process", ?rule, times, "rule broken");
+    }
+}
+
+/// Without `..`: a counter that is new must not be forgotten.
+fn report_sums(counters: &Counters, traffic: &Traffic) {
+    let Traffic { bytes_received, bytes_sent, accepted, turned_away, open } = *traffic;
+    let Counters {
+        packets_received,
+        publish_received,
+        publish_sent,
+        dropped: _,
+        rules_broken: _,
+        unmatched,
+        connects,
+        connects_refused,
+        connections,
+        sessions,
+        retained_messages,
+        retained_bytes,
+        publishers_slowed,
+    } = *counters;
+    info!(
+        target: "dunlin::process",
+        accepted = counted(accepted),
+        turned_away = counted(turned_away),
+        open = counted(open),
+        connects = counted(connects),
+        connects_refused = counted(connects_refused),
+        connections = counted(connections),
+        sessions = counted(sessions),
+        bytes_received = counted(bytes_received),
+        bytes_sent = counted(bytes_sent),
+        packets_received = counted(packets_received),
+        publish_received = counted(publish_received),
+        publish_sent = counted(publish_sent),
+        unmatched = counted(unmatched),
+        retained_messages = counted(retained_messages),
+        retained_bytes = counted(retained_bytes),
+        publishers_slowed = counted(publishers_slowed),
+        "counters"
+    );
+}
+
+/// A field without a value is left out of the line.
+fn counted(count: u64) -> Option<u64> {
+    (count > 0).then_some(count)
+}
