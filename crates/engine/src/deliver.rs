@@ -206,7 +206,7 @@ impl Hub {
                 session.refused.push(group);
             }
         }
-        self.end_deal(cx, Some(deal), DealOutcome::Returned);
+        self.end_deal(cx, Some(deal), DealOutcome::Refused);
     }
 
     /// The queue has room: tells the groups that were refused.

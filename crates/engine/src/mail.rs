@@ -113,6 +113,8 @@ pub(crate) enum DealOutcome {
     Done,
     /// The member could not take it to the end: another should.
     Returned,
+    /// The same, because its queue is full: it says when there is room again.
+    Refused,
 }
 
 /// A batch of letters.

@@ -107,11 +107,9 @@ impl Groups {
         let Some((message, session)) = group.dealt.remove(&deal.number) else { return };
         if let Some(member) = group.members.iter_mut().find(|member| member.session == session) {
             member.outstanding -= 1;
+            member.is_full |= outcome == DealOutcome::Refused;
         }
-        if outcome == DealOutcome::Returned {
-            if let Some(member) = group.members.iter_mut().find(|member| member.session == session) {
-                member.is_full = true;
-            }
+        if outcome != DealOutcome::Done {
             // Before everything that came later.
             group.keep(deal.number, message);
         }
