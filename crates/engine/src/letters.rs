@@ -53,8 +53,10 @@ impl Engine {
             Letter::RetainedPage { session, query, messages, next } => {
                 self.retained_page(cx, session, query, Page { home: from, messages, next });
             }
-            Letter::Ping { session, query } => self.hub.post(cx, from, Letter::Pong { session, query }),
-            Letter::Pong { session, query } => self.page_may_follow(cx, session, query),
+            Letter::Ping { session, query, home } => {
+                self.hub.post(cx, from, Letter::Pong { session, query, home })
+            }
+            Letter::Pong { session, query, home } => self.page_may_follow(cx, session, query, home),
             Letter::RoomAgain { group, member } => {
                 let Self { groups, hub, .. } = self;
                 groups.room_again(cx, hub, group, member);

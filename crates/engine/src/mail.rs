@@ -49,9 +49,9 @@ pub(crate) enum Letter {
     /// A page of them; `next` continues.
     RetainedPage { session: SessionId, query: u32, messages: Vec<Message>, next: Option<Box<str>> },
     /// Come back, behind all that was posted before.
-    Ping { session: SessionId, query: u32 },
+    Ping { session: SessionId, query: u32, home: ShardId },
     /// The answer.
-    Pong { session: SessionId, query: u32 },
+    Pong { session: SessionId, query: u32, home: ShardId },
     /// To the home of a shared group.
     Group { share: Box<str>, filter: Box<str>, member: SessionRef, event: MemberEvent },
     /// From the home of a shared group: every shard sees its interest, the member's SUBACK may leave.

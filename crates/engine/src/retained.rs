@@ -231,27 +231,23 @@ impl Engine {
         else {
             return;
         };
-        if !fetches.awaits(query) {
-            return;
-        }
         if page.messages.is_empty() || others.is_empty() {
             return self.take_page(cx, session, query, page);
         }
-        fetches.hold(page, others.len());
+        let home = page.home;
+        fetches.hold(query, page, others.len());
         for shard in others {
-            self.hub.post(cx, shard, Letter::Ping { session, query });
+            self.hub.post(cx, shard, Letter::Ping { session, query, home });
         }
     }
 
     /// A shard has answered: what it posted before is here.
-    pub(crate) fn page_may_follow(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32) {
+    pub(crate) fn page_may_follow(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32, home: ShardId) {
         let Some(fetches) = self.hub.sessions.get_mut(session).and_then(|session| session.fetches.as_mut())
         else {
             return;
         };
-        if fetches.awaits(query)
-            && let Some(page) = fetches.answered()
-        {
+        if let Some(page) = fetches.answered(query, home) {
             self.take_page(cx, session, query, page);
         }
     }
@@ -311,7 +307,7 @@ impl Engine {
 }
 
 impl Hub {
-    /// Asks for the next page where the Session has sent all it had.
+    /// Asks for the next pages where the Session has sent all it had.
     pub(crate) fn fetch_more(&mut self, cx: &mut Cx<'_>, index: u32) {
         let id = self.sessions.current(index);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
@@ -324,11 +320,12 @@ impl Hub {
             cx.fx.outbox.want_drained(to);
             return;
         }
-        if let Some((query, filter, ask)) = fetches.next() {
+        while let Some((query, filter, ask)) = fetches.next() {
             let Ask { home, after, needs } = ask;
             // By mail also where it stays here: between two pages others have their turn.
             cx.fx.mail.post(home, Letter::RetainedQuery { session: id, query, filter, after, needs });
-        } else if fetches.is_over() {
+        }
+        if fetches.is_over() {
             session.fetches = None;
         }
     }

@@ -1,8 +1,8 @@
-//! Retained snapshots on their way to a Session: one page at a time, whatever its Subscriptions ask for.
+//! Retained snapshots on their way to a Session: a few pages at a time, whatever its Subscriptions ask for.
 //!
 //! In:    Subscriptions that find retained messages; pages; retained messages delivered live meanwhile.
 //! Out:   the next page to ask for; whether a value of a page is still the newest.
-//! Never: two pages of one Session under way: what it cannot take yet stays where it is kept.
+//! Never: more pages under way than the output of a connection holds: what it cannot take yet stays where it is kept.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,15 +12,19 @@ use crate::retained::Page;
 /// More topics than this that change while snapshots are on their way are not remembered; a snapshot's value may then follow.
 const OVERTAKEN_MAXIMUM: usize = 65_536;
 
+/// Pages of one Session under way. With the largest packets among them they come to 9 MiB.
+const PAGES_UNDER_WAY: usize = 4;
+
 /// The snapshots of one Session.
 #[derive(Debug, Default)]
 pub(crate) struct Fetches {
     by_query: BTreeMap<u32, Fetch>,
     /// Those whose SUBACK was sent, in that order.
     started: VecDeque<u32>,
-    under_way: Option<u32>,
-    /// A page that waits for what other shards posted before it, and how many have not answered.
-    held: Option<(Page, usize)>,
+    /// Of which snapshot, from which home: of one home there is one at a time.
+    under_way: Vec<(u32, ShardId)>,
+    /// Pages that wait for what other shards posted before them, and how many have not answered.
+    held: Vec<(u32, Page, usize)>,
     /// Retained messages delivered live since there are snapshots: hash of the topic, and when (by `clock`).
     overtaken: BTreeMap<u64, u64>,
     clock: u64,
@@ -73,17 +77,21 @@ impl Fetches {
         self.by_query.remove(&query);
     }
 
-    /// The next page to ask for, and for which snapshot, unless one is under way.
+    /// The next page to ask for, and for which snapshot, unless there are enough under way.
     pub(crate) fn next(&mut self) -> Option<(u32, Box<str>, Ask)> {
-        if self.under_way.is_some() {
+        if self.under_way.len() >= PAGES_UNDER_WAY {
             return None;
         }
         while let Some(query) = self.started.front().copied() {
             if let Some(fetch) = self.by_query.get_mut(&query)
                 && let Some(ask) = fetch.pages.pop()
             {
-                self.under_way = Some(query);
+                self.under_way.push((query, ask.home));
                 return Some((query, fetch.filter.clone(), ask));
+            }
+            if self.under_way.iter().any(|(other, _)| *other == query) {
+                // It may have more to ask for.
+                return None;
             }
             self.by_query.remove(&query);
             self.started.pop_front();
@@ -91,27 +99,23 @@ impl Fetches {
         None
     }
 
-    /// Is this the page under way?
-    pub(crate) fn awaits(&self, query: u32) -> bool {
-        self.under_way == Some(query)
-    }
-
-    /// The page under way came; it waits for the answers of `others`.
-    pub(crate) fn hold(&mut self, page: Page, others: usize) {
-        self.held = Some((page, others));
+    /// A page under way came; it waits for the answers of `others`.
+    pub(crate) fn hold(&mut self, query: u32, page: Page, others: usize) {
+        self.held.push((query, page, others));
     }
 
     /// One of them answered. The page, once all have.
-    pub(crate) fn answered(&mut self) -> Option<Page> {
-        let (_, others) = self.held.as_mut()?;
+    pub(crate) fn answered(&mut self, query: u32, home: ShardId) -> Option<Page> {
+        let at = self.held.iter().position(|(other, page, _)| *other == query && page.home == home)?;
+        let (_, _, others) = &mut self.held[at];
         *others -= 1;
         if *others > 0 {
             return None;
         }
-        self.held.take().map(|(page, _)| page)
+        Some(self.held.remove(at).1)
     }
 
-    /// The page under way is to be delivered: to which Subscription, and since when live messages are newer. The next page follows
+    /// A page under way is to be delivered: to which Subscription, and since when live messages are newer. The next page follows
     /// when it is asked for.
     pub(crate) fn take(
         &mut self,
@@ -119,7 +123,7 @@ impl Fetches {
         home: ShardId,
         next: Option<Box<str>>,
     ) -> Option<(Box<str>, u32, u64)> {
-        self.under_way = None;
+        self.under_way.retain(|other| *other != (query, home));
         let fetch = self.by_query.get_mut(&query)?;
         if next.is_some() {
             // What was missing when the first page was asked for has come since.
@@ -143,6 +147,6 @@ impl Fetches {
 
     /// Is nothing planned or under way?
     pub(crate) fn is_over(&self) -> bool {
-        self.by_query.is_empty() && self.under_way.is_none()
+        self.by_query.is_empty() && self.under_way.is_empty()
     }
 }
