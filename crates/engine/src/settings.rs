@@ -83,11 +83,12 @@ pub struct Limits {
     pub topic_length_maximum: u16,
     /// Bytes of a Client Identifier.
     pub client_id_length_maximum: u16,
-    /// Subscriptions of one Session.
+    /// Subscriptions of one Session. A thousand are more than devices and most applications use; filters that overlap cost time
+    /// with each message.
     pub subscriptions_per_client: u32,
     /// Messages that wait in one Session's queue, beside those in flight.
     pub queue_messages_maximum: u32,
-    /// Bytes (topic, properties and payload) of those messages.
+    /// Bytes (topic, properties, payload and 64 each) of those messages.
     pub queue_bytes_maximum: u64,
     /// What happens to a message for a full queue.
     pub queue_full: QueueFull,

@@ -37,6 +37,8 @@ const EVENTS: usize = 1024;
 const MAIL_BUDGET: usize = 1024 * 1024;
 /// Rounds of mail to itself in one tick.
 const OWN_MAIL_ROUNDS: usize = 8;
+/// Longest that deadlines wait for input to be read.
+const TIMERS_WAIT: Duration = Duration::from_secs(1);
 /// How often counters are published while something happens.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// For connections to be closed in good order when the process ends.
@@ -85,6 +87,10 @@ pub(crate) struct Shard {
     events: Events,
     /// When the tick began.
     pub(crate) now: Time,
+    /// The last poll reported all that was ready.
+    looked_at_all: bool,
+    /// When last nothing was left to be read.
+    read_all: Time,
     pub(crate) engine: Engine,
     pub(crate) effects: Effects,
     pub(crate) acceptors: Vec<Acceptor>,
@@ -119,6 +125,8 @@ impl Shard {
             poll,
             events: Events::with_capacity(EVENTS),
             now: clock::now(),
+            looked_at_all: true,
+            read_all: clock::now(),
             engine: Engine::new(id, map, settings, seed),
             effects: Effects::new(map),
             acceptors,
@@ -177,12 +185,13 @@ impl Shard {
         } else {
             self.next_deadline().map(|deadline| deadline.since(clock::now()))
         };
-        let result = self.poll.poll(&mut self.events, timeout);
-        inbox.wake_up();
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            result => result,
+        let mut result = self.poll.poll(&mut self.events, timeout);
+        // After a signal, or when the process was stopped for a while: what is ready must be known before deadlines are looked at.
+        while result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            result = self.poll.poll(&mut self.events, Some(Duration::ZERO));
         }
+        inbox.wake_up();
+        result
     }
 
     /// Was something left over by the last tick?
@@ -207,7 +216,9 @@ impl Shard {
     /// Sorts what the poll reported into the queues of the tick.
     fn look(&mut self) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let mut count = 0;
         for event in &events {
+            count += 1;
             match event.token() {
                 WAKER => {}
                 Token(token) if token >= LISTENERS => {
@@ -218,6 +229,7 @@ impl Shard {
                 Token(index) => self.look_at(index, event),
             }
         }
+        self.looked_at_all = count < EVENTS;
         self.events = events;
     }
 
@@ -276,7 +288,15 @@ impl Shard {
         }
     }
 
+    /// Deadlines are looked at when all that had come was read: a Client whose packets wait to be read is not silent. Under load
+    /// that lasts, now and then all the same.
     fn fire_timer(&mut self) {
+        let has_read_all = self.ready.is_empty() && self.looked_at_all;
+        if has_read_all {
+            self.read_all = self.now;
+        } else if self.now.since(self.read_all) < TIMERS_WAIT {
+            return;
+        }
         if self.engine.next_deadline().is_some_and(|deadline| deadline <= self.now) {
             self.handle(Event::Timer);
         }

@@ -73,8 +73,8 @@ pub(super) const LIMITS: Section = Section {
         limit(
             "subscriptions_per_client",
             (1, U32, "subscriptions"),
-            "Subscriptions of one session. 100,000 let a gateway subscribe for each of its devices and keep a \
-             client's mistake to some 10 MiB.",
+            "Subscriptions of one session. 1,000 are more than devices and most applications use; filters that overlap \
+             cost time with each message, so a gateway that needs more should be known by name.",
         ),
         limit(
             "queue_messages_maximum",
@@ -85,8 +85,8 @@ pub(super) const LIMITS: Section = Section {
         limit(
             "queue_bytes_maximum",
             (1024, I64, "bytes"),
-            "Size (topic, properties and payload) of the messages that wait in one session's queue. 64 MiB: 16 such \
-             clients to a GiB. At least maximum_packet_size, so that each message taken can be queued.",
+            "Size (topic, properties, payload and 64 bytes each) of the messages that wait in one session's queue. \
+             64 MiB: 16 such clients to a GiB. At least maximum_packet_size, so that each message taken can be queued.",
         ),
         Key {
             name: "queue_full",
@@ -126,7 +126,8 @@ pub(super) const LIMITS: Section = Section {
         limit(
             "retained_messages_maximum",
             (0, U32, "messages"),
-            "Retained messages in total. A million: ten topics for each of 100,000 devices.",
+            "Retained messages in total; each shard keeps an equal share of the topics, up to its share of this. A \
+             million: ten topics for each of 100,000 devices.",
         ),
         limit(
             "retained_bytes_maximum",
