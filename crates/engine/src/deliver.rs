@@ -156,6 +156,7 @@ impl Hub {
         self.sessions.slots.get_mut(index)?.outgoing.as_deref_mut()
     }
 
+    /// Into the queue, as far as its bounds go [MQTT311-3.1.2-5].
     fn enqueue(&mut self, cx: &mut Cx<'_>, index: u32, options: Options, passing: &mut Passing<'_>) {
         let limits = &self.settings.limits;
         let (messages, bytes) = (limits.queue_messages_maximum as usize, limits.queue_bytes_maximum);

@@ -10,8 +10,9 @@ use super::link::Ending;
 use super::{Action, Phase, World};
 use crate::model::{Broken, Dropped, Wish, ensure};
 
-/// Simulated time within which everything must have drained.
-const DRAIN_MAX: Duration = Duration::from_secs(90);
+/// Simulated time within which everything must have drained: retained snapshots come a few pages at a time, and a letter may
+/// take half a second here.
+const DRAIN_MAX: Duration = Duration::from_secs(1200);
 /// Withheld acknowledgements, timers of seconds and the like end within this time.
 const SETTLE: Duration = Duration::from_secs(7);
 /// Sessions last at most a hundred seconds.
