@@ -1,0 +1,23 @@
+//! An MQTT client for networks that fail: 3.1.1 and 5.0.
+//!
+//! In:    what an application publishes and subscribes to.
+//! Out:   messages, and what became of each that was published.
+//! Never: a random Client Identifier, an unverified certificate, a queue without a bound, unless asked for it.
+//!
+//! [`Session`] is the whole behaviour as a state machine without I/O; the feature `tokio` (on by default) adds the
+//! `Client` that drives it over sockets.
+
+mod message;
+pub mod session;
+mod time;
+
+pub use bytes::Bytes;
+pub use dunlin_codec::{
+    QoS, ReasonCode, RetainHandling, SubscriptionOptions, TopicFilterError, TopicNameError,
+};
+pub use message::{About, Message, MessageError};
+pub use session::{
+    Disconnection, Keep, PublishError, QueueLimits, Retry, Session, Settings, SettingsError, Status,
+    SubscribeError, Version, WhenFull, Will,
+};
+pub use time::Time;
