@@ -7,6 +7,8 @@
 //! [`Session`] is the whole behaviour as a state machine without I/O; the feature `tokio` (on by default) adds the
 //! `Client` that drives it over sockets.
 
+#[cfg(feature = "tokio")]
+pub mod disk;
 mod message;
 pub mod session;
 mod time;

@@ -58,8 +58,8 @@ pub enum Event<'a> {
     Dialled,
     /// Bytes from the transport.
     Received(&'a [u8]),
-    /// The transport is gone, or never was.
-    Lost,
+    /// The transport is gone, or never was; why.
+    Lost(String),
     /// What [`Action::Close`] asked for is done.
     Closed,
     /// All output has been given to the transport.
@@ -215,11 +215,11 @@ pub enum Disconnection {
     #[error("disconnected as asked")]
     Asked,
     /// No transport.
-    #[error("no connection")]
-    Unreachable,
+    #[error("no connection: {0}")]
+    Unreachable(String),
     /// The transport ended.
-    #[error("the connection was lost")]
-    Lost,
+    #[error("the connection was lost: {0}")]
+    Lost(String),
     /// The Server did not answer in time.
     #[error("the server did not answer in time ({0})")]
     Timeout(&'static str),

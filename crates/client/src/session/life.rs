@@ -85,14 +85,14 @@ impl Session {
     }
 
     /// The transport is gone.
-    pub(super) fn transport_lost(&mut self, now: Time, effects: &mut Effects) {
+    pub(super) fn transport_lost(&mut self, now: Time, why: String, effects: &mut Effects) {
         effects.output.clear();
         match self.phase {
             Phase::Dialling { .. } => {
-                self.end_connection(now, Disconnection::Unreachable, false, effects);
+                self.end_connection(now, Disconnection::Unreachable(why), false, effects);
             }
             Phase::Greeting { .. } | Phase::Online { .. } => {
-                self.end_connection(now, Disconnection::Lost, false, effects);
+                self.end_connection(now, Disconnection::Lost(why), false, effects);
             }
             Phase::Leaving { .. } => self.stop(Disconnection::Asked, effects),
             Phase::Idle | Phase::Waiting { .. } | Phase::Stopped => {}

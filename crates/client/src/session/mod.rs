@@ -170,7 +170,7 @@ impl Session {
             Event::Stop { within, reason } => self.stopping = Some((within, reason)),
             Event::Dialled => self.greet(now, effects),
             Event::Received(bytes) => self.receive(now, bytes, effects),
-            Event::Lost => self.transport_lost(now, effects),
+            Event::Lost(why) => self.transport_lost(now, why, effects),
             Event::Closed => self.closed(effects),
             Event::Paused(paused) => self.pause(now, paused),
             Event::Flushed | Event::Timer => {}

@@ -213,7 +213,7 @@ impl World {
             Step::Flow(up, down) => self.flow(up.into(), down.into()),
             Step::Cut => {
                 self.server.cut();
-                self.event(Event::Lost);
+                self.event(Event::Lost(String::new()));
             }
             Step::Pass(millis) => self.pass(millis.into()),
             Step::Acknowledge(which) if !self.holds.is_empty() => {

@@ -419,7 +419,7 @@ fn a_fresh_session_begins_clean_survives_cuts_and_ends() {
     };
     assert!(clean(&mut talk));
     talk.conn_ack(false, &[]);
-    talk.event(Event::Lost);
+    talk.event(Event::Lost(String::new()));
     talk.pass(Duration::from_secs(60));
     talk.event(Event::Dialled);
     assert!(!clean(&mut talk));

@@ -157,7 +157,7 @@ impl Talk {
 
     /// The connection is lost, and the next one stands; CONNECT is out.
     pub(crate) fn reconnect(&mut self) {
-        self.event(Event::Lost);
+        self.event(Event::Lost(String::new()));
         self.pass(Duration::from_secs(60));
         assert!(self.actions().contains(&Action::Dial));
         self.event(Event::Dialled);
