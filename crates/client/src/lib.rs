@@ -9,11 +9,19 @@
 
 #[cfg(feature = "tokio")]
 pub mod disk;
+#[cfg(feature = "tokio")]
+mod driver;
 mod message;
 pub mod session;
 mod time;
 
 pub use bytes::Bytes;
+#[cfg(feature = "tokio")]
+pub use driver::{
+    Address, AddressError, Client, Connection, Granted, IdentityError, Options, Prepared, Receipt, Received,
+    RequestError, Requests, StartError, Subscription, Tls, TlsError, kept_client_id, local_client_id,
+    random_seed,
+};
 pub use dunlin_codec::{
     QoS, ReasonCode, RetainHandling, SubscriptionOptions, TopicFilterError, TopicNameError,
 };

@@ -57,6 +57,9 @@ pub enum DiskError {
         /// What it says.
         source: io::Error,
     },
+    /// The write was given up, because the process ends.
+    #[error("writing to the queue was interrupted")]
+    Interrupted,
     /// Another process has it.
     #[error("{}: another process uses this queue", .0.display())]
     Locked(PathBuf),

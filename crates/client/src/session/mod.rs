@@ -96,7 +96,7 @@ impl Session {
     #[must_use]
     pub fn restore(settings: Settings, remains: Remains) -> Self {
         let mut dice = Dice::new(settings.seed);
-        let mut outgoing = Outgoing::new(settings.queue, settings.inflight_maximum.get());
+        let mut outgoing = Outgoing::new(settings.queue, settings.inflight());
         outgoing.restore(remains.messages);
         let aliases = settings.topic_alias_maximum;
         let incoming = Incoming::new(settings.receive_maximum.get(), aliases, &remains.taken);
@@ -126,6 +126,13 @@ impl Session {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.outgoing.has_room()
+    }
+
+    /// Should there be an [`Event::Publish`]? With [`WhenFull::Wait`], not while the queue is full: the session takes what
+    /// it is given all the same, and whoever gives it holds the bound.
+    #[must_use]
+    pub fn takes_messages(&self) -> bool {
+        self.outgoing.has_room() || !self.outgoing.waits()
     }
 
     /// Messages that are not acknowledged by the Server.

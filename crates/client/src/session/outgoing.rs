@@ -125,6 +125,11 @@ impl Outgoing {
         self.len() < self.limits.messages && self.bytes < self.limits.bytes
     }
 
+    /// Whoever publishes waits when there is no room.
+    pub(crate) fn waits(&self) -> bool {
+        self.limits.when_full == WhenFull::Wait
+    }
+
     /// Messages that are not acknowledged.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.flight.len()
@@ -179,7 +184,7 @@ impl Outgoing {
         if message.quality() == QoS::AtMostOnce && !online && !self.limits.qos0_while_offline {
             return Err(PublishError::Offline);
         }
-        if self.has_room() {
+        if self.has_room() || self.waits() {
             return Ok(());
         }
         self.expire(now, effects);

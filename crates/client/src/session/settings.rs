@@ -124,8 +124,9 @@ pub struct Settings {
     pub retry: Retry,
     /// Messages that wait to be acknowledged.
     pub queue: QueueLimits,
-    /// Messages of QoS 1 and 2 in flight at once; the Server's Receive Maximum can lower it.
-    pub inflight_maximum: NonZeroU16,
+    /// Messages of QoS 1 and 2 in flight at once; the Server's Receive Maximum can lower it. `None`: 128 with 5.0; 20 with
+    /// 3.1.1, whose Servers cannot say what they take (mosquitto acknowledges and forgets what is beyond its own 20).
+    pub inflight_maximum: Option<NonZeroU16>,
     /// Messages of QoS 1 and 2 that the application has not acknowledged yet, announced as Receive Maximum.
     pub receive_maximum: NonZeroU16,
     /// Largest packet taken, in bytes; announced to a 5.0 Server.
@@ -146,6 +147,14 @@ const IN_FLIGHT: NonZeroU16 = match NonZeroU16::new(128) {
 };
 
 impl Settings {
+    pub(crate) fn inflight(&self) -> u16 {
+        let default = match self.version {
+            Version::V5 => IN_FLIGHT.get(),
+            Version::V311 => 20,
+        };
+        self.inflight_maximum.map_or(default, NonZeroU16::get)
+    }
+
     /// The defaults for this identifier: 5.0, the Session kept for a day, a keep alive of 60 s.
     #[must_use]
     pub fn new(client_id: impl Into<String>) -> Self {
@@ -160,7 +169,7 @@ impl Settings {
             will: None,
             retry: Retry::default(),
             queue: QueueLimits::default(),
-            inflight_maximum: IN_FLIGHT,
+            inflight_maximum: None,
             receive_maximum: IN_FLIGHT,
             maximum_packet_size: 16 << 20,
             topic_alias_maximum: 32,

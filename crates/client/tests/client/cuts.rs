@@ -102,7 +102,7 @@ impl World {
         settings.seed = seed;
         settings.retry =
             Retry { base: Duration::from_millis(50), cap: Duration::from_millis(400), ..Retry::default() };
-        settings.inflight_maximum = NonZeroU16::new(5).unwrap();
+        settings.inflight_maximum = NonZeroU16::new(5);
         settings.receive_maximum = NonZeroU16::new(7).unwrap();
         settings.queue =
             QueueLimits { messages: 10_000, when_full: WhenFull::Refuse, ..QueueLimits::default() };
