@@ -193,6 +193,14 @@ impl Client {
         }
     }
 
+    /// Ends subscriptions that a former process of this client left with the Server; waits for the Server.
+    pub async fn forget(&self, filters: Vec<String>) {
+        let (done, ended) = oneshot::channel();
+        if self.control.send(Control::Forget { filters, done }).is_ok() {
+            drop(ended.await);
+        }
+    }
+
     /// Stops: waits at most that long for what is queued to be acknowledged, disconnects, and returns when all is done.
     /// What is left in a queue on disk is for the next process.
     pub async fn disconnect(&self, within: Duration) {

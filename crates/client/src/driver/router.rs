@@ -38,6 +38,13 @@ impl Router {
         token
     }
 
+    /// A subscription without messages, which is being ended.
+    pub(crate) fn add_nothing(&mut self, ended: oneshot::Sender<()>) -> Token {
+        let token = self.add(mpsc::channel(1).0, oneshot::channel().0);
+        self.ending(token, ended);
+        token
+    }
+
     pub(crate) fn granted(&mut self, token: Token, result: Result<Vec<ReasonCode>, SubscribeError>) {
         let refused = result.is_err();
         let granted = self.streams.get_mut(&token).and_then(|stream| stream.granted.take());

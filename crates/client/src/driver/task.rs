@@ -47,6 +47,10 @@ pub(crate) enum Control {
         token: Token,
         done: oneshot::Sender<()>,
     },
+    Forget {
+        filters: Vec<String>,
+        done: oneshot::Sender<()>,
+    },
     Acknowledge(DeliveryId),
     Stop {
         within: Duration,

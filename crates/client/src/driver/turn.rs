@@ -193,6 +193,10 @@ impl Task {
                 self.router.ending(token, done);
                 self.event(Event::Unsubscribe { token });
             }
+            Some(Control::Forget { filters, done }) => {
+                let token = self.router.add_nothing(done);
+                self.event(Event::Forget { token, filters });
+            }
             Some(Control::Acknowledge(id)) => self.event(Event::Acknowledge(id)),
             Some(Control::Stop { within, reason }) => self.stop(within, reason),
             None => {

@@ -45,6 +45,13 @@ pub enum Event<'a> {
         /// Of the subscription.
         token: Token,
     },
+    /// The Server should forget these subscriptions, of a former process perhaps.
+    Forget {
+        /// Comes back in [`Action::Unsubscribed`].
+        token: Token,
+        /// At least one; those that are no filters are left out.
+        filters: Vec<String>,
+    },
     /// The application has taken that message.
     Acknowledge(DeliveryId),
     /// The application ends the session.

@@ -21,6 +21,17 @@ struct Held {
     packet_id: PacketId,
     qos: QoS,
     taken: bool,
+    /// It came on this connection and counts against the Receive Maximum; of QoS 2, its exchange does.
+    counts: bool,
+}
+
+/// A QoS 2 message from PUBLISH to PUBREL.
+#[derive(Default)]
+struct Exchange {
+    /// PUBREC was sent.
+    answered: bool,
+    /// PUBLISH came on this connection and counts against the Receive Maximum.
+    counts: bool,
 }
 
 /// What is known of the messages of one session.
@@ -29,10 +40,10 @@ pub(crate) struct Incoming {
     /// In the order of arrival; the first is `first`.
     held: VecDeque<Held>,
     first: u64,
-    /// Of those in `held`, how many have QoS 1.
-    qos1: usize,
-    /// Of QoS 2: from PUBLISH to PUBREL, and whether PUBREC was sent.
-    exchanges: BTreeMap<u16, bool>,
+    /// Of QoS 2, by Packet Identifier.
+    exchanges: BTreeMap<u16, Exchange>,
+    /// What counts against the Receive Maximum.
+    counted: u16,
     aliases: Vec<Option<Arc<str>>>,
     /// The topic of the last message: the next one has it, often.
     last: Option<Arc<str>>,
@@ -44,8 +55,11 @@ impl Incoming {
             receive_maximum,
             held: VecDeque::new(),
             first: 0,
-            qos1: 0,
-            exchanges: taken.iter().map(|id| (id.get(), true)).collect(),
+            exchanges: taken
+                .iter()
+                .map(|id| (id.get(), Exchange { answered: true, counts: false }))
+                .collect(),
+            counted: 0,
             aliases: vec![None; usize::from(aliases)],
             last: None,
         }
@@ -54,11 +68,14 @@ impl Incoming {
     /// There is a connection.
     pub(crate) fn connected(&mut self, session_present: bool, effects: &mut Effects) {
         self.aliases.iter_mut().for_each(|alias| *alias = None);
+        // Each connection begins with the whole Receive Maximum [MQTT-4.9.0-1].
+        self.counted = 0;
+        self.held.iter_mut().for_each(|held| held.counts = false);
+        self.exchanges.values_mut().for_each(|exchange| exchange.counts = false);
         if !session_present {
             // The Server sends what it has under new identifiers. What the application still holds is its own.
             self.first += self.held.len() as u64;
             self.held.clear();
-            self.qos1 = 0;
             self.exchanges.clear();
             effects.records.push(Record::NewSession);
         }
@@ -80,7 +97,7 @@ impl Incoming {
         let id = match publish.packet_id {
             None => None,
             Some(packet_id) => {
-                if self.is_repeated(publish, packet_id, version, effects) {
+                if self.is_repeated(publish, packet_id, version, effects)? {
                     return Ok(None);
                 }
                 Some(self.hold(publish.qos, packet_id, version)?)
@@ -124,22 +141,37 @@ impl Incoming {
         packet_id: PacketId,
         version: ProtocolVersion,
         effects: &mut Effects,
-    ) -> bool {
-        if publish.qos == QoS::ExactlyOnce {
-            return match self.exchanges.get(&packet_id.get()) {
-                None => false,
-                // [MQTT-4.3.3-10]: answered again, not delivered again.
-                Some(true) => {
-                    put_ack(Packet::PubRec, packet_id, ReasonCode::Success, version, &mut effects.output);
-                    true
-                }
-                // Its PUBREC follows when the application has taken it.
-                Some(false) => true,
-            };
+    ) -> Result<bool, Disconnection> {
+        let counts = if publish.qos == QoS::ExactlyOnce {
+            let Some(exchange) = self.exchanges.get_mut(&packet_id.get()) else { return Ok(false) };
+            if exchange.answered {
+                // [MQTT-4.3.3-10]: answered again, not delivered again. Otherwise PUBREC follows when the application
+                // has taken it.
+                put_ack(Packet::PubRec, packet_id, ReasonCode::Success, version, &mut effects.output);
+            }
+            &mut exchange.counts
+        } else {
+            // The Session was resumed while the application had it: one acknowledgement does for both.
+            let same = |held: &&mut Held| held.packet_id == packet_id && held.qos == QoS::AtLeastOnce;
+            if !publish.dup {
+                return Ok(false);
+            }
+            let Some(held) = self.held.iter_mut().find(same) else { return Ok(false) };
+            &mut held.counts
+        };
+        if !std::mem::replace(counts, true) {
+            self.count(version)?;
         }
-        // The Session was resumed while the application had it: one acknowledgement does for both.
-        publish.dup
-            && self.held.iter().any(|held| held.packet_id == packet_id && held.qos == QoS::AtLeastOnce)
+        Ok(true)
+    }
+
+    /// PUBLISH counts until PUBACK or PUBCOMP [MQTT-3.3.4-9]. 3.1.1 has no such bound; there, not reading is one.
+    fn count(&mut self, version: ProtocolVersion) -> Result<(), Disconnection> {
+        self.counted = self.counted.saturating_add(1);
+        if version == ProtocolVersion::V5 && self.counted > self.receive_maximum {
+            return Err(Disconnection::Protocol("more messages than the receive maximum"));
+        }
+        Ok(())
     }
 
     fn hold(
@@ -148,18 +180,12 @@ impl Incoming {
         packet_id: PacketId,
         version: ProtocolVersion,
     ) -> Result<DeliveryId, Disconnection> {
-        // [MQTT-3.3.4-9]: PUBLISH counts until PUBACK or PUBCOMP. 3.1.1 has no such bound; there, not reading is one.
-        let unacknowledged = self.exchanges.len() + self.qos1;
-        if version == ProtocolVersion::V5 && unacknowledged >= usize::from(self.receive_maximum) {
-            return Err(Disconnection::Protocol("more messages than the receive maximum"));
-        }
+        self.count(version)?;
         if qos == QoS::ExactlyOnce {
-            self.exchanges.insert(packet_id.get(), false);
-        } else {
-            self.qos1 += 1;
+            self.exchanges.insert(packet_id.get(), Exchange { answered: false, counts: true });
         }
         let id = DeliveryId(self.first + self.held.len() as u64);
-        self.held.push_back(Held { packet_id, qos, taken: false });
+        self.held.push_back(Held { packet_id, qos, taken: false, counts: qos == QoS::AtLeastOnce });
         Ok(id)
     }
 
@@ -188,11 +214,11 @@ impl Incoming {
         let kind = match held.qos {
             QoS::AtMostOnce => return,
             QoS::AtLeastOnce => {
-                self.qos1 -= 1;
+                self.counted -= u16::from(held.counts);
                 Packet::PubAck
             }
             QoS::ExactlyOnce => {
-                self.exchanges.insert(held.packet_id.get(), true);
+                self.exchanges.entry(held.packet_id.get()).or_default().answered = true;
                 Packet::PubRec
             }
         };
@@ -203,27 +229,25 @@ impl Incoming {
     }
 
     pub(crate) fn pub_rel(&mut self, packet_id: PacketId, version: ProtocolVersion, effects: &mut Effects) {
-        let known = self.exchanges.get(&packet_id.get()).copied();
-        if known == Some(false) {
-            // It releases what was never acknowledged: the Server has gone on, and so does the exchange.
-            return self.release_untaken(packet_id, version, effects);
-        }
-        if known.is_some() {
-            self.exchanges.remove(&packet_id.get());
+        let known = self.exchanges.remove(&packet_id.get());
+        if let Some(exchange) = &known {
+            self.counted -= u16::from(exchange.counts);
             effects.records.push(Record::Freed { packet_id });
+            if !exchange.answered {
+                // It releases what was never acknowledged: the Server has gone on, and so does the exchange.
+                self.release_untaken(packet_id);
+            }
         }
         let reason = if known.is_some() { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         // [MQTT-4.3.3-11] [MQTT311-4.3.3-2]
         put_ack(Packet::PubComp, packet_id, reason, version, &mut effects.output);
     }
 
-    fn release_untaken(&mut self, packet_id: PacketId, version: ProtocolVersion, effects: &mut Effects) {
-        self.exchanges.remove(&packet_id.get());
-        let held = self.held.iter_mut().find(|held| held.packet_id == packet_id && !held.taken);
-        if let Some(held) = held {
-            // Its acknowledgement will be taken and go nowhere.
+    /// Its acknowledgement will be taken and go nowhere.
+    fn release_untaken(&mut self, packet_id: PacketId) {
+        let same = |held: &&mut Held| held.packet_id == packet_id && held.qos == QoS::ExactlyOnce;
+        if let Some(held) = self.held.iter_mut().find(same) {
             held.qos = QoS::AtMostOnce;
         }
-        put_ack(Packet::PubComp, packet_id, ReasonCode::Success, version, &mut effects.output);
     }
 }

@@ -170,6 +170,7 @@ impl Session {
                 self.claim(effects);
             }
             Event::Unsubscribe { token } => self.subscriptions.remove(token, effects),
+            Event::Forget { token, filters } => self.subscriptions.forget(token, filters),
             Event::Acknowledge(id) => {
                 let online = self.is_online().then_some(self.peer.version);
                 self.incoming.acknowledge(id, online, effects);
@@ -363,7 +364,7 @@ fn refuse(event: Event<'_>, effects: &mut Effects) {
     effects.actions.extend(match event {
         Event::Publish { token, .. } => Some(Action::Published(token, Err(PublishError::Stopped))),
         Event::Subscribe { token, .. } => Some(Action::Subscribed(token, Err(SubscribeError::Stopped))),
-        Event::Unsubscribe { token } => Some(Action::Unsubscribed(token)),
+        Event::Unsubscribe { token } | Event::Forget { token, .. } => Some(Action::Unsubscribed(token)),
         _ => None,
     });
 }

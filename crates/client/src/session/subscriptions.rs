@@ -7,7 +7,7 @@
 
 use dunlin_codec::{
     FilterBuf, Packet, PacketId, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode, SubAck,
-    Subscribe, SubscribeBuf, TopicFilter, TopicName, Unsubscribe, VarInt, matches,
+    Subscribe, SubscribeBuf, SubscriptionOptions, TopicFilter, TopicName, Unsubscribe, VarInt, matches,
 };
 
 use super::event::{Action, Effects, Filter, SubscribeError, Token};
@@ -104,6 +104,14 @@ impl Subscriptions {
             self.entries[at].state = State::Unwanted;
             self.unsent = true;
         }
+    }
+
+    /// UNSUBSCRIBE for what this process never subscribed to.
+    pub(crate) fn forget(&mut self, token: Token, filters: Vec<String>) {
+        let options = SubscriptionOptions::default();
+        let filters = filters.into_iter().map(|filter| Filter { filter, options }).collect();
+        self.entries.push(Entry { token, filters, identifier: 0, state: State::Unwanted, told: true });
+        self.unsent = true;
     }
 
     /// There is a connection.

@@ -205,6 +205,27 @@ fn a_server_beyond_our_receive_maximum_is_told() {
     assert_eq!(talk.said(), ["DISCONNECT ProtocolError"]);
 }
 
+/// [MQTT-4.9.0-1] A connection begins with the whole Receive Maximum; what waits for PUBREL since the last one is beside it.
+#[test]
+fn exchanges_of_a_former_connection_do_not_count() {
+    let mut narrow = settings(V5);
+    narrow.receive_maximum = NonZeroU16::new(2).unwrap();
+    let mut talk = Talk::online(narrow);
+    talk.subscribe(1, "#");
+    (1..=2).for_each(|id| talk.deliver("t", QOS2, id, false));
+    for delivery in talk.deliveries() {
+        talk.event(Event::Acknowledge(delivery.id.unwrap()));
+    }
+    talk.reconnect();
+    talk.conn_ack(true, &[]);
+    (3..=4).for_each(|id| talk.deliver("t", QOS2, id, false));
+    assert!(talk.session.is_online());
+    // PUBREL of a former connection makes no room on this one.
+    talk.ack(Packet::PubRel, 1, ReasonCode::Success);
+    talk.deliver("t", QOS2, 5, false);
+    assert!(!talk.session.is_online());
+}
+
 /// [MQTT-3.3.4-7] [MQTT-4.9.0-2]
 #[test]
 fn no_more_in_flight_than_the_servers_receive_maximum() {

@@ -35,6 +35,8 @@ pub(crate) struct Server {
     /// What the client may have in flight to it.
     client_maximum: u16,
     unacknowledged: usize,
+    /// What it has in flight on this connection: all of which PUBLISH was sent on it.
+    counted: BTreeSet<u16>,
     subscribed: bool,
     pub(crate) connects: usize,
     pub(crate) pings: usize,
@@ -60,6 +62,7 @@ impl Server {
             next: PacketId::MIN,
             client_maximum: u16::MAX,
             unacknowledged: 0,
+            counted: BTreeSet::new(),
             subscribed: false,
             connects: 0,
             pings: 0,
@@ -74,6 +77,7 @@ impl Server {
         self.input.clear();
         self.output.clear();
         self.unacknowledged = 0;
+        self.counted.clear();
     }
 
     /// It forgets the Session, as after a restart without a disk.
@@ -214,13 +218,16 @@ impl Server {
     fn acknowledged(&mut self, id: PacketId, qos: QoS) {
         if self.flight.get(&id.get()).is_some_and(|outgoing| outgoing.qos == qos) {
             self.flight.remove(&id.get());
+            self.counted.remove(&id.get());
             self.order.retain(|other| *other != id.get());
         }
     }
 
     /// Sends what waits, as far as the client's Receive Maximum lets it.
     fn pump(&mut self) {
-        while self.online && self.subscribed && self.flight.len() < usize::from(self.client_maximum.min(20)) {
+        // [MQTT-4.9.0-1] [MQTT-4.9.0-2]: what waits for PUBCOMP since a former connection does not count.
+        while self.online && self.subscribed && self.counted.len() < usize::from(self.client_maximum.min(20))
+        {
             let Some((qos, payload)) = self.waiting.pop_front() else { return };
             while self.flight.contains_key(&self.next.get()) {
                 self.next = self.next.next();
@@ -239,6 +246,7 @@ impl Server {
         if outgoing.released {
             return self.ack(Packet::PubRel, packet_id.unwrap());
         }
+        self.counted.insert(id);
         let dup = std::mem::replace(&mut outgoing.sent_before, true);
         let (qos, payload) = (outgoing.qos, outgoing.payload.clone());
         let publish = Publish {
