@@ -81,6 +81,12 @@ impl Message {
         Self { topic, payload, qos, retain, about: None }
     }
 
+    /// The same with another payload.
+    #[must_use]
+    pub fn with_payload(&self, payload: impl Into<Bytes>) -> Self {
+        Self { payload: payload.into(), ..self.clone() }
+    }
+
     /// With this Quality of Service.
     #[must_use]
     pub fn qos(mut self, qos: QoS) -> Self {

@@ -6,11 +6,13 @@
     reason = "a failed expectation is how a test speaks"
 )]
 
+mod commands;
 mod cuts;
 mod folder;
 mod library;
 mod mosquitto;
 mod proxy;
+mod tls;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use crate::PATIENCE;
@@ -23,7 +24,7 @@ impl Mosquitto {
     /// With these lines after its `listener`.
     pub(crate) fn with(lines: &str) -> Self {
         for _ in 0..5 {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let address = free_address();
             let folder = Folder::new();
             let text = format!(
                 "max_queued_messages 0\nset_tcp_nodelay true\nuser root\nlistener {} 127.0.0.1\n{lines}",
@@ -56,6 +57,20 @@ impl Mosquitto {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// mosquitto cannot say which free port it took, and one of the system's choice goes to the next who asks. So each process
+/// and each broker in it begins to look at a place of its own, below the system's choices.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 37;
+        let port = u16::try_from(20_000 + number % 12_000).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
     }
 }
 
