@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dunlin_engine::ShardMap;
 
-use crate::exit;
+use crate::{exit, tools};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
@@ -49,6 +49,15 @@ pub(crate) enum Command {
     /// Run the broker until SIGTERM or SIGINT
     #[command(after_help = format!("{SERVE}\n\n{}", exit::HELP))]
     Serve(Serve),
+    /// Publish messages
+    #[command(name = "pub", disable_help_flag = true, after_help = tools::EXIT_HELP)]
+    Publish(tools::Publish),
+    /// Subscribe to topics and print messages
+    #[command(name = "sub", disable_help_flag = true, after_help = tools::EXIT_HELP)]
+    Subscribe(tools::Subscribe),
+    /// Publish a request and print the answer
+    #[command(disable_help_flag = true, after_help = tools::EXIT_HELP)]
+    Request(tools::Request),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),

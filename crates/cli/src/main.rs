@@ -11,6 +11,7 @@ mod log;
 mod notify;
 mod say;
 mod serve;
+mod tools;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,7 +32,21 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error).into(),
     };
-    let result = run(arguments.command);
+    match arguments.command {
+        Command::Publish(tool) => tool.run().into(),
+        Command::Subscribe(tool) => tool.run().into(),
+        Command::Request(tool) => tool.run().into(),
+        Command::Serve(arguments) => ended(serve::run(arguments)),
+        Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
+        Command::Config(ConfigCommand::Default) => {
+            say::line(&config::default_file());
+            Exit::Clean.into()
+        }
+    }
+}
+
+/// What a command came to, said and as an exit code.
+fn ended(result: Result<(), Failure>) -> ExitCode {
     let is_read = log::finish();
     match result {
         Ok(()) => Exit::Clean.into(),
@@ -40,17 +55,6 @@ fn main() -> ExitCode {
                 say::error(message);
             }
             failure.exit().into()
-        }
-    }
-}
-
-fn run(command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Config(ConfigCommand::Check { file }) => check(&file),
-        Command::Config(ConfigCommand::Default) => {
-            say::line(&config::default_file());
-            Ok(())
         }
     }
 }

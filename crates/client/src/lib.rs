@@ -1,0 +1,33 @@
+//! An MQTT client for networks that fail: 3.1.1 and 5.0.
+//!
+//! In:    what an application publishes and subscribes to.
+//! Out:   messages, and what became of each that was published.
+//! Never: a random Client Identifier, an unverified certificate, a queue without a bound, unless asked for it.
+//!
+//! [`Session`] is the whole behaviour as a state machine without I/O; the feature `tokio` (on by default) adds the
+//! `Client` that drives it over sockets.
+
+#[cfg(feature = "tokio")]
+pub mod disk;
+#[cfg(feature = "tokio")]
+mod driver;
+mod message;
+pub mod session;
+mod time;
+
+pub use bytes::Bytes;
+#[cfg(feature = "tokio")]
+pub use driver::{
+    Address, AddressError, Client, Connection, Granted, IdentityError, Options, Prepared, Receipt, Received,
+    RequestError, Requests, StartError, Subscription, Tls, TlsError, kept_client_id, local_client_id,
+    random_seed,
+};
+pub use dunlin_codec::{
+    QoS, ReasonCode, RetainHandling, SubscriptionOptions, TopicFilterError, TopicNameError,
+};
+pub use message::{About, Message, MessageError};
+pub use session::{
+    Disconnection, Keep, PublishError, QueueLimits, Retry, Session, Settings, SettingsError, Status,
+    SubscribeError, Version, WhenFull, Will,
+};
+pub use time::Time;
