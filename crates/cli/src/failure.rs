@@ -46,8 +46,8 @@ pub(crate) enum Failure {
     #[error("cannot listen on {urls}: this machine has no such address")]
     NoAddress { urls: String },
     /// Somebody else has the port, and the like.
-    #[error("cannot listen on {}: {}", ListenUrl::from(*.address), bind_reason(.error))]
-    Bind { address: SocketAddr, error: io::Error },
+    #[error("cannot listen on {url}: {}", bind_reason(.error))]
+    Bind { url: String, error: io::Error },
     /// The server did not start.
     #[error("{0}")]
     Start(StartError),
@@ -71,15 +71,6 @@ impl Failure {
             Self::Config(_) => Exit::Configuration,
             Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
             Self::Start(_) | Self::Signals(_) | Self::Shard(_) => Exit::Failed,
-        }
-    }
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Bind { address, source } => Self::Bind { address, error: source },
-            other => Self::Start(other),
         }
     }
 }

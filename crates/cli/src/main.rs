@@ -6,6 +6,7 @@ mod exit;
 mod failure;
 mod file_limit;
 mod listen;
+mod listeners;
 mod log;
 mod notify;
 mod say;

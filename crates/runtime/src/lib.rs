@@ -23,5 +23,7 @@ mod reading;
 mod server;
 mod shard;
 
+pub use dunlin_net::{Place, UnixSocket, Wrapping};
+
 pub use counters::Traffic;
 pub use server::{Listener, Server, ServerOptions, ShardFailed, StartError, Summary};

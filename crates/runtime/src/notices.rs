@@ -93,9 +93,10 @@ impl Notices {
     }
 
     /// A newcomer was closed, as there are as many connections as there may be.
-    pub(crate) fn turned_away(&mut self, now: Time, address: SocketAddr) {
+    pub(crate) fn turned_away(&mut self, now: Time, address: Option<SocketAddr>) {
         if self.admits(now, Kind::TurnedAway) {
-            warn!(target: "dunlin::connection", %address, "connection turned away at connections_maximum");
+            let address = address.map(tracing::field::display);
+            warn!(target: "dunlin::connection", address, "connection turned away at connections_maximum");
         }
     }
 

@@ -7,6 +7,7 @@
 mod catalogue;
 mod check;
 mod fault;
+mod listener;
 mod nearest;
 mod print;
 mod relation;
@@ -20,6 +21,7 @@ use dunlin_engine::{Limits, Protocol, Settings, Strictness};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use fault::{Fault, Faults};
+pub(crate) use listener::mode;
 pub(crate) use print::default_file;
 
 use crate::listen::ListenUrl;
@@ -48,6 +50,16 @@ pub(crate) struct Config {
 pub(crate) struct Listener {
     /// Where.
     pub(crate) url: ListenUrl,
+    /// Who may connect to a Unix socket: the mode of its file, in octal digits.
+    #[serde(default)]
+    pub(crate) permissions: Option<String>,
+}
+
+impl Listener {
+    /// One whose every key but the URL has its default.
+    pub(crate) const fn new(url: ListenUrl) -> Self {
+        Self { url, permissions: None }
+    }
 }
 
 /// What is logged, and how.
