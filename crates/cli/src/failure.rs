@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use dunlin_runtime::{ShardFailed, StartError};
+use dunlin_runtime::{IdentityError, ShardFailed, StartError};
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
@@ -45,6 +45,18 @@ pub(crate) enum Failure {
     /// The addresses of a name, or the default ones, are of families that this machine lacks.
     #[error("cannot listen on {urls}: this machine has no such address")]
     NoAddress { urls: String },
+    /// TLS from the command line.
+    #[error(
+        "--listen {url}: TLS needs a certificate and its key, and those stand in a configuration file:\n\
+         [[listener]]\n\
+         url = \"{url}\"\n\
+         certificate = \"server.crt\"\n\
+         key = \"server.key\""
+    )]
+    NoFiles { url: ListenUrl },
+    /// Files of TLS that cannot be used.
+    #[error("listener.{0}")]
+    Identity(#[from] IdentityError),
     /// Somebody else has the port, and the like.
     #[error("cannot listen on {url}: {}", bind_reason(.error))]
     Bind { url: String, error: io::Error },
@@ -67,8 +79,8 @@ impl Failure {
             | Self::Anonymous
             | Self::Data
             | Self::NotLoopback { .. } => Exit::Refused,
-            Self::Listen { .. } => Exit::Usage,
-            Self::Config(_) => Exit::Configuration,
+            Self::Listen { .. } | Self::NoFiles { .. } => Exit::Usage,
+            Self::Config(_) | Self::Identity(_) => Exit::Configuration,
             Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
             Self::Start(_) | Self::Signals(_) | Self::Shard(_) => Exit::Failed,
         }

@@ -26,6 +26,8 @@ pub(crate) struct ListenUrl {
 pub(crate) enum Scheme {
     /// Nothing: MQTT over TCP.
     Tcp,
+    /// TLS over TCP.
+    Tls,
     /// Nothing: MQTT over a Unix socket.
     Unix,
 }
@@ -72,10 +74,9 @@ pub(crate) enum ListenUrlError {
 }
 
 /// What a listener may look like, for error messages.
-pub(crate) const ALLOWED: &str =
-    "HOST:PORT, tcp://HOST:PORT or unix:PATH, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
+pub(crate) const ALLOWED: &str = "HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:PATH, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
 
-const LATER: [&str; 4] = ["tls://", "ws://", "wss://", "quic://"];
+const LATER: [&str; 3] = ["ws://", "wss://", "quic://"];
 
 const UNIX: &str = "unix:";
 
@@ -108,14 +109,20 @@ impl FromStr for ListenUrl {
 }
 
 impl Scheme {
-    const OF_PORTS: [Self; 1] = [Self::Tcp];
+    const OF_PORTS: [Self; 2] = [Self::Tcp, Self::Tls];
 
     /// As it is written.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
             Self::Unix => "unix",
         }
+    }
+
+    /// Is it encrypted?
+    pub(crate) const fn has_tls(self) -> bool {
+        matches!(self, Self::Tls)
     }
 
     /// The URL of a place at which this is spoken.
@@ -259,6 +266,7 @@ mod tests {
             ("tcp://[0:0:0:0:0:0:0:1]:65535", "tcp://[::1]:65535"),
             ("gate-way_1.example.org:1883", "tcp://gate-way_1.example.org:1883"),
             ("unix:/run/dunlin.sock", "unix:/run/dunlin.sock"),
+            ("TLS://localhost:8883", "tls://localhost:8883"),
             ("unix:///run/dunlin.sock", "unix:/run/dunlin.sock"),
             ("UNIX:here", "unix:here"),
         ] {

@@ -5,10 +5,12 @@
 //! Never: a place that other machines can reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
-use dunlin_runtime::{Listener, Place, StartError, UnixSocket, Wrapping};
+use dunlin_runtime::{Listener, Place, StartError, TlsListener, UnixSocket, Wrapping};
 use tracing::info;
 
+use crate::certificates::Certificates;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::listen::{self, ListenUrl, Scheme};
@@ -26,7 +28,11 @@ const MODE: u32 = 0o660;
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     places: Vec<(Scheme, Listener)>,
+    certificates: Certificates,
 }
+
+/// The name that TLS clients may ask for.
+const ALPN: &[u8] = b"mqtt";
 
 impl Listeners {
     /// The listeners of the command line, or else those of the file.
@@ -63,10 +69,29 @@ impl Listeners {
                 let place = Place::Unix(UnixSocket { path: path.to_owned(), mode });
                 listeners.places.push((url.scheme(), Listener { place, wrapping: Wrapping::default() }));
             } else {
-                listeners.add(url.scheme(), addresses(url)?, &Wrapping::default());
+                let addresses = addresses(url)?;
+                let wrapping = listeners.wrapping(listener)?;
+                listeners.add(url.scheme(), addresses, &wrapping);
             }
         }
         Ok(listeners)
+    }
+
+    fn wrapping(&mut self, listener: &config::Listener) -> Result<Wrapping, Failure> {
+        let mut wrapping = Wrapping::default();
+        let scheme = listener.url.scheme();
+        if scheme.has_tls() {
+            let files = listener.tls_files().ok_or_else(|| Failure::NoFiles { url: listener.url.clone() })?;
+            let tls = Arc::new(TlsListener::load(files, ALPN)?);
+            self.certificates.add(Arc::clone(&tls));
+            wrapping.tls = Some(tls);
+        }
+        Ok(wrapping)
+    }
+
+    /// The files that TLS needs.
+    pub(crate) const fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     fn add(&mut self, scheme: Scheme, addresses: Vec<SocketAddr>, wrapping: &Wrapping) {

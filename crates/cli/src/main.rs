@@ -1,6 +1,7 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
 mod args;
+mod certificates;
 mod config;
 mod exit;
 mod failure;

@@ -15,6 +15,7 @@ use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
 use crate::args;
+use crate::certificates::Certificates;
 use crate::config::{Config, ConfigError};
 use crate::failure::Failure;
 use crate::file_limit;
@@ -58,7 +59,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     notify.ready();
     info!(target: "dunlin::process", version = env!("CARGO_PKG_VERSION"), "accepting connections");
 
-    let mut running = Running { arguments, started: config, levels, server, notify };
+    let certificates = listeners.certificates().clone();
+    certificates.watch();
+    let mut running = Running { arguments, started: config, levels, server, notify, certificates };
     running.until_the_end(&mut signals);
     running.end(signals)
 }
@@ -76,6 +79,7 @@ struct Running {
     levels: Levels,
     server: Server,
     notify: Notify,
+    certificates: Certificates,
 }
 
 impl Running {
@@ -101,6 +105,7 @@ impl Running {
     }
 
     fn reload(&self) {
+        self.certificates.reload();
         let Some(path) = &self.arguments.config else {
             warn!(target: "dunlin::process", "nothing to reload: no configuration file was named at the start");
             return;

@@ -4,14 +4,18 @@
 //! Out:   listeners for every shard, connections, bytes that were read.
 //! Never: MQTT. Nothing here knows what a packet is. Nothing here blocks.
 
+mod fault;
 mod listen;
 mod stream;
+mod tls;
 mod transport;
 mod unix;
 mod workspace;
 
+pub use fault::Fault;
 pub use listen::{ListenSocket, Listeners, Place, bind};
 pub use stream::Stream;
+pub use tls::{ClientCertificate, IdentityError, IdentityProblem, Speaks, TlsFiles, TlsListener};
 pub use transport::{Incoming, Transport, Wrapping};
 pub use unix::{SocketFile, UnixSocket};
 pub use workspace::Workspace;

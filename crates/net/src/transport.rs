@@ -6,10 +6,13 @@
 //!        again.
 
 use std::io;
+use std::sync::Arc;
 
 use mio::{Registry, Token};
 
+use crate::fault::Fault;
 use crate::stream::Stream;
+use crate::tls::{Tls, TlsListener};
 use crate::workspace::Workspace;
 
 /// A non-blocking connection. Dropping it closes it.
@@ -20,11 +23,15 @@ pub struct Transport(Kind);
 #[derive(Debug)]
 enum Kind {
     Plain(Stream),
+    Tls(Box<Tls>),
 }
 
 /// What connections of a listener are wrapped in.
 #[derive(Clone, Debug, Default)]
-pub struct Wrapping {}
+pub struct Wrapping {
+    /// TLS, with these certificates.
+    pub tls: Option<Arc<TlsListener>>,
+}
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +54,7 @@ pub enum Incoming {
 impl Incoming {
     /// Of a read from a socket; less than full means that nothing more is there.
     #[inline]
-    fn of(result: io::Result<usize>, asked: usize) -> Self {
+    pub(crate) fn of(result: io::Result<usize>, asked: usize) -> Self {
         match result {
             Ok(0) => Self::End,
             Ok(count) => Self::Bytes { count, more: count == asked },
@@ -59,14 +66,58 @@ impl Incoming {
 
 impl Transport {
     /// A connection over a socket: plain [MQTT-4.2.0-1] [MQTT311-7.1.1-1], or wrapped.
-    #[must_use]
-    pub const fn new(stream: Stream, _wrapping: &Wrapping) -> Self {
-        Self(Kind::Plain(stream))
+    ///
+    /// # Errors
+    /// Where TLS cannot begin, which depends on its configuration only.
+    pub fn new(stream: Stream, wrapping: &Wrapping) -> Result<Self, Fault> {
+        Ok(Self(match &wrapping.tls {
+            None => Kind::Plain(stream),
+            Some(listener) => Kind::Tls(Box::new(Tls::new(stream, listener.config())?)),
+        }))
     }
 
     const fn stream(&mut self) -> &mut Stream {
         match &mut self.0 {
             Kind::Plain(stream) => stream,
+            Kind::Tls(tls) => tls.stream(),
+        }
+    }
+
+    /// Why it failed, where the peer did something that its transport does not allow; once.
+    pub fn take_fault(&mut self) -> Option<Fault> {
+        match &mut self.0 {
+            Kind::Plain(_) => None,
+            Kind::Tls(tls) => tls.take_fault(),
+        }
+    }
+
+    /// Does something wait to be written that nobody gave it, as the answer to a handshake?
+    #[must_use]
+    #[inline]
+    pub const fn owes(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(_) => false,
+            Kind::Tls(tls) => tls.owes(),
+        }
+    }
+
+    /// Writes that; false where there is no room for all of it.
+    ///
+    /// # Errors
+    /// Where the connection has failed.
+    pub fn flush(&mut self) -> io::Result<bool> {
+        match &mut self.0 {
+            Kind::Plain(_) => Ok(true),
+            Kind::Tls(tls) => tls.flush(),
+        }
+    }
+
+    /// Says to the peer what its transport wants to be said at the end, as far as there is room to; nothing can be written
+    /// afterwards.
+    pub fn close(&mut self) {
+        match &mut self.0 {
+            Kind::Plain(_) => {}
+            Kind::Tls(tls) => tls.close(),
         }
     }
 
@@ -97,9 +148,10 @@ impl Transport {
 
     /// Reads what is there, as far as `into` takes it, which is at least 16 KiB.
     #[inline]
-    pub fn read(&mut self, into: &mut [u8], _work: &mut Workspace) -> Incoming {
+    pub fn read(&mut self, into: &mut [u8], work: &mut Workspace) -> Incoming {
         match &mut self.0 {
             Kind::Plain(stream) => Incoming::of(stream.read(into), into.len()),
+            Kind::Tls(tls) => tls.read(into, work),
         }
     }
 
@@ -110,9 +162,10 @@ impl Transport {
     /// # Errors
     /// `WouldBlock` where there is no room; else the connection has failed.
     #[inline]
-    pub fn write(&mut self, slices: &[&[u8]], _work: &mut Workspace) -> io::Result<usize> {
+    pub fn write(&mut self, slices: &[&[u8]], work: &mut Workspace) -> io::Result<usize> {
         match &mut self.0 {
             Kind::Plain(stream) => stream.write(slices),
+            Kind::Tls(tls) => tls.write(slices, work),
         }
     }
 
@@ -121,6 +174,7 @@ impl Transport {
     /// # Errors
     /// Where the connection is gone.
     pub fn shut_down_write(&mut self) -> io::Result<()> {
+        self.close();
         self.stream().shut_down_write()
     }
 }

@@ -154,8 +154,13 @@ impl Shard {
         }
         let Acceptor { number, wrapping, .. } = &self.acceptors[acceptor];
         let peer = Peer { listener: *number, address };
-        let transport = Transport::new(stream, wrapping);
-        self.open(Connection::new(transport, peer));
+        match Transport::new(stream, wrapping) {
+            Ok(transport) => drop(self.open(Connection::new(transport, peer))),
+            Err(fault) => {
+                self.shared.admissions.release();
+                self.notices.transport_failed(self.now, address, &fault);
+            }
+        }
     }
 
     /// Takes in a connection that has its place already. Its slot, or `None` where the kernel has no memory to watch it.

@@ -155,7 +155,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = mio::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         Connection::new(
-            Transport::new(stream.into(), &Wrapping::default()),
+            Transport::new(stream.into(), &Wrapping::default()).unwrap(),
             Peer { listener: 0, address: None },
         )
     }

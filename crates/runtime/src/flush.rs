@@ -96,6 +96,12 @@ fn write(
     work: &mut Workspace,
 ) -> Written {
     let mut written = Written { owed: false, bytes: 0, more: false };
+    if connection.transport.owes() && !connection.blocked && !connection.broken {
+        match connection.transport.flush() {
+            Ok(flushed) => connection.blocked = !flushed,
+            Err(_) => connection.broken = true,
+        }
+    }
     for _ in 0..WRITES {
         let mut slices: SmallVec<[&[u8]; SLICES]> = SmallVec::new();
         outbox.slices(id, &mut slices);

@@ -132,7 +132,11 @@ impl Shard {
 
     /// Performs what the engine made of a read and finds out whether there will be another.
     fn after_read(&mut self, index: u32, got: Incoming) -> usize {
-        let Some((_, connection)) = self.connections.get(index) else { return 0 };
+        let Some((id, connection)) = self.connections.get(index) else { return 0 };
+        if connection.transport.owes() && !connection.blocked {
+            // It answered the peer, and found no room: the flush at the end of the tick asks to be told of it.
+            self.dirty.push(id);
+        }
         let count = match got {
             Incoming::Bytes { count, more } => {
                 connection.bulk = more;
@@ -156,6 +160,10 @@ impl Shard {
                 return 0;
             }
         };
+        if count == 0 {
+            self.queue_if_readable(index);
+            return count;
+        }
         // An ended connection whose read came up short has nothing more but its end.
         let over = connection.ended && !connection.bulk && !connection.paused;
         self.touched = true;
@@ -205,6 +213,9 @@ impl Shard {
     fn lose(&mut self, index: u32, cause: CloseCause) {
         let Some((id, _)) = self.connections.get(index) else { return };
         let Some(mut connection) = self.connections.remove(index) else { return };
+        if let Some(fault) = connection.transport.take_fault() {
+            self.notices.transport_failed(self.now, connection.peer.address, &fault);
+        }
         if cause == CloseCause::ByPeer {
             // A peer that closed its half only still gets its answer.
             self.write(id, &mut connection);
@@ -225,6 +236,7 @@ impl Shard {
 
     /// Frees what a connection holds and closes it.
     fn retire(&mut self, id: ConnectionId, mut connection: Connection) {
+        connection.transport.close();
         connection.input.release(&mut self.pool);
         self.effects.outbox.clear(id);
         self.shared.admissions.release();

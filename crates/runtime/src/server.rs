@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use dunlin_engine::{Counters, Settings, ShardMap};
@@ -103,8 +103,8 @@ pub struct Server {
     places: Vec<Place>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<()>>>,
-    /// Removed with it.
-    _files: Vec<SocketFile>,
+    /// Removed while the sockets are still there.
+    files: Mutex<Vec<SocketFile>>,
 }
 
 impl Server {
@@ -130,7 +130,7 @@ impl Server {
             snapshots: map.iter().map(|_| Snapshot::default()).collect(),
         });
         // Dropped on the way out where a thread cannot be started, which ends those that were.
-        let mut server = Self { places, shared, threads: Vec::new(), _files: files };
+        let mut server = Self { places, shared, threads: Vec::new(), files: Mutex::new(files) };
         for seat in seats {
             let end_all = EndAll { shared: Arc::clone(&server.shared), on_failure, armed: true };
             let thread = spawn(seat, end_all, Arc::clone(&settings), seed)?;
@@ -160,11 +160,13 @@ impl Server {
 
     /// Begins a clean end: no more newcomers, every Client is told, and what they are owed is sent for at most 2 s.
     pub fn shut_down(&self) {
+        self.remove_files();
         self.shared.post.broadcast(|| Item::ShutDown);
     }
 
     /// Ends it without a word to anybody.
     pub fn shut_down_now(&self) {
+        self.remove_files();
         self.shared.post.broadcast(|| Item::Stop);
     }
 
@@ -188,6 +190,10 @@ impl Server {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.sums().1
+    }
+
+    fn remove_files(&self) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn sums(&self) -> (Counters, Traffic) {

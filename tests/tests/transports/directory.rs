@@ -18,6 +18,15 @@ impl Directory {
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+
+    /// Writes a file and returns its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        // As tools do it: a reader sees the old file or the new one.
+        let (path, new) = (self.file(name), self.file(&format!("{name}.new")));
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &path).unwrap();
+        path
+    }
 }
 
 impl Drop for Directory {

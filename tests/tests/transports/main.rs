@@ -8,6 +8,12 @@
     reason = "a failed expectation is how a test speaks"
 )]
 
+mod certificates;
 mod directory;
 mod mosquitto;
+mod peer;
+mod tls;
 mod unix;
+
+/// Beside the listener that is tested.
+const TCP: &str = "[[listener]]\nurl = \"127.0.0.1:0\"\n";

@@ -7,9 +7,7 @@ use std::path::Path;
 use dunlin_tests::Broker;
 
 use crate::directory::Directory;
-use crate::mosquitto;
-
-const TCP: &str = "[[listener]]\nurl = \"127.0.0.1:0\"\n";
+use crate::{TCP, mosquitto};
 
 fn start(path: &Path, more: &str, shards: &str) -> Broker {
     let toml = format!("{TCP}[[listener]]\nurl = \"unix:{}\"\n{more}", path.display());

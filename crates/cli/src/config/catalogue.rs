@@ -52,6 +52,8 @@ pub(super) enum Kind {
     Text { most: usize },
     /// A listener.
     Url,
+    /// The name of a file.
+    File,
     /// The mode of a file.
     Mode,
 }
@@ -107,6 +109,9 @@ impl Kind {
             Self::Switch => "true, false".to_owned(),
             Self::Text { most } => format!("up to {most} bytes without control characters"),
             Self::Url => crate::listen::ALLOWED.to_owned(),
+            Self::File => {
+                "the name of a file, absolute or from the directory that the process runs in".to_owned()
+            }
             Self::Mode => "three octal digits in quotes".to_owned(),
         }
     }

@@ -191,7 +191,8 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
         (Kind::Mode, DeValue::String(mode)) => listener::mode(mode).is_none().then_some(Problem::NoMode),
         (Kind::Switch, DeValue::Boolean(_)) => None,
         (Kind::Text { most }, DeValue::String(text)) if text.len() > most => Some(Problem::TooLong),
-        (Kind::Text { .. }, DeValue::String(text)) => {
+        (Kind::File, DeValue::String(text)) if text.is_empty() => Some(Problem::Missing),
+        (Kind::Text { .. } | Kind::File, DeValue::String(text)) => {
             text.chars().any(char::is_control).then_some(Problem::ControlCharacter)
         }
         (kind, other) => Some(Problem::WrongType { found: name_of(other), expected: type_of(kind) }),
@@ -206,7 +207,7 @@ const fn type_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer { .. } => "an integer",
         Kind::Switch => "a boolean",
-        Kind::Choice(_) | Kind::Text { .. } | Kind::Url | Kind::Mode => "a string",
+        Kind::Choice(_) | Kind::Text { .. } | Kind::Url | Kind::Mode | Kind::File => "a string",
     }
 }
 

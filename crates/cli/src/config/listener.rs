@@ -9,14 +9,27 @@ use crate::listen::Scheme;
 /// The schemes that a key belongs to; empty where to all.
 pub(super) const fn schemes_of(key: &str) -> &'static [Scheme] {
     match key.as_bytes() {
+        b"certificate" | b"key" | b"client_ca" | b"client_certificate" => &[Scheme::Tls],
         b"permissions" => &[Scheme::Unix],
         _ => &[],
     }
 }
 
 /// The keys that a listener needs and lacks, each with what is expected.
-pub(super) fn needs(_scheme: Scheme, _has: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
-    Vec::new()
+pub(super) fn needs(scheme: Scheme, has: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
+    let mut needs = Vec::new();
+    if scheme.has_tls() {
+        needs.push((
+            "certificate",
+            "a PEM file with the server's certificate and those that lead to its authority",
+        ));
+        needs.push(("key", "a PEM file with the private key of the certificate"));
+        if has("client_certificate") {
+            needs.push(("client_ca", "with client_certificate, a PEM file with the authorities of clients"));
+        }
+    }
+    needs.retain(|(name, _)| !has(name));
+    needs
 }
 
 /// The mode of a file: three octal digits.

@@ -18,6 +18,40 @@ pub(super) const LISTENER: Section = Section {
             example: Some("\"tcp://127.0.0.1:1883\""),
         },
         Key {
+            name: "certificate",
+            kind: Kind::File,
+            reloads: false,
+            about: "Of tls, and needed there: PEM file with the server's certificate and those that lead to its \
+                    authority. The file is read again when it changes and on SIGHUP; connections stay. A file that \
+                    cannot be used changes nothing and is logged.",
+            example: Some("\"/etc/dunlin/server.crt\""),
+        },
+        Key {
+            name: "key",
+            kind: Kind::File,
+            reloads: false,
+            about: "Of tls, and needed there: PEM file with the private key of the certificate, not encrypted. Read \
+                    again as the certificate is.",
+            example: Some("\"/etc/dunlin/server.key\""),
+        },
+        Key {
+            name: "client_ca",
+            kind: Kind::File,
+            reloads: false,
+            about: "Of tls: PEM file with the authorities whose clients are let in. Not set: no client is asked for a \
+                    certificate. Read again as the certificate is; a session that was verified by other authorities \
+                    is not resumed afterwards.",
+            example: Some("\"/etc/dunlin/clients.crt\""),
+        },
+        Key {
+            name: "client_certificate",
+            kind: Kind::Choice(&["required", "optional"]),
+            reloads: false,
+            about: "Of tls with client_ca. required, as if not set: a client without a certificate is refused. \
+                    optional: it is let in, and one with a wrong certificate is not.",
+            example: Some("\"required\""),
+        },
+        Key {
             name: "permissions",
             kind: Kind::Mode,
             reloads: false,
