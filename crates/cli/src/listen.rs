@@ -28,6 +28,10 @@ pub(crate) enum Scheme {
     Tcp,
     /// TLS over TCP.
     Tls,
+    /// WebSocket over TCP.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
     /// Nothing: MQTT over a Unix socket.
     Unix,
 }
@@ -74,9 +78,9 @@ pub(crate) enum ListenUrlError {
 }
 
 /// What a listener may look like, for error messages.
-pub(crate) const ALLOWED: &str = "HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:PATH, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
+pub(crate) const ALLOWED: &str = "HOST:PORT, tcp://, tls://, ws:// or wss://HOST:PORT, or unix:PATH, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
 
-const LATER: [&str; 3] = ["ws://", "wss://", "quic://"];
+const LATER: [&str; 1] = ["quic://"];
 
 const UNIX: &str = "unix:";
 
@@ -109,20 +113,27 @@ impl FromStr for ListenUrl {
 }
 
 impl Scheme {
-    const OF_PORTS: [Self; 2] = [Self::Tcp, Self::Tls];
+    const OF_PORTS: [Self; 4] = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
 
     /// As it is written.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
             Self::Unix => "unix",
         }
     }
 
     /// Is it encrypted?
     pub(crate) const fn has_tls(self) -> bool {
-        matches!(self, Self::Tls)
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Does MQTT travel in frames?
+    pub(crate) const fn has_frames(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
     }
 
     /// The URL of a place at which this is spoken.
@@ -267,6 +278,7 @@ mod tests {
             ("gate-way_1.example.org:1883", "tcp://gate-way_1.example.org:1883"),
             ("unix:/run/dunlin.sock", "unix:/run/dunlin.sock"),
             ("TLS://localhost:8883", "tls://localhost:8883"),
+            ("wss://[::1]:8884", "wss://[::1]:8884"),
             ("unix:///run/dunlin.sock", "unix:/run/dunlin.sock"),
             ("UNIX:here", "unix:here"),
         ] {

@@ -31,8 +31,9 @@ pub(crate) struct Listeners {
     certificates: Certificates,
 }
 
-/// The name that TLS clients may ask for.
-const ALPN: &[u8] = b"mqtt";
+/// The names that TLS clients may ask for.
+const MQTT: &[u8] = b"mqtt";
+const HTTP: &[u8] = b"http/1.1";
 
 impl Listeners {
     /// The listeners of the command line, or else those of the file.
@@ -82,10 +83,11 @@ impl Listeners {
         let scheme = listener.url.scheme();
         if scheme.has_tls() {
             let files = listener.tls_files().ok_or_else(|| Failure::NoFiles { url: listener.url.clone() })?;
-            let tls = Arc::new(TlsListener::load(files, ALPN)?);
+            let tls = Arc::new(TlsListener::load(files, if scheme.has_frames() { HTTP } else { MQTT })?);
             self.certificates.add(Arc::clone(&tls));
             wrapping.tls = Some(tls);
         }
+        wrapping.websocket = scheme.has_frames().then(|| Arc::new(listener.websocket_rules()));
         Ok(wrapping)
     }
 

@@ -10,6 +10,7 @@ mod stream;
 mod tls;
 mod transport;
 mod unix;
+mod websocket;
 mod workspace;
 
 pub use fault::Fault;
@@ -18,4 +19,5 @@ pub use stream::Stream;
 pub use tls::{ClientCertificate, IdentityError, IdentityProblem, Speaks, TlsFiles, TlsListener};
 pub use transport::{Incoming, Transport, Wrapping};
 pub use unix::{SocketFile, UnixSocket};
+pub use websocket::{FrameError, Refusal, WebSocketRules};
 pub use workspace::Workspace;

@@ -12,7 +12,7 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
 /// Slices that one write takes at most; those beyond wait for the next.
-pub(crate) const SLICES_MAX: usize = 8;
+pub(crate) const SLICES_MAX: usize = 10;
 
 /// A non-blocking stream socket. Dropping it closes it.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use mio::{Registry, Token};
 use crate::fault::Fault;
 use crate::stream::Stream;
 use crate::tls::{Tls, TlsListener};
+use crate::websocket::{Link, WebSocket, WebSocketRules};
 use crate::workspace::Workspace;
 
 /// A non-blocking connection. Dropping it closes it.
@@ -24,6 +25,7 @@ pub struct Transport(Kind);
 enum Kind {
     Plain(Stream),
     Tls(Box<Tls>),
+    WebSocket(Box<WebSocket>),
 }
 
 /// What connections of a listener are wrapped in.
@@ -31,6 +33,8 @@ enum Kind {
 pub struct Wrapping {
     /// TLS, with these certificates.
     pub tls: Option<Arc<TlsListener>>,
+    /// WebSocket, over TLS where there is both.
+    pub websocket: Option<Arc<WebSocketRules>>,
 }
 
 /// What a read brought.
@@ -70,9 +74,14 @@ impl Transport {
     /// # Errors
     /// Where TLS cannot begin, which depends on its configuration only.
     pub fn new(stream: Stream, wrapping: &Wrapping) -> Result<Self, Fault> {
-        Ok(Self(match &wrapping.tls {
-            None => Kind::Plain(stream),
-            Some(listener) => Kind::Tls(Box::new(Tls::new(stream, listener.config())?)),
+        let link = match &wrapping.tls {
+            None => Link::Plain(stream),
+            Some(listener) => Link::Tls(Box::new(Tls::new(stream, listener.config())?)),
+        };
+        Ok(Self(match (link, &wrapping.websocket) {
+            (link, Some(rules)) => Kind::WebSocket(Box::new(WebSocket::new(link, Arc::clone(rules)))),
+            (Link::Plain(stream), None) => Kind::Plain(stream),
+            (Link::Tls(tls), None) => Kind::Tls(tls),
         }))
     }
 
@@ -80,6 +89,7 @@ impl Transport {
         match &mut self.0 {
             Kind::Plain(stream) => stream,
             Kind::Tls(tls) => tls.stream(),
+            Kind::WebSocket(socket) => socket.stream(),
         }
     }
 
@@ -88,6 +98,7 @@ impl Transport {
         match &mut self.0 {
             Kind::Plain(_) => None,
             Kind::Tls(tls) => tls.take_fault(),
+            Kind::WebSocket(socket) => socket.take_fault(),
         }
     }
 
@@ -98,6 +109,7 @@ impl Transport {
         match &self.0 {
             Kind::Plain(_) => false,
             Kind::Tls(tls) => tls.owes(),
+            Kind::WebSocket(socket) => socket.owes(),
         }
     }
 
@@ -105,19 +117,21 @@ impl Transport {
     ///
     /// # Errors
     /// Where the connection has failed.
-    pub fn flush(&mut self) -> io::Result<bool> {
+    pub fn flush(&mut self, work: &mut Workspace) -> io::Result<bool> {
         match &mut self.0 {
             Kind::Plain(_) => Ok(true),
             Kind::Tls(tls) => tls.flush(),
+            Kind::WebSocket(socket) => socket.flush(work),
         }
     }
 
     /// Says to the peer what its transport wants to be said at the end, as far as there is room to; nothing can be written
     /// afterwards.
-    pub fn close(&mut self) {
+    pub fn close(&mut self, work: &mut Workspace) {
         match &mut self.0 {
             Kind::Plain(_) => {}
             Kind::Tls(tls) => tls.close(),
+            Kind::WebSocket(socket) => socket.close(work),
         }
     }
 
@@ -152,6 +166,7 @@ impl Transport {
         match &mut self.0 {
             Kind::Plain(stream) => Incoming::of(stream.read(into), into.len()),
             Kind::Tls(tls) => tls.read(into, work),
+            Kind::WebSocket(socket) => socket.read(into, work),
         }
     }
 
@@ -166,6 +181,7 @@ impl Transport {
         match &mut self.0 {
             Kind::Plain(stream) => stream.write(slices),
             Kind::Tls(tls) => tls.write(slices, work),
+            Kind::WebSocket(socket) => socket.write(slices, work),
         }
     }
 
@@ -173,8 +189,8 @@ impl Transport {
     ///
     /// # Errors
     /// Where the connection is gone.
-    pub fn shut_down_write(&mut self) -> io::Result<()> {
-        self.close();
+    pub fn shut_down_write(&mut self, work: &mut Workspace) -> io::Result<()> {
+        self.close(work);
         self.stream().shut_down_write()
     }
 }

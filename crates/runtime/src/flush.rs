@@ -88,6 +88,16 @@ struct Written {
     more: bool,
 }
 
+/// Writes what the transport itself has to say.
+fn flush_own(connection: &mut Connection, work: &mut Workspace) {
+    if connection.transport.owes() && !connection.blocked && !connection.broken {
+        match connection.transport.flush(work) {
+            Ok(flushed) => connection.blocked = !flushed,
+            Err(_) => connection.broken = true,
+        }
+    }
+}
+
 /// Writes what waits as far as the transport takes it.
 fn write(
     outbox: &mut Outbox,
@@ -96,12 +106,7 @@ fn write(
     work: &mut Workspace,
 ) -> Written {
     let mut written = Written { owed: false, bytes: 0, more: false };
-    if connection.transport.owes() && !connection.blocked && !connection.broken {
-        match connection.transport.flush() {
-            Ok(flushed) => connection.blocked = !flushed,
-            Err(_) => connection.broken = true,
-        }
-    }
+    flush_own(connection, work);
     for _ in 0..WRITES {
         let mut slices: SmallVec<[&[u8]; SLICES]> = SmallVec::new();
         outbox.slices(id, &mut slices);
@@ -124,6 +129,7 @@ fn write(
         written.owed |= outbox.advance(id, count, LOW_WATER);
         written.more = !connection.blocked && !outbox.is_empty(id);
         if !written.more {
+            flush_own(connection, work);
             return written;
         }
     }

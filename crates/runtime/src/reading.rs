@@ -236,7 +236,7 @@ impl Shard {
 
     /// Frees what a connection holds and closes it.
     fn retire(&mut self, id: ConnectionId, mut connection: Connection) {
-        connection.transport.close();
+        connection.transport.close(&mut self.work);
         connection.input.release(&mut self.pool);
         self.effects.outbox.clear(id);
         self.shared.admissions.release();

@@ -14,6 +14,7 @@ mod mosquitto;
 mod peer;
 mod tls;
 mod unix;
+mod websocket;
 
 /// Beside the listener that is tested.
 const TCP: &str = "[[listener]]\nurl = \"127.0.0.1:0\"\n";

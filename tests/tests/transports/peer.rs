@@ -13,10 +13,19 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 /// An open TLS connection.
 pub(crate) type Peer = StreamOwned<ClientConnection, TcpStream>;
 
-/// A client that trusts the authorities in a file.
+/// A client that trusts the authorities in a file, and asks for MQTT.
 pub(crate) fn config(
     authorities: &Path,
     versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    config_of(authorities, versions, b"mqtt")
+}
+
+/// A client that asks for another protocol.
+pub(crate) fn config_of(
+    authorities: &Path,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[u8],
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(authorities).unwrap() {
@@ -25,7 +34,7 @@ pub(crate) fn config(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"mqtt".to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     Arc::new(config)
 }
 

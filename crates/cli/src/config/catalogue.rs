@@ -54,6 +54,10 @@ pub(super) enum Kind {
     Url,
     /// The name of a file.
     File,
+    /// A path of HTTP.
+    Path,
+    /// A list of strings.
+    Texts,
     /// The mode of a file.
     Mode,
 }
@@ -112,6 +116,8 @@ impl Kind {
             Self::File => {
                 "the name of a file, absolute or from the directory that the process runs in".to_owned()
             }
+            Self::Path => "a path that begins with / and has no spaces, ? or #".to_owned(),
+            Self::Texts => "a list of strings".to_owned(),
             Self::Mode => "three octal digits in quotes".to_owned(),
         }
     }

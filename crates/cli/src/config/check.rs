@@ -191,6 +191,11 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
         (Kind::Mode, DeValue::String(mode)) => listener::mode(mode).is_none().then_some(Problem::NoMode),
         (Kind::Switch, DeValue::Boolean(_)) => None,
         (Kind::Text { most }, DeValue::String(text)) if text.len() > most => Some(Problem::TooLong),
+        (Kind::Path, DeValue::String(path)) => (!listener::is_path(path)).then_some(Problem::NoPath),
+        (Kind::Texts, DeValue::Array(list)) => {
+            let other = list.iter().find(|text| !matches!(text.get_ref(), DeValue::String(_)))?;
+            Some(Problem::WrongType { found: name_of(other.get_ref()), expected: "a string" })
+        }
         (Kind::File, DeValue::String(text)) if text.is_empty() => Some(Problem::Missing),
         (Kind::Text { .. } | Kind::File, DeValue::String(text)) => {
             text.chars().any(char::is_control).then_some(Problem::ControlCharacter)
@@ -207,7 +212,8 @@ const fn type_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer { .. } => "an integer",
         Kind::Switch => "a boolean",
-        Kind::Choice(_) | Kind::Text { .. } | Kind::Url | Kind::Mode | Kind::File => "a string",
+        Kind::Texts => "a list of strings",
+        Kind::Choice(_) | Kind::Text { .. } | Kind::Url | Kind::Mode | Kind::File | Kind::Path => "a string",
     }
 }
 

@@ -58,6 +58,9 @@ pub(crate) enum Problem {
     /// A string that would not go through logs and terminals.
     #[error("has a control character")]
     ControlCharacter,
+    /// No path of HTTP.
+    #[error("not a path")]
+    NoPath,
     /// No mode of a file.
     #[error("not the mode of a file")]
     NoMode,

@@ -9,7 +9,8 @@ use crate::listen::Scheme;
 /// The schemes that a key belongs to; empty where to all.
 pub(super) const fn schemes_of(key: &str) -> &'static [Scheme] {
     match key.as_bytes() {
-        b"certificate" | b"key" | b"client_ca" | b"client_certificate" => &[Scheme::Tls],
+        b"certificate" | b"key" | b"client_ca" | b"client_certificate" => &[Scheme::Tls, Scheme::Wss],
+        b"path" | b"origins" => &[Scheme::Ws, Scheme::Wss],
         b"permissions" => &[Scheme::Unix],
         _ => &[],
     }
@@ -36,4 +37,9 @@ pub(super) fn needs(scheme: Scheme, has: impl Fn(&str) -> bool) -> Vec<(&'static
 pub(crate) fn mode(text: &str) -> Option<u32> {
     let digits = text.len() == 3 && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     digits.then(|| u32::from_str_radix(text, 8).ok()).flatten()
+}
+
+/// A path as a request names it.
+pub(super) fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
 }

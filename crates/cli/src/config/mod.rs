@@ -18,7 +18,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use dunlin_engine::{Limits, Protocol, Settings, Strictness};
-use dunlin_runtime::TlsFiles;
+use dunlin_runtime::{TlsFiles, WebSocketRules};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use fault::{Fault, Faults};
@@ -63,6 +63,12 @@ pub(crate) struct Listener {
     /// Must a Client have a certificate, where there is `client_ca`?
     #[serde(default)]
     pub(crate) client_certificate: Option<ClientCertificate>,
+    /// Where WebSocket connections begin.
+    #[serde(default)]
+    pub(crate) path: Option<String>,
+    /// Where pages may come from that begin WebSocket connections.
+    #[serde(default)]
+    pub(crate) origins: Option<Vec<String>>,
     /// Who may connect to a Unix socket: the mode of its file, in octal digits.
     #[serde(default)]
     pub(crate) permissions: Option<String>,
@@ -77,7 +83,17 @@ impl Listener {
             key: None,
             client_ca: None,
             client_certificate: None,
+            path: None,
+            origins: None,
             permissions: None,
+        }
+    }
+
+    /// What is asked of WebSocket connections.
+    pub(crate) fn websocket_rules(&self) -> WebSocketRules {
+        WebSocketRules {
+            path: self.path.clone().unwrap_or_else(|| "/mqtt".to_owned()),
+            origins: self.origins.clone().unwrap_or_default(),
         }
     }
 

@@ -39,7 +39,7 @@ fn a_listener_that_is_none_is_2_and_says_what_is_allowed() {
 
 #[test]
 fn a_transport_that_is_not_available_is_5() {
-    for url in ["ws://h:80", "wss://h:443", "quic://h:8883"] {
+    for url in ["quic://h:8883"] {
         let error = fails(5, &["serve", "--dev", "--listen", url]);
         assert!(error.starts_with(&format!("dunlin: error: --listen {url}: ")), "{error}");
         assert!(error.contains("is not available in this version"), "{error}");

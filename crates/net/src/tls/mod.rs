@@ -62,6 +62,8 @@ impl fmt::Debug for Tls {
 pub enum Speaks {
     /// It sent what may be a CONNECT.
     Mqtt,
+    /// It sent what may be a handshake.
+    Tls,
     /// It sent what may be a request.
     Http,
     /// Neither.
@@ -72,6 +74,7 @@ impl Speaks {
     pub(crate) const fn of(first: u8) -> Self {
         match first {
             0x10 => Self::Mqtt,
+            HANDSHAKE => Self::Tls,
             b'A'..=b'Z' => Self::Http,
             _ => Self::Unknown,
         }
@@ -82,6 +85,7 @@ impl fmt::Display for Speaks {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Mqtt => "MQTT",
+            Self::Tls => "TLS",
             Self::Http => "HTTP",
             Self::Unknown => "something else",
         })

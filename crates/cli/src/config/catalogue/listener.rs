@@ -21,7 +21,7 @@ pub(super) const LISTENER: Section = Section {
             name: "certificate",
             kind: Kind::File,
             reloads: false,
-            about: "Of tls, and needed there: PEM file with the server's certificate and those that lead to its \
+            about: "Of tls and wss, and needed there: PEM file with the server's certificate and those that lead to its \
                     authority. The file is read again when it changes and on SIGHUP; connections stay. A file that \
                     cannot be used changes nothing and is logged.",
             example: Some("\"/etc/dunlin/server.crt\""),
@@ -30,7 +30,7 @@ pub(super) const LISTENER: Section = Section {
             name: "key",
             kind: Kind::File,
             reloads: false,
-            about: "Of tls, and needed there: PEM file with the private key of the certificate, not encrypted. Read \
+            about: "Of tls and wss, and needed there: PEM file with the private key of the certificate, not encrypted. Read \
                     again as the certificate is.",
             example: Some("\"/etc/dunlin/server.key\""),
         },
@@ -38,7 +38,7 @@ pub(super) const LISTENER: Section = Section {
             name: "client_ca",
             kind: Kind::File,
             reloads: false,
-            about: "Of tls: PEM file with the authorities whose clients are let in. Not set: no client is asked for a \
+            about: "Of tls and wss: PEM file with the authorities whose clients are let in. Not set: no client is asked for a \
                     certificate. Read again as the certificate is; a session that was verified by other authorities \
                     is not resumed afterwards.",
             example: Some("\"/etc/dunlin/clients.crt\""),
@@ -47,9 +47,27 @@ pub(super) const LISTENER: Section = Section {
             name: "client_certificate",
             kind: Kind::Choice(&["required", "optional"]),
             reloads: false,
-            about: "Of tls with client_ca. required, as if not set: a client without a certificate is refused. \
+            about: "Of tls and wss with client_ca. required, as if not set: a client without a certificate is refused. \
                     optional: it is let in, and one with a wrong certificate is not.",
             example: Some("\"required\""),
+        },
+        Key {
+            name: "path",
+            kind: Kind::Path,
+            reloads: false,
+            about: "Of ws and wss: where connections begin. Not set: /mqtt, which is what clients ask for unless told \
+                    otherwise.",
+            example: Some("\"/mqtt\""),
+        },
+        Key {
+            name: "origins",
+            kind: Kind::Texts,
+            reloads: false,
+            about: "Of ws and wss: where the pages may come from whose scripts connect, as \
+                    [\"https://example.org\"]; \"*\" is from anywhere. Not set: from the host and port that they \
+                    connect to only, else any page that somebody opens could speak for that person's machine. \
+                    Programs that are no pages name no origin and may always connect.",
+            example: Some("[\"https://example.org\"]"),
         },
         Key {
             name: "permissions",

@@ -150,6 +150,28 @@ fn a_key_of_another_kind_of_listener_is_named_with_the_kinds_that_have_it() {
 }
 
 #[test]
+fn listeners_of_tls_and_websocket_have_keys_of_their_own() {
+    let wss = "[[listener]]\nurl = \"wss://127.0.0.1:0\"\ncertificate = \"a\"\nkey = \"b\"\n\
+               client_ca = \"c\"\nclient_certificate = \"optional\"\npath = \"/x\"\norigins = [\"*\"]";
+    assert!(Config::parse(wss).is_ok());
+    let found = faults("[[listener]]\nurl = \"tls://127.0.0.1:0\"\nclient_certificate = \"required\"");
+    let missing: Vec<_> = found.iter().map(|fault| fault.split(';').next().unwrap()).collect();
+    assert_eq!(
+        missing,
+        [
+            "1:1: listener.certificate: missing",
+            "1:1: listener.key: missing",
+            "1:1: listener.client_ca: missing"
+        ]
+    );
+    let found =
+        faults("[[listener]]\nurl = \"ws://127.0.0.1:0\"\npath = \"mqtt\"\norigins = [1]\nkey = \"k\"");
+    assert!(found[0].starts_with("3:8: listener.path = \"mqtt\": not a path; allowed: "), "{found:?}");
+    assert!(found[1].starts_with("4:11: listener.origins = [1]: an integer, not a string"), "{found:?}");
+    assert_eq!(found[2], "5:7: listener.key = \"k\": not a key of ws listeners; allowed: with tls, wss");
+}
+
+#[test]
 fn values_that_do_not_fit_together_are_named() {
     assert_eq!(
         faults("[limits]\nqueue_bytes_maximum = 1024"),
