@@ -17,6 +17,7 @@ use crate::{Connect, DEADLINE, Version, Wire};
 pub struct Broker {
     child: Child,
     address: SocketAddr,
+    urls: Vec<String>,
     lines: Receiver<String>,
     log: Arc<Mutex<String>>,
     config: Option<PathBuf>,
@@ -29,7 +30,7 @@ impl Broker {
     /// When it does not accept within the deadline; the message holds what it logged.
     #[track_caller]
     pub fn start(arguments: &[&str]) -> Self {
-        Self::launch(arguments, None)
+        Self::launch(&[&["--listen", "127.0.0.1:0"], arguments].concat(), None)
     }
 
     /// As [`Broker::start`], with `toml` as its configuration file.
@@ -38,19 +39,33 @@ impl Broker {
     /// When the file cannot be written, or the broker does not accept.
     #[track_caller]
     pub fn start_with_config(toml: &str, arguments: &[&str]) -> Self {
+        let path = Self::configuration(toml);
+        Self::launch(&[&["--listen", "127.0.0.1:0"], arguments].concat(), Some(path))
+    }
+
+    /// Starts `dunlin serve --dev` with the listeners of `toml` only, one of them on a TCP port, and waits until it accepts.
+    ///
+    /// # Panics
+    /// As [`Broker::start_with_config`].
+    #[track_caller]
+    pub fn start_with_listeners(toml: &str, arguments: &[&str]) -> Self {
+        Self::launch(arguments, Some(Self::configuration(toml)))
+    }
+
+    fn configuration(toml: &str) -> PathBuf {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name =
             format!("dunlin-test-{}-{}.toml", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, toml).expect("the configuration file cannot be written");
-        Self::launch(arguments, Some(path))
+        path
     }
 
     #[track_caller]
     fn launch(arguments: &[&str], config: Option<PathBuf>) -> Self {
         let binary = binary();
         let mut command = Command::new(&binary);
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0"]).args(arguments);
+        command.args(["serve", "--dev"]).args(arguments);
         if let Some(path) = &config {
             command.arg("--config").arg(path);
         }
@@ -70,24 +85,25 @@ impl Broker {
             BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(send.send(line)));
         });
 
-        let mut broker = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), lines, log, config };
-        broker.address = broker.await_accepting();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut broker = Self { child, address, urls: Vec::new(), lines, log, config };
+        broker.await_accepting();
         broker
     }
 
     #[track_caller]
-    fn await_accepting(&self) -> SocketAddr {
+    fn await_accepting(&mut self) {
         let until = Instant::now() + DEADLINE;
-        let mut address = None;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) if line.contains("accepting connections") => {
-                    return address.unwrap_or_else(|| panic!("no listener was named\n{}", self.log()));
+                    let tcp = self.urls.iter().find_map(|url| url.strip_prefix("tcp://"));
+                    let tcp = tcp.unwrap_or_else(|| panic!("no listener was named\n{}", self.log()));
+                    self.address = tcp.parse().expect("a listener's address");
+                    return;
                 }
                 Ok(line) => {
-                    if let Some(url) = line.strip_prefix("dunlin: listening on tcp://") {
-                        address.get_or_insert(url.parse().expect("a listener's address"));
-                    }
+                    self.urls.extend(line.strip_prefix("dunlin: listening on ").map(str::to_owned));
                 }
                 Err(Timeout) => {
                     panic!("the broker did not accept within {DEADLINE:?}\n{}", self.log())
@@ -100,6 +116,33 @@ impl Broker {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The port of its first listener of a scheme: `tls`, `ws` and so on.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[track_caller]
+    pub fn port(&self, scheme: &str) -> u16 {
+        let of_scheme =
+            |url: &String| url.strip_prefix(scheme)?.strip_prefix("://")?.rsplit(':').next()?.parse().ok();
+        self.urls.iter().find_map(of_scheme).unwrap_or_else(|| panic!("no {scheme} among {:?}", self.urls))
+    }
+
+    /// Waits until the log has a line with this text, and returns that line.
+    ///
+    /// # Panics
+    /// When none comes within the deadline.
+    #[track_caller]
+    pub fn logged(&self, text: &str) -> String {
+        let until = Instant::now() + DEADLINE;
+        while Instant::now() < until {
+            if let Some(line) = self.log().lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            thread::yield_now();
+        }
+        panic!("{text:?} is not logged, but\n{}", self.log());
     }
 
     /// Its process id.

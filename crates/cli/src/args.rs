@@ -72,7 +72,7 @@ pub(crate) struct Serve {
     /// Directory for what must survive a restart; not available in this version
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Where clients connect: HOST:PORT or tcp://HOST:PORT; may be repeated
+    /// Where clients connect: HOST:PORT, tcp://HOST:PORT, ws://HOST:PORT or unix:PATH; may be repeated
     #[arg(long, value_name = "URL")]
     pub(crate) listen: Vec<String>,
     /// Let anonymous clients in, without encryption, from this machine only

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use dunlin_runtime::{ShardFailed, StartError};
+use dunlin_runtime::{IdentityError, ShardFailed, StartError};
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     Config(#[from] ConfigError),
     /// Neither users nor `--dev`.
     #[error(
-        "refusing to start: this version knows no users and no TLS, so every client would be anonymous.\n\
+        "refusing to start: this version knows no users, so every client would be anonymous.\n\
          `dunlin serve --dev` accepts that, for clients on this machine only (loopback addresses)"
     )]
     Anonymous,
@@ -35,7 +35,7 @@ pub(crate) enum Failure {
         "{url} is not a loopback address{}: other machines could reach it, and --dev lets anybody in,\n\
          without a password and without encryption. Listen on 127.0.0.1 or [::1], and let clients on other machines\n\
          come through an encrypted tunnel, for example `ssh -L 1883:127.0.0.1:1883 THIS-MACHINE`. Serving other\n\
-         machines needs users and TLS, which this version does not have",
+         machines needs users, which this version does not have",
         resolved(.url, .address)
     )]
     NotLoopback { url: ListenUrl, address: SocketAddr },
@@ -45,9 +45,21 @@ pub(crate) enum Failure {
     /// The addresses of a name, or the default ones, are of families that this machine lacks.
     #[error("cannot listen on {urls}: this machine has no such address")]
     NoAddress { urls: String },
+    /// TLS from the command line.
+    #[error(
+        "--listen {url}: TLS needs a certificate and its key, and those stand in a configuration file:\n\
+         [[listener]]\n\
+         url = \"{url}\"\n\
+         certificate = \"server.crt\"\n\
+         key = \"server.key\""
+    )]
+    NoFiles { url: ListenUrl },
+    /// Files of TLS that cannot be used.
+    #[error("listener.{0}")]
+    Identity(#[from] IdentityError),
     /// Somebody else has the port, and the like.
-    #[error("cannot listen on {}: {}", ListenUrl::from(*.address), bind_reason(.error))]
-    Bind { address: SocketAddr, error: io::Error },
+    #[error("cannot listen on {url}: {}", bind_reason(.error))]
+    Bind { url: String, error: io::Error },
     /// The server did not start.
     #[error("{0}")]
     Start(StartError),
@@ -67,19 +79,10 @@ impl Failure {
             | Self::Anonymous
             | Self::Data
             | Self::NotLoopback { .. } => Exit::Refused,
-            Self::Listen { .. } => Exit::Usage,
-            Self::Config(_) => Exit::Configuration,
+            Self::Listen { .. } | Self::NoFiles { .. } => Exit::Usage,
+            Self::Config(_) | Self::Identity(_) => Exit::Configuration,
             Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
             Self::Start(_) | Self::Signals(_) | Self::Shard(_) => Exit::Failed,
-        }
-    }
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Bind { address, source } => Self::Bind { address, error: source },
-            other => Self::Start(other),
         }
     }
 }

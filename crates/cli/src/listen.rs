@@ -1,22 +1,45 @@
 //! Where Clients connect: `--listen` and `[[listener]] url`.
 //!
-//! In:    the text of a URL: HOST:PORT or tcp://HOST:PORT.
-//! Out:   socket addresses to bind.
+//! In:    the text of a URL: HOST:PORT, SCHEME://HOST:PORT or unix:PATH.
+//! Out:   what is spoken there, and places to bind.
 //! Never: a URL that this version cannot serve; those are refused when they are parsed.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use dunlin_runtime::Place;
 use serde::{Deserialize, Serialize};
 
-/// A TCP listener as somebody wrote it.
+/// A listener as somebody wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct ListenUrl {
-    host: String,
-    port: u16,
+    scheme: Scheme,
+    target: Target,
+}
+
+/// What is spoken between MQTT and the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// Nothing: MQTT over TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket over TCP.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+    /// Nothing: MQTT over a Unix socket.
+    Unix,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Port { host: String, port: u16 },
+    File(PathBuf),
 }
 
 /// Why a text is no listener.
@@ -46,16 +69,20 @@ pub(crate) enum ListenUrlError {
     /// `[::g]:1883`
     #[error("{address:?} is not an IPv6 address")]
     Ipv6 { address: String },
+    /// `unix:`
+    #[error("the path is missing")]
+    NoPath,
     /// `localhost:1883/mqtt`, or spaces.
     #[error("{host:?} is not a host name or an IPv4 address")]
     Host { host: String },
 }
 
 /// What a listener may look like, for error messages.
-pub(crate) const ALLOWED: &str =
-    "HOST:PORT or tcp://HOST:PORT, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
+pub(crate) const ALLOWED: &str = "HOST:PORT, tcp://, tls://, ws:// or wss://HOST:PORT, or unix:PATH, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
 
-const LATER: [&str; 5] = ["tls://", "ws://", "wss://", "quic://", "unix:"];
+const LATER: [&str; 1] = ["quic://"];
+
+const UNIX: &str = "unix:";
 
 impl FromStr for ListenUrl {
     type Err = ListenUrlError;
@@ -64,29 +91,82 @@ impl FromStr for ListenUrl {
         if let Some(scheme) = LATER.into_iter().find(|scheme| starts_with_ignoring_case(text, scheme)) {
             return Err(ListenUrlError::NotAvailable { scheme });
         }
-        let address = match text.split_once("://") {
-            None => text,
-            Some((scheme, address)) if scheme.eq_ignore_ascii_case("tcp") => address,
-            Some((scheme, _)) => return Err(foreign_scheme(scheme)),
+        if starts_with_ignoring_case(text, UNIX) {
+            return file(&text[UNIX.len()..]);
+        }
+        let (scheme, address) = match text.split_once("://") {
+            None => (Scheme::Tcp, text),
+            Some((written, address)) => {
+                let known =
+                    Scheme::OF_PORTS.into_iter().find(|known| written.eq_ignore_ascii_case(known.name()));
+                (known.ok_or_else(|| foreign_scheme(written))?, address)
+            }
         };
         let (host, port) = address.rsplit_once(':').ok_or(ListenUrlError::NoPort)?;
         let host = host_of(host)?;
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         match port.parse() {
-            Ok(port) if digits => Ok(Self { host: host.to_owned(), port }),
+            Ok(port) if digits => Ok(Self { scheme, target: Target::Port { host: host.to_owned(), port } }),
             _ => Err(ListenUrlError::Port { port: port.to_owned() }),
         }
     }
 }
 
+impl Scheme {
+    const OF_PORTS: [Self; 4] = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
+    /// As it is written.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Unix => "unix",
+        }
+    }
+
+    /// Is it encrypted?
+    pub(crate) const fn has_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Does MQTT travel in frames?
+    pub(crate) const fn has_frames(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// The URL of a place at which this is spoken.
+    pub(crate) fn at(self, place: &Place) -> String {
+        match place {
+            Place::Tcp(address) => format!("{}://{address}", self.name()),
+            Place::Unix(socket) => format!("{UNIX}{}", socket.path.display()),
+        }
+    }
+}
+
 impl ListenUrl {
+    /// What is spoken there.
+    pub(crate) const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The file of a Unix socket.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.target {
+            Target::File(path) => Some(path),
+            Target::Port { .. } => None,
+        }
+    }
+
     /// The addresses that the host stands for, each once.
     ///
     /// # Errors
     /// As the resolver of the system says.
     pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let Target::Port { host, port } = &self.target else { return Ok(Vec::new()) };
         let mut addresses = Vec::new();
-        for address in (self.host.as_str(), self.port).to_socket_addrs()? {
+        for address in (host.as_str(), *port).to_socket_addrs()? {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -99,15 +179,22 @@ impl ListenUrl {
 
     /// Is the host an address, not a name?
     pub(crate) fn names_an_address(&self) -> bool {
-        self.host.parse::<IpAddr>().is_ok()
+        match &self.target {
+            Target::Port { host, .. } => host.parse::<IpAddr>().is_ok(),
+            Target::File(_) => true,
+        }
     }
 }
 
 impl fmt::Display for ListenUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.parse::<Ipv6Addr>() {
-            Ok(address) => write!(out, "tcp://[{address}]:{}", self.port),
-            Err(_) => write!(out, "tcp://{}:{}", self.host, self.port),
+        let scheme = self.scheme.name();
+        match &self.target {
+            Target::File(path) => write!(out, "{UNIX}{}", path.display()),
+            Target::Port { host, port } => match host.parse::<Ipv6Addr>() {
+                Ok(address) => write!(out, "{scheme}://[{address}]:{port}"),
+                Err(_) => write!(out, "{scheme}://{host}:{port}"),
+            },
         }
     }
 }
@@ -126,12 +213,6 @@ impl TryFrom<String> for ListenUrl {
     }
 }
 
-impl From<SocketAddr> for ListenUrl {
-    fn from(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port() }
-    }
-}
-
 /// Can only processes of this machine reach the address?
 pub(crate) fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
@@ -144,6 +225,15 @@ pub(crate) fn is_available(address: SocketAddr) -> bool {
 
 fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn file(path: &str) -> Result<ListenUrl, ListenUrlError> {
+    // unix:///run/x is how URLs of files are written.
+    let path = if path.starts_with("///") { &path[2..] } else { path };
+    if path.is_empty() {
+        return Err(ListenUrlError::NoPath);
+    }
+    Ok(ListenUrl { scheme: Scheme::Unix, target: Target::File(path.into()) })
 }
 
 fn foreign_scheme(scheme: &str) -> ListenUrlError {
@@ -178,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tcp_listener_is_a_host_and_a_port() {
+    fn a_listener_is_a_host_and_a_port_or_a_file() {
         for (text, canonical) in [
             ("127.0.0.1:1883", "tcp://127.0.0.1:1883"),
             ("tcp://127.0.0.1:0", "tcp://127.0.0.1:0"),
@@ -186,6 +276,11 @@ mod tests {
             ("[::1]:1883", "tcp://[::1]:1883"),
             ("tcp://[0:0:0:0:0:0:0:1]:65535", "tcp://[::1]:65535"),
             ("gate-way_1.example.org:1883", "tcp://gate-way_1.example.org:1883"),
+            ("unix:/run/dunlin.sock", "unix:/run/dunlin.sock"),
+            ("TLS://localhost:8883", "tls://localhost:8883"),
+            ("wss://[::1]:8884", "wss://[::1]:8884"),
+            ("unix:///run/dunlin.sock", "unix:/run/dunlin.sock"),
+            ("UNIX:here", "unix:here"),
         ] {
             assert_eq!(parse(text), Ok(canonical.to_owned()), "{text}");
         }
@@ -203,6 +298,7 @@ mod tests {
             ("localhost:+1", ListenUrlError::Port { port: owned("+1") }),
             ("localhost:1883/mqtt", ListenUrlError::Port { port: owned("1883/mqtt") }),
             ("::1:1883", ListenUrlError::NoBrackets),
+            ("unix:", ListenUrlError::NoPath),
             ("[::g]:1883", ListenUrlError::Ipv6 { address: owned("[::g]") }),
             ("[::1:1883", ListenUrlError::Ipv6 { address: owned("[::1") }),
             ("a b:1883", ListenUrlError::Host { host: owned("a b") }),
@@ -220,7 +316,7 @@ mod tests {
             assert_eq!(error, ListenUrlError::NotAvailable { scheme });
             assert_eq!(error.to_string(), format!("{scheme} is not available in this version"));
         }
-        assert_eq!(parse("WSS://h:1"), Err(ListenUrlError::NotAvailable { scheme: "wss://" }));
+        assert_eq!(parse("QUIC://h:1"), Err(ListenUrlError::NotAvailable { scheme: "quic://" }));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
 mod args;
+mod certificates;
 mod config;
 mod counters;
 mod exit;
 mod failure;
 mod file_limit;
 mod listen;
+mod listeners;
 mod log;
 mod notify;
 mod say;

@@ -4,23 +4,23 @@
 //! Out:   a server; lines on standard output that say where it listens and when it accepts.
 //! Never: anonymous access from other machines.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process;
 use std::sync::Arc;
 use std::thread;
 
-use dunlin_runtime::{Listener, Server, ServerOptions, StartError, Summary};
+use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
 use crate::args;
+use crate::certificates::Certificates;
 use crate::config::{Config, ConfigError};
 use crate::counters;
 use crate::failure::Failure;
 use crate::file_limit;
-use crate::listen::{self, ListenUrl};
+use crate::listeners::Listeners;
 use crate::log::{self, Levels};
 use crate::notify::Notify;
 use crate::say;
@@ -31,32 +31,38 @@ use crate::say;
 /// When it cannot start, and when a shard fails.
 pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
-    let urls = urls(&arguments.listen, &config)?;
+    let listeners = Listeners::wanted(&arguments.listen, &config)?;
     if arguments.data.is_some() {
         return Err(Failure::Data);
     }
     if !arguments.dev {
         return Err(Failure::Anonymous);
     }
-    let levels = log::start(&config.log).map_err(StartError::Io)?;
-    let addresses = addresses(&urls)?;
+    let levels = log::start(&config.log).map_err(|error| Failure::Start(StartError::Io(error)))?;
+    let listeners = Listeners::resolve(&listeners)?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1]).map_err(Failure::Signals)?;
     let notify = Notify::from_environment();
     warn_of_files(&config);
 
     let shards = arguments.shards.unwrap_or(config.shards);
     let server = Server::start(ServerOptions {
-        listeners: addresses.into_iter().map(Listener::Tcp).collect(),
+        listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
         settings: Arc::new(config.settings()),
         seed: None,
         on_failure: end_by_signal,
-    })?;
-    say_where(server.addresses());
+    })
+    .map_err(|error| listeners.failure(error))?;
+    for url in listeners.bound(server.places()) {
+        say::line(&format!("dunlin: listening on {url}\n"));
+    }
+    say::line("dunlin: accepting connections\n");
     notify.ready();
     info!(target: "dunlin::process", version = env!("CARGO_PKG_VERSION"), "accepting connections");
 
-    let mut running = Running { arguments, started: config, levels, server, notify };
+    let certificates = listeners.certificates().clone();
+    certificates.watch();
+    let mut running = Running { arguments, started: config, levels, server, notify, certificates };
     running.until_the_end(&mut signals);
     running.end(signals)
 }
@@ -74,6 +80,7 @@ struct Running {
     levels: Levels,
     server: Server,
     notify: Notify,
+    certificates: Certificates,
 }
 
 impl Running {
@@ -101,6 +108,7 @@ impl Running {
     }
 
     fn reload(&self) {
+        self.certificates.reload();
         let Some(path) = &self.arguments.config else {
             warn!(target: "dunlin::process", "nothing to reload: no configuration file was named at the start");
             return;
@@ -134,61 +142,6 @@ impl Running {
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
     }
-}
-
-/// The listeners of the command line, or else those of the file.
-fn urls(given: &[String], config: &Config) -> Result<Vec<ListenUrl>, Failure> {
-    if given.is_empty() {
-        return Ok(config.listener.iter().map(|listener| listener.url.clone()).collect());
-    }
-    let parse = |text: &String| text.parse().map_err(|error| Failure::Listen { text: text.clone(), error });
-    given.iter().map(parse).collect()
-}
-
-/// Loopback, port 1883.
-const DEFAULT: [SocketAddr; 2] = [
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883),
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 1883),
-];
-
-/// What to bind: every address that the URLs stand for, all of them loopback.
-fn addresses(urls: &[ListenUrl]) -> Result<Vec<SocketAddr>, Failure> {
-    if urls.is_empty() {
-        return available(&DEFAULT)
-            .ok_or_else(|| Failure::NoAddress { urls: DEFAULT.map(url_of).join(", ") });
-    }
-    let mut addresses = Vec::new();
-    for url in urls {
-        let resolved = url.resolve().map_err(|error| Failure::Resolve { url: url.clone(), error })?;
-        if let Some(address) = resolved.iter().find(|address| !listen::is_loopback(**address)) {
-            return Err(Failure::NotLoopback { url: url.clone(), address: *address });
-        }
-        // A name may have an address that this machine lacks; an address that was written must be there.
-        let usable = if url.names_an_address() { Some(resolved) } else { available(&resolved) };
-        addresses.extend(usable.ok_or_else(|| Failure::NoAddress { urls: url.to_string() })?);
-    }
-    Ok(addresses)
-}
-
-fn url_of(address: SocketAddr) -> String {
-    ListenUrl::from(address).to_string()
-}
-
-/// Those whose family this machine has; `None` where it has none.
-fn available(addresses: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
-    let (here, lacking): (Vec<_>, Vec<_>) =
-        addresses.iter().copied().partition(|address| listen::is_available(*address));
-    for address in lacking {
-        info!(target: "dunlin::listener", %address, "this machine has no such address; not listening there");
-    }
-    (!here.is_empty()).then_some(here)
-}
-
-fn say_where(addresses: &[SocketAddr]) {
-    for address in addresses {
-        say::line(&format!("dunlin: listening on {}\n", url_of(*address)));
-    }
-    say::line("dunlin: accepting connections\n");
 }
 
 /// Says where the configuration allows more connections than the process may have files.

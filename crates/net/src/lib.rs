@@ -1,11 +1,23 @@
 //! Byte transports: how bytes come from and go to a peer.
 //!
-//! In:    addresses to listen on, bytes to write.
+//! In:    places to listen on, bytes to write.
 //! Out:   listeners for every shard, connections, bytes that were read.
 //! Never: MQTT. Nothing here knows what a packet is. Nothing here blocks.
 
+mod fault;
 mod listen;
+mod stream;
+mod tls;
 mod transport;
+mod unix;
+mod websocket;
+mod workspace;
 
-pub use listen::{Listeners, bind};
-pub use transport::Transport;
+pub use fault::Fault;
+pub use listen::{ListenSocket, Listeners, Place, bind};
+pub use stream::Stream;
+pub use tls::{ClientCertificate, IdentityError, IdentityProblem, Speaks, TlsFiles, TlsListener};
+pub use transport::{Incoming, Transport, Wrapping};
+pub use unix::{SocketFile, UnixSocket};
+pub use websocket::{FrameError, Refusal, WebSocketRules};
+pub use workspace::Workspace;

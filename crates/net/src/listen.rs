@@ -1,34 +1,112 @@
 //! Listening sockets: one for each shard on the same address, between which the kernel spreads the newcomers.
+//!
+//! In:    places.
+//! Out:   sockets that listen, the newcomers that they accept.
+//! Never: two processes on one place.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use mio::net::TcpListener;
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::stream::Stream;
+use crate::unix::{self, SocketFile, UnixSocket};
 
 /// Connections that wait to be accepted, per socket. The kernel cuts it to `net.core.somaxconn`, which is 4096 on current
 /// machines; a thousand devices that return together after an outage are within it.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
-/// The sockets that listen on one address.
+/// Where a socket listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A TCP port; 0 takes any free one.
+    Tcp(SocketAddr),
+    /// A file.
+    Unix(UnixSocket),
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub enum ListenSocket {
+    /// On a TCP port, which it may share with those of other shards.
+    Tcp(TcpListener),
+    /// On a file.
+    Unix(UnixListener),
+}
+
+/// The sockets that listen on one place.
 #[derive(Debug)]
 pub struct Listeners {
     /// As bound: port 0 is resolved.
-    pub address: SocketAddr,
-    /// One for each shard.
-    pub sockets: Vec<TcpListener>,
+    pub place: Place,
+    /// For TCP one for each shard; only one for Unix, where the kernel spreads nothing.
+    pub sockets: Vec<ListenSocket>,
+    /// To be kept as long as the sockets are.
+    pub file: Option<SocketFile>,
 }
 
-/// Binds `count` sockets to `address`, all to the same port.
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(out),
+            Self::Unix(socket) => write!(out, "{}", socket.path.display()),
+        }
+    }
+}
+
+impl ListenSocket {
+    /// The next newcomer, and its address where it has one.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nobody waits; as the kernel says.
+    pub fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (stream.into(), Some(peer))),
+            Self::Unix(listener) => listener.accept().map(|(stream, _)| (stream.into(), None)),
+        }
+    }
+
+    /// Reports under `token` each time that newcomers begin to wait.
+    ///
+    /// # Errors
+    /// Where the kernel has no memory for it.
+    pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
+            Self::Unix(listener) => listener.register(registry, token, Interest::READABLE),
+        }
+    }
+}
+
+/// Binds sockets to a place: `count` to the same port, or one to a file.
 ///
 /// # Errors
-/// Where the address cannot be bound; also where another process listens there already, which `SO_REUSEPORT` alone
+/// Where the place cannot be bound; also where another process listens there already, which `SO_REUSEPORT` alone
 /// would let pass in silence.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<Listeners> {
+pub fn bind(place: &Place, count: usize) -> io::Result<Listeners> {
+    match place {
+        Place::Tcp(address) => {
+            let (address, sockets) = bind_tcp(*address, count)?;
+            let sockets = sockets.into_iter().map(ListenSocket::Tcp).collect();
+            Ok(Listeners { place: Place::Tcp(address), sockets, file: None })
+        }
+        Place::Unix(socket) => {
+            let (listener, file) = unix::bind(socket)?;
+            let sockets = vec![ListenSocket::Unix(listener)];
+            Ok(Listeners { place: place.clone(), sockets, file: Some(file) })
+        }
+    }
+}
+
+fn bind_tcp(mut address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     if address.port() != 0 {
         probe(address)?;
     }
-    let mut bound = Listeners { address, sockets: Vec::with_capacity(count) };
+    let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
         let socket = socket(address)?;
         socket.set_reuse_port(true)?;
@@ -36,13 +114,13 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<Listeners> {
         socket.set_tcp_nodelay(true)?;
         // A Client with Keep Alive 0 whose machine vanished would else hold its place for ever.
         socket.set_keepalive(true)?;
-        socket.bind(&bound.address.into())?;
+        socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let listener = TcpListener::from_std(socket.into());
-        bound.address = listener.local_addr()?;
-        bound.sockets.push(listener);
+        address = listener.local_addr()?;
+        sockets.push(listener);
     }
-    Ok(bound)
+    Ok((address, sockets))
 }
 
 /// Fails where somebody listens on the address.
@@ -71,49 +149,48 @@ mod tests {
 
     #[test]
     fn all_sockets_share_the_port_that_the_first_got() {
-        let bound = bind(ANY_PORT, 3).unwrap();
-        assert_ne!(bound.address.port(), 0);
-        for socket in &bound.sockets {
-            assert_eq!(socket.local_addr().unwrap(), bound.address);
+        let (address, sockets) = bind_tcp(ANY_PORT, 3).unwrap();
+        assert_ne!(address.port(), 0);
+        for socket in &sockets {
+            assert_eq!(socket.local_addr().unwrap(), address);
         }
     }
 
     #[test]
     fn a_port_in_use_is_an_error_though_its_user_shares_it() {
-        let bound = bind(ANY_PORT, 2).unwrap();
-        let error = bind(bound.address, 2).unwrap_err();
+        let (address, _sockets) = bind_tcp(ANY_PORT, 2).unwrap();
+        let error = bind_tcp(address, 2).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
     fn a_port_is_free_again_after_a_connection_was_closed_by_the_server() {
-        let bound = bind(ANY_PORT, 1).unwrap();
-        let client = TcpStream::connect(bound.address).unwrap();
+        let (address, sockets) = bind_tcp(ANY_PORT, 1).unwrap();
+        let client = TcpStream::connect(address).unwrap();
         let accepted = loop {
-            match bound.sockets[0].accept() {
+            match sockets[0].accept() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
                 other => break other.unwrap(),
             }
         };
         drop(accepted); // Closed first by the server: its end stays in TIME_WAIT.
         drop(client);
-        let address = bound.address;
-        drop(bound);
-        bind(address, 2).unwrap();
+        drop(sockets);
+        bind_tcp(address, 2).unwrap();
     }
 
     #[test]
     fn both_families_listen_on_one_port() {
-        let Ok(six) = bind((Ipv6Addr::UNSPECIFIED, 0).into(), 2) else { return };
-        bind((Ipv4Addr::UNSPECIFIED, six.address.port()).into(), 2).unwrap();
+        let Ok((six, _sockets)) = bind_tcp((Ipv6Addr::UNSPECIFIED, 0).into(), 2) else { return };
+        bind_tcp((Ipv4Addr::UNSPECIFIED, six.port()).into(), 2).unwrap();
     }
 
     #[test]
     fn accepted_connections_send_small_packets_at_once() {
-        let bound = bind(ANY_PORT, 1).unwrap();
-        let _client = TcpStream::connect(bound.address).unwrap();
+        let (address, sockets) = bind_tcp(ANY_PORT, 1).unwrap();
+        let _client = TcpStream::connect(address).unwrap();
         let (stream, _) = loop {
-            match bound.sockets[0].accept() {
+            match sockets[0].accept() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
                 other => break other.unwrap(),
             }

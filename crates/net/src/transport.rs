@@ -2,29 +2,137 @@
 //!
 //! In:    bytes to write, in slices.
 //! Out:   bytes that were read.
-//! Never: blocks. `WouldBlock` means that the readiness of the connection will be reported again.
+//! Never: blocks. Where there is nothing to read, or no room to write, the readiness of the connection will be reported
+//!        again.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::io;
+use std::sync::Arc;
 
-use mio::event::Source;
-use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
-/// Slices that one write takes at most; those beyond wait for the next.
-const SLICES_MAX: usize = 8;
+use crate::fault::Fault;
+use crate::stream::Stream;
+use crate::tls::{Tls, TlsListener};
+use crate::websocket::{Link, WebSocket, WebSocketRules};
+use crate::workspace::Workspace;
 
 /// A non-blocking connection. Dropping it closes it.
 #[derive(Debug)]
-pub struct Transport {
-    tcp: TcpStream,
+pub struct Transport(Kind);
+
+/// What lies over a socket is boxed: a plain connection is to stay small.
+#[derive(Debug)]
+enum Kind {
+    Plain(Stream),
+    Tls(Box<Tls>),
+    WebSocket(Box<WebSocket>),
+}
+
+/// What connections of a listener are wrapped in.
+#[derive(Clone, Debug, Default)]
+pub struct Wrapping {
+    /// TLS, with these certificates.
+    pub tls: Option<Arc<TlsListener>>,
+    /// WebSocket, over TLS where there is both.
+    pub websocket: Option<Arc<WebSocketRules>>,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// So many bytes. They may be none, where the peer sent what is no payload.
+    Bytes {
+        /// How many.
+        count: usize,
+        /// More may be there. Where not, the readiness of the connection is reported when more comes.
+        more: bool,
+    },
+    /// Nothing is there.
+    Nothing,
+    /// The peer closed its end.
+    End,
+    /// The connection has failed.
+    Failed,
+}
+
+impl Incoming {
+    /// Of a read from a socket; less than full means that nothing more is there.
+    #[inline]
+    pub(crate) fn of(result: io::Result<usize>, asked: usize) -> Self {
+        match result {
+            Ok(0) => Self::End,
+            Ok(count) => Self::Bytes { count, more: count == asked },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Nothing,
+            Err(_) => Self::Failed,
+        }
+    }
 }
 
 impl Transport {
-    /// A plain TCP connection [MQTT-4.2.0-1] [MQTT311-7.1.1-1].
+    /// A connection over a socket: plain [MQTT-4.2.0-1] [MQTT311-7.1.1-1], or wrapped.
+    ///
+    /// # Errors
+    /// Where TLS cannot begin, which depends on its configuration only.
+    pub fn new(stream: Stream, wrapping: &Wrapping) -> Result<Self, Fault> {
+        let link = match &wrapping.tls {
+            None => Link::Plain(stream),
+            Some(listener) => Link::Tls(Box::new(Tls::new(stream, listener.config())?)),
+        };
+        Ok(Self(match (link, &wrapping.websocket) {
+            (link, Some(rules)) => Kind::WebSocket(Box::new(WebSocket::new(link, Arc::clone(rules)))),
+            (Link::Plain(stream), None) => Kind::Plain(stream),
+            (Link::Tls(tls), None) => Kind::Tls(tls),
+        }))
+    }
+
+    const fn stream(&mut self) -> &mut Stream {
+        match &mut self.0 {
+            Kind::Plain(stream) => stream,
+            Kind::Tls(tls) => tls.stream(),
+            Kind::WebSocket(socket) => socket.stream(),
+        }
+    }
+
+    /// Why it failed, where the peer did something that its transport does not allow; once.
+    pub fn take_fault(&mut self) -> Option<Fault> {
+        match &mut self.0 {
+            Kind::Plain(_) => None,
+            Kind::Tls(tls) => tls.take_fault(),
+            Kind::WebSocket(socket) => socket.take_fault(),
+        }
+    }
+
+    /// Does something wait to be written that nobody gave it, as the answer to a handshake?
     #[must_use]
-    pub const fn tcp(tcp: TcpStream) -> Self {
-        Self { tcp }
+    #[inline]
+    pub const fn owes(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(_) => false,
+            Kind::Tls(tls) => tls.owes(),
+            Kind::WebSocket(socket) => socket.owes(),
+        }
+    }
+
+    /// Writes that; false where there is no room for all of it.
+    ///
+    /// # Errors
+    /// Where the connection has failed.
+    pub fn flush(&mut self, work: &mut Workspace) -> io::Result<bool> {
+        match &mut self.0 {
+            Kind::Plain(_) => Ok(true),
+            Kind::Tls(tls) => tls.flush(),
+            Kind::WebSocket(socket) => socket.flush(work),
+        }
+    }
+
+    /// Says to the peer what its transport wants to be said at the end, as far as there is room to; nothing can be written
+    /// afterwards.
+    pub fn close(&mut self, work: &mut Workspace) {
+        match &mut self.0 {
+            Kind::Plain(_) => {}
+            Kind::Tls(tls) => tls.close(),
+            Kind::WebSocket(socket) => socket.close(work),
+        }
     }
 
     /// Reports under `token` from now on each time that there begins to be something to read; also what is there already.
@@ -32,7 +140,7 @@ impl Transport {
     /// # Errors
     /// Where the kernel has no memory for it.
     pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.tcp.register(registry, token, Interest::READABLE)
+        self.stream().register(registry, token)
     }
 
     /// Reports also each time that there begins to be room to write; also where there is already. For connections that had
@@ -41,7 +149,7 @@ impl Transport {
     /// # Errors
     /// Where it is not watched.
     pub fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.tcp.reregister(registry, token, Interest::READABLE | Interest::WRITABLE)
+        self.stream().register_for_room(registry, token)
     }
 
     /// Reports nothing any more, so that another thread can watch the connection.
@@ -49,51 +157,40 @@ impl Transport {
     /// # Errors
     /// Where it is not watched there.
     pub fn unwatch(&mut self, registry: &Registry) -> io::Result<()> {
-        self.tcp.deregister(registry)
+        self.stream().deregister(registry)
     }
 
-    /// Reads what is there, at most `into` full; less than full means that nothing more is there, 0 the peer's end.
-    ///
-    /// # Errors
-    /// `WouldBlock` where nothing is there; else the connection has failed.
+    /// Reads what is there, as far as `into` takes it, which is at least 16 KiB.
     #[inline]
-    pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| self.tcp.read(into))
+    pub fn read(&mut self, into: &mut [u8], work: &mut Workspace) -> Incoming {
+        match &mut self.0 {
+            Kind::Plain(stream) => Incoming::of(stream.read(into), into.len()),
+            Kind::Tls(tls) => tls.read(into, work),
+            Kind::WebSocket(socket) => socket.read(into, work),
+        }
     }
 
     /// Writes the slices one after another, as far as there is room; less than all means that no room is left.
     ///
+    /// What it took less is to be given again, as it was, with what follows it.
+    ///
     /// # Errors
     /// `WouldBlock` where there is no room; else the connection has failed.
     #[inline]
-    pub fn write(&mut self, slices: &[&[u8]]) -> io::Result<usize> {
-        if let [slice] = slices {
-            return uninterrupted(|| self.tcp.write(slice));
+    pub fn write(&mut self, slices: &[&[u8]], work: &mut Workspace) -> io::Result<usize> {
+        match &mut self.0 {
+            Kind::Plain(stream) => stream.write(slices),
+            Kind::Tls(tls) => tls.write(slices, work),
+            Kind::WebSocket(socket) => socket.write(slices, work),
         }
-        let mut io_slices = [IoSlice::new(&[]); SLICES_MAX];
-        let count = slices.len().min(SLICES_MAX);
-        for (io_slice, slice) in io_slices.iter_mut().zip(slices) {
-            *io_slice = IoSlice::new(slice);
-        }
-        uninterrupted(|| self.tcp.write_vectored(&io_slices[..count]))
     }
 
     /// Tells the peer that nothing more will come. It may still send.
     ///
     /// # Errors
     /// Where the connection is gone.
-    pub fn shut_down_write(&mut self) -> io::Result<()> {
-        self.tcp.shutdown(Shutdown::Write)
-    }
-}
-
-/// A signal is no reason to say anything.
-#[inline]
-fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
+    pub fn shut_down_write(&mut self, work: &mut Workspace) -> io::Result<()> {
+        self.close(work);
+        self.stream().shut_down_write()
     }
 }

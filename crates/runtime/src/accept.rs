@@ -10,9 +10,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dunlin_engine::{Event, Peer, Time};
-use dunlin_net::Transport;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry, Token};
+use dunlin_net::{ListenSocket, Stream, Transport, Wrapping};
+use mio::{Registry, Token};
 use rustix::io::Errno;
 
 use crate::connections::{Connection, slot};
@@ -23,11 +22,22 @@ const BATCH: usize = 64;
 /// After a failure that will not pass at once, as when the kernel is out of memory.
 const REST: Duration = Duration::from_millis(100);
 
+/// A listening socket that a shard will accept from.
+#[derive(Debug)]
+pub(crate) struct BoundSocket {
+    pub(crate) socket: ListenSocket,
+    /// Of the listener, in the order of the options.
+    pub(crate) number: u16,
+    /// What its connections are wrapped in.
+    pub(crate) wrapping: Wrapping,
+}
+
 /// A listening socket of a shard.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    listener: TcpListener,
+    listener: ListenSocket,
     number: u16,
+    wrapping: Wrapping,
     state: State,
 }
 
@@ -50,7 +60,7 @@ impl Spare {
         Self(File::open("/dev/null").ok())
     }
 
-    fn turn_away(&mut self, listener: &TcpListener) -> io::Result<()> {
+    fn turn_away(&mut self, listener: &ListenSocket) -> io::Result<()> {
         self.0 = None;
         let result = listener.accept().map(drop);
         *self = Self::new();
@@ -60,20 +70,16 @@ impl Spare {
 
 /// What came of one attempt.
 enum Outcome {
-    Newcomer(TcpStream, SocketAddr),
+    Newcomer(Stream, Option<SocketAddr>),
     TurnedAway,
     Nobody,
 }
 
 impl Acceptor {
-    pub(crate) fn new(
-        mut listener: TcpListener,
-        number: u16,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<Self> {
-        registry.register(&mut listener, token, Interest::READABLE)?;
-        Ok(Self { listener, number, state: State::Idle })
+    pub(crate) fn new(bound: BoundSocket, registry: &Registry, token: Token) -> io::Result<Self> {
+        let BoundSocket { mut socket, number, wrapping } = bound;
+        socket.watch(registry, token)?;
+        Ok(Self { listener: socket, number, wrapping, state: State::Idle })
     }
 
     pub(crate) const fn set_ready(&mut self) {
@@ -129,9 +135,8 @@ impl Shard {
                 if !acceptor.is_ready() {
                     break;
                 }
-                let listener = acceptor.number;
                 match acceptor.accept(self.now, &mut self.spare) {
-                    Outcome::Newcomer(stream, address) => self.admit(stream, address, listener),
+                    Outcome::Newcomer(stream, address) => self.admit(stream, address, index),
                     Outcome::TurnedAway => {
                         self.shared.admissions.turn_away();
                         self.notices.out_of_descriptors(self.now);
@@ -142,12 +147,20 @@ impl Shard {
         }
     }
 
-    fn admit(&mut self, stream: TcpStream, address: SocketAddr, listener: u16) {
+    fn admit(&mut self, stream: Stream, address: Option<SocketAddr>, acceptor: usize) {
         if !self.shared.admissions.admit() {
             self.notices.turned_away(self.now, address);
             return;
         }
-        self.open(Connection::new(Transport::tcp(stream), Peer { listener, address: Some(address) }));
+        let Acceptor { number, wrapping, .. } = &self.acceptors[acceptor];
+        let peer = Peer { listener: *number, address };
+        match Transport::new(stream, wrapping) {
+            Ok(transport) => drop(self.open(Connection::new(transport, peer))),
+            Err(fault) => {
+                self.shared.admissions.release();
+                self.notices.transport_failed(self.now, address, &fault);
+            }
+        }
     }
 
     /// Takes in a connection that has its place already. Its slot, or `None` where the kernel has no memory to watch it.

@@ -147,12 +147,17 @@ pub(crate) fn slot(id: ConnectionId) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_net::Wrapping;
+
     use super::*;
 
     fn connection() -> Connection {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = mio::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        Connection::new(Transport::tcp(stream), Peer { listener: 0, address: None })
+        Connection::new(
+            Transport::new(stream.into(), &Wrapping::default()).unwrap(),
+            Peer { listener: 0, address: None },
+        )
     }
 
     #[test]
@@ -174,6 +179,6 @@ mod tests {
     #[test]
     fn a_slot_is_small() {
         // With the descriptor's bookkeeping of debug builds.
-        assert!(size_of::<Slot>() <= 104, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 112, "{}", size_of::<Slot>());
     }
 }

@@ -5,6 +5,7 @@
 //! Never: a write that the transport has no room for: it says when it has.
 
 use dunlin_engine::{ConnectionId, Event, Outbox};
+use dunlin_net::Workspace;
 use mio::Token;
 use smallvec::SmallVec;
 
@@ -43,7 +44,7 @@ impl Shard {
     /// Writes what waits for the connection, and does what follows from that.
     pub(crate) fn flush_one(&mut self, index: u32) {
         let Some((id, connection)) = self.connections.get(index) else { return };
-        let Written { owed, bytes, more } = write(&mut self.effects.outbox, id, connection);
+        let Written { owed, bytes, more } = write(&mut self.effects.outbox, id, connection, &mut self.work);
         self.traffic.bytes_sent += bytes;
         if connection.blocked && !connection.watched_for_room {
             connection.watched_for_room = true;
@@ -73,7 +74,7 @@ impl Shard {
 
     /// Writes what waits for a connection that is being taken out.
     pub(crate) fn write(&mut self, id: ConnectionId, connection: &mut Connection) {
-        let Written { bytes, .. } = write(&mut self.effects.outbox, id, connection);
+        let Written { bytes, .. } = write(&mut self.effects.outbox, id, connection, &mut self.work);
         self.traffic.bytes_sent += bytes;
     }
 }
@@ -87,9 +88,25 @@ struct Written {
     more: bool,
 }
 
+/// Writes what the transport itself has to say.
+fn flush_own(connection: &mut Connection, work: &mut Workspace) {
+    if connection.transport.owes() && !connection.blocked && !connection.broken {
+        match connection.transport.flush(work) {
+            Ok(flushed) => connection.blocked = !flushed,
+            Err(_) => connection.broken = true,
+        }
+    }
+}
+
 /// Writes what waits as far as the transport takes it.
-fn write(outbox: &mut Outbox, id: ConnectionId, connection: &mut Connection) -> Written {
+fn write(
+    outbox: &mut Outbox,
+    id: ConnectionId,
+    connection: &mut Connection,
+    work: &mut Workspace,
+) -> Written {
     let mut written = Written { owed: false, bytes: 0, more: false };
+    flush_own(connection, work);
     for _ in 0..WRITES {
         let mut slices: SmallVec<[&[u8]; SLICES]> = SmallVec::new();
         outbox.slices(id, &mut slices);
@@ -97,7 +114,7 @@ fn write(outbox: &mut Outbox, id: ConnectionId, connection: &mut Connection) -> 
         if waiting == 0 || connection.blocked || connection.broken {
             break;
         }
-        let result = connection.transport.write(&slices);
+        let result = connection.transport.write(&slices, work);
         drop(slices);
         let count = match result {
             Ok(count) => count,
@@ -112,6 +129,7 @@ fn write(outbox: &mut Outbox, id: ConnectionId, connection: &mut Connection) -> 
         written.owed |= outbox.advance(id, count, LOW_WATER);
         written.more = !connection.blocked && !outbox.is_empty(id);
         if !written.more {
+            flush_own(connection, work);
             return written;
         }
     }

@@ -23,5 +23,9 @@ mod reading;
 mod server;
 mod shard;
 
+pub use dunlin_net::{
+    ClientCertificate, IdentityError, Place, TlsFiles, TlsListener, UnixSocket, WebSocketRules, Wrapping,
+};
+
 pub use counters::Traffic;
 pub use server::{Listener, Server, ServerOptions, ShardFailed, StartError, Summary};

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dunlin_engine::{DisconnectCause, Notice, Time};
+use dunlin_net::Fault;
 use tracing::{debug, warn};
 
 /// Lines of a kind in a second that somebody can still read.
@@ -23,11 +24,18 @@ enum Kind {
     Dropped,
     TurnedAway,
     OutOfDescriptors,
+    Transport,
 }
 
 impl Kind {
-    const ALL: [Self; 5] =
-        [Self::Refused, Self::RuleBroken, Self::Dropped, Self::TurnedAway, Self::OutOfDescriptors];
+    const ALL: [Self; 6] = [
+        Self::Refused,
+        Self::RuleBroken,
+        Self::Dropped,
+        Self::TurnedAway,
+        Self::OutOfDescriptors,
+        Self::Transport,
+    ];
 }
 
 /// The warnings of the current window.
@@ -93,9 +101,10 @@ impl Notices {
     }
 
     /// A newcomer was closed, as there are as many connections as there may be.
-    pub(crate) fn turned_away(&mut self, now: Time, address: SocketAddr) {
+    pub(crate) fn turned_away(&mut self, now: Time, address: Option<SocketAddr>) {
         if self.admits(now, Kind::TurnedAway) {
-            warn!(target: "dunlin::connection", %address, "connection turned away at connections_maximum");
+            let address = address.map(tracing::field::display);
+            warn!(target: "dunlin::connection", address, "connection turned away at connections_maximum");
         }
     }
 
@@ -103,6 +112,14 @@ impl Notices {
     pub(crate) fn out_of_descriptors(&mut self, now: Time) {
         if self.admits(now, Kind::OutOfDescriptors) {
             warn!(target: "dunlin::connection", "connections turned away for want of file descriptors");
+        }
+    }
+
+    /// A connection was closed, as its peer did what its transport does not allow.
+    pub(crate) fn transport_failed(&mut self, now: Time, address: Option<SocketAddr>, fault: &Fault) {
+        if self.admits(now, Kind::Transport) {
+            let address = address.map(tracing::field::display);
+            warn!(target: "dunlin::connection", address, reason = %fault, "connection closed by its transport");
         }
     }
 

@@ -65,7 +65,7 @@ impl Shard {
         if connection.phase != Phase::Flushing || !self.effects.outbox.is_empty(id) {
             return;
         }
-        if connection.ended || connection.transport.shut_down_write().is_err() {
+        if connection.ended || connection.transport.shut_down_write(&mut self.work).is_err() {
             return self.drop_connection(index);
         }
         connection.phase = Phase::Draining;

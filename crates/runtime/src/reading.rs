@@ -5,9 +5,8 @@
 //! Never: a second read where the first came up short (nothing more is there); more from one connection, or from all,
 //!        than a share of a tick, so that output leaves in time and nobody starves.
 
-use std::io;
-
 use dunlin_engine::{CloseCause, ConnectionId, Event};
+use dunlin_net::Incoming;
 
 use crate::connections::{Connection, Phase};
 use crate::shard::Shard;
@@ -22,29 +21,6 @@ const LEAD_OF_PIECES: usize = 4 * 1024;
 pub(crate) const SCRATCH: usize = LEAD + READ;
 /// Read from all connections in one tick: what a thousand subscribers get of it must fit their output.
 const TICK_BUDGET: usize = 256 * 1024;
-
-/// How a read went.
-#[derive(Clone, Copy)]
-enum Got {
-    /// Bytes, and perhaps more where the read was full.
-    Bytes {
-        count: usize,
-        full: bool,
-    },
-    Nothing,
-    End(CloseCause),
-}
-
-impl Got {
-    fn of(result: io::Result<usize>, asked: usize) -> Self {
-        match result {
-            Ok(0) => Self::End(CloseCause::ByPeer),
-            Ok(count) => Self::Bytes { count, full: count == asked },
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Nothing,
-            Err(_) => Self::End(CloseCause::Failed),
-        }
-    }
-}
 
 impl Shard {
     /// Puts a connection into the queue, once.
@@ -96,10 +72,13 @@ impl Shard {
     }
 
     /// Reads into the scratch, behind a copy of the bytes kept.
-    fn read_beside(&mut self, index: u32) -> Got {
-        let Some((id, connection)) = self.connections.get(index) else { return Got::Nothing };
-        let got = Got::of(connection.transport.read(&mut self.scratch[LEAD..]), READ);
-        let Got::Bytes { count, .. } = got else { return got };
+    fn read_beside(&mut self, index: u32) -> Incoming {
+        let Some((id, connection)) = self.connections.get(index) else { return Incoming::Nothing };
+        let got = connection.transport.read(&mut self.scratch[LEAD..], &mut self.work);
+        let Incoming::Bytes { count, .. } = got else { return got };
+        if count == 0 {
+            return got;
+        }
         let kept = connection.input.len();
         let start = LEAD - kept;
         self.scratch[start..LEAD].copy_from_slice(connection.input.filled());
@@ -117,12 +96,11 @@ impl Shard {
     }
 
     /// Reads behind the bytes kept: a large packet that comes in pieces.
-    fn read_behind(&mut self, index: u32) -> Got {
-        let Some((_, connection)) = self.connections.get(index) else { return Got::Nothing };
+    fn read_behind(&mut self, index: u32) -> Incoming {
+        let Some((_, connection)) = self.connections.get(index) else { return Incoming::Nothing };
         let room = connection.input.room(READ, &mut self.pool);
-        let asked = room.len();
-        let got = Got::of(connection.transport.read(room), asked);
-        if let Got::Bytes { count, .. } = got {
+        let got = connection.transport.read(room, &mut self.work);
+        if let Incoming::Bytes { count: count @ 1.., .. } = got {
             connection.input.grow(count);
             self.offer_input(index);
         }
@@ -153,15 +131,19 @@ impl Shard {
     }
 
     /// Performs what the engine made of a read and finds out whether there will be another.
-    fn after_read(&mut self, index: u32, got: Got) -> usize {
-        let Some((_, connection)) = self.connections.get(index) else { return 0 };
+    fn after_read(&mut self, index: u32, got: Incoming) -> usize {
+        let Some((id, connection)) = self.connections.get(index) else { return 0 };
+        if connection.transport.owes() && !connection.blocked {
+            // It answered the peer, and found no room: the flush at the end of the tick asks to be told of it.
+            self.dirty.push(id);
+        }
         let count = match got {
-            Got::Bytes { count, full } => {
-                connection.bulk = full;
-                connection.readable = full || connection.ended;
+            Incoming::Bytes { count, more } => {
+                connection.bulk = more;
+                connection.readable = more || connection.ended;
                 count
             }
-            Got::Nothing => {
+            Incoming::Nothing => {
                 connection.readable = false;
                 connection.bulk = false;
                 if connection.ended {
@@ -169,11 +151,19 @@ impl Shard {
                 }
                 return 0;
             }
-            Got::End(cause) => {
-                self.lose(index, cause);
+            Incoming::End => {
+                self.lose(index, CloseCause::ByPeer);
+                return 0;
+            }
+            Incoming::Failed => {
+                self.lose(index, CloseCause::Failed);
                 return 0;
             }
         };
+        if count == 0 {
+            self.queue_if_readable(index);
+            return count;
+        }
         // An ended connection whose read came up short has nothing more but its end.
         let over = connection.ended && !connection.bulk && !connection.paused;
         self.touched = true;
@@ -199,20 +189,20 @@ impl Shard {
     /// Reads what a lingering connection still sends, for nothing.
     fn discard(&mut self, index: u32) -> usize {
         let Some((_, connection)) = self.connections.get(index) else { return 0 };
-        match Got::of(connection.transport.read(&mut self.scratch), SCRATCH) {
-            Got::Bytes { count, full } => {
-                if full || connection.ended {
+        match connection.transport.read(&mut self.scratch, &mut self.work) {
+            Incoming::Bytes { count, more } => {
+                if more || connection.ended {
                     self.queue(index);
                 }
                 count
             }
-            Got::Nothing => 0,
+            Incoming::Nothing => 0,
             // It closed its half only, perhaps: what it is owed still goes out.
-            Got::End(CloseCause::ByPeer) if connection.phase == Phase::Flushing => {
+            Incoming::End if connection.phase == Phase::Flushing => {
                 connection.ended = true;
                 0
             }
-            Got::End(_) => {
+            Incoming::End | Incoming::Failed => {
                 self.drop_connection(index);
                 0
             }
@@ -223,6 +213,9 @@ impl Shard {
     fn lose(&mut self, index: u32, cause: CloseCause) {
         let Some((id, _)) = self.connections.get(index) else { return };
         let Some(mut connection) = self.connections.remove(index) else { return };
+        if let Some(fault) = connection.transport.take_fault() {
+            self.notices.transport_failed(self.now, connection.peer.address, &fault);
+        }
         if cause == CloseCause::ByPeer {
             // A peer that closed its half only still gets its answer.
             self.write(id, &mut connection);
@@ -243,6 +236,7 @@ impl Shard {
 
     /// Frees what a connection holds and closes it.
     fn retire(&mut self, id: ConnectionId, mut connection: Connection) {
+        connection.transport.close(&mut self.work);
         connection.input.release(&mut self.pool);
         self.effects.outbox.clear(id);
         self.shared.admissions.release();

@@ -7,13 +7,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use dunlin_engine::{Counters, Settings, ShardMap};
-use mio::net::TcpListener;
+use dunlin_net::{Place, SocketFile, Wrapping};
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use crate::accept::BoundSocket;
 use crate::admissions::Admissions;
 use crate::counters::{Snapshot, Traffic};
 use crate::post::{Item, Post};
@@ -36,22 +37,31 @@ pub struct ServerOptions {
 }
 
 /// Where and how to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Listener {
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where.
+    pub place: Place,
+    /// What lies between MQTT and the socket; nothing by default.
+    pub wrapping: Wrapping,
+}
+
+impl Listener {
     /// MQTT over plain TCP. Port 0 takes any free one.
-    Tcp(SocketAddr),
+    #[must_use]
+    pub fn tcp(address: SocketAddr) -> Self {
+        Self { place: Place::Tcp(address), wrapping: Wrapping::default() }
+    }
 }
 
 /// Why a Server did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address is in use, not of this machine, or not allowed.
-    #[error("cannot listen on {address}: {source}")]
+    /// The place is in use, not of this machine, or not allowed.
+    #[error("cannot listen on {place}: {source}")]
     Bind {
         /// As configured.
-        address: SocketAddr,
+        place: Place,
         /// Why.
         source: io::Error,
     },
@@ -90,9 +100,11 @@ pub struct Summary {
 /// A running Server. Dropping it ends it at once.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    places: Vec<Place>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<()>>>,
+    /// Removed while the sockets are still there.
+    files: Mutex<Vec<SocketFile>>,
 }
 
 impl Server {
@@ -104,7 +116,7 @@ impl Server {
         let ServerOptions { listeners, shards, settings, seed, on_failure } = options;
         let map = shard_map(shards)?;
         let admissions = Admissions::new(settings.limits.connections_maximum, map.count())?;
-        let (addresses, mut sockets) = bind_all(&listeners, map)?;
+        let Bound { places, mut sockets, files } = bind_all(&listeners, map)?;
         let seed = seed.map_or_else(random_seed, Ok)?;
         let (mut seats, mut wakers) = (Vec::new(), Vec::new());
         for id in map.iter() {
@@ -118,7 +130,7 @@ impl Server {
             snapshots: map.iter().map(|_| Snapshot::default()).collect(),
         });
         // Dropped on the way out where a thread cannot be started, which ends those that were.
-        let mut server = Self { addresses, shared, threads: Vec::new() };
+        let mut server = Self { places, shared, threads: Vec::new(), files: Mutex::new(files) };
         for seat in seats {
             let end_all = EndAll { shared: Arc::clone(&server.shared), on_failure, armed: true };
             let thread = spawn(seat, end_all, Arc::clone(&settings), seed)?;
@@ -129,8 +141,15 @@ impl Server {
 
     /// What it listens on, in the order of the listeners, with the ports that were asked for as 0.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The TCP addresses among [`Self::places`].
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let tcp = |place: &Place| if let Place::Tcp(address) = place { Some(*address) } else { None };
+        self.places.iter().filter_map(tcp).collect()
     }
 
     /// Changes the settings of all shards, soon.
@@ -141,11 +160,13 @@ impl Server {
 
     /// Begins a clean end: no more newcomers, every Client is told, and what they are owed is sent for at most 2 s.
     pub fn shut_down(&self) {
+        self.remove_files();
         self.shared.post.broadcast(|| Item::ShutDown);
     }
 
     /// Ends it without a word to anybody.
     pub fn shut_down_now(&self) {
+        self.remove_files();
         self.shared.post.broadcast(|| Item::Stop);
     }
 
@@ -169,6 +190,10 @@ impl Server {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.sums().1
+    }
+
+    fn remove_files(&self) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn sums(&self) -> (Counters, Traffic) {
@@ -257,22 +282,30 @@ fn shard_map(wanted: Option<usize>) -> Result<ShardMap, StartError> {
     ShardMap::new(wanted).ok_or(StartError::Shards { wanted, maximum })
 }
 
-/// The addresses, and for each shard one socket on each.
-fn bind_all(
-    listeners: &[Listener],
-    map: ShardMap,
-) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), StartError> {
-    let mut addresses = Vec::with_capacity(listeners.len());
-    let mut sockets: Vec<Vec<TcpListener>> = map.iter().map(|_| Vec::new()).collect();
-    for Listener::Tcp(address) in listeners.iter().copied() {
-        let bound =
-            dunlin_net::bind(address, map.count()).map_err(|source| StartError::Bind { address, source })?;
-        addresses.push(bound.address);
-        for (of_shard, socket) in sockets.iter_mut().zip(bound.sockets) {
-            of_shard.push(socket);
+/// What was bound.
+struct Bound {
+    places: Vec<Place>,
+    /// For each shard.
+    sockets: Vec<Vec<BoundSocket>>,
+    files: Vec<SocketFile>,
+}
+
+fn bind_all(listeners: &[Listener], map: ShardMap) -> Result<Bound, StartError> {
+    let sockets = map.iter().map(|_| Vec::new()).collect();
+    let mut bound = Bound { places: Vec::with_capacity(listeners.len()), sockets, files: Vec::new() };
+    for (number, Listener { place, wrapping }) in (0..=u16::MAX).zip(listeners) {
+        let listening = dunlin_net::bind(place, map.count())
+            .map_err(|source| StartError::Bind { place: place.clone(), source })?;
+        bound.places.push(listening.place);
+        bound.files.extend(listening.file);
+        // A listener with one socket only is some shard's; another has another's.
+        let first = if listening.sockets.len() < map.count() { usize::from(number) } else { 0 };
+        for (index, socket) in listening.sockets.into_iter().enumerate() {
+            let shard = (first + index) % map.count();
+            bound.sockets[shard].push(BoundSocket { socket, number, wrapping: wrapping.clone() });
         }
     }
-    Ok((addresses, sockets))
+    Ok(bound)
 }
 
 fn random_seed() -> io::Result<u64> {

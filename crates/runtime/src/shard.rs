@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_engine::{ConnectionId, Effects, Engine, Event, Settings, ShardId, ShardSet, Time};
-use mio::net::TcpListener;
+use dunlin_net::Workspace;
 use mio::{Events, Poll, Token, Waker};
 
-use crate::accept::{Acceptor, Spare};
+use crate::accept::{Acceptor, BoundSocket, Spare};
 use crate::admissions::Admissions;
 use crate::clock;
 use crate::connections::{Connection, Connections};
@@ -63,13 +63,12 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// The seat, and the waker for its inbox.
-    pub(crate) fn new(id: ShardId, listeners: Vec<TcpListener>) -> io::Result<(Self, Waker)> {
+    pub(crate) fn new(id: ShardId, sockets: Vec<BoundSocket>) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let mut acceptors = Vec::with_capacity(listeners.len());
-        for (number, listener) in (0..=u16::MAX).zip(listeners) {
-            let token = Token(LISTENERS + usize::from(number));
-            acceptors.push(Acceptor::new(listener, number, poll.registry(), token)?);
+        let mut acceptors = Vec::with_capacity(sockets.len());
+        for (index, socket) in sockets.into_iter().enumerate() {
+            acceptors.push(Acceptor::new(socket, poll.registry(), Token(LISTENERS + index))?);
         }
         Ok((Self { id, poll, acceptors, spare: Spare::new() }, waker))
     }
@@ -100,6 +99,7 @@ pub(crate) struct Shard {
     pub(crate) ready: VecDeque<u32>,
     pub(crate) scratch: Box<[u8]>,
     pub(crate) pool: InputPool,
+    pub(crate) work: Workspace,
     /// To be written to.
     pub(crate) dirty: Vec<ConnectionId>,
     pub(crate) linger: Linger,
@@ -135,6 +135,7 @@ impl Shard {
             ready: VecDeque::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             pool: InputPool::default(),
+            work: Workspace::default(),
             dirty: Vec::new(),
             linger: Linger::default(),
             items: VecDeque::new(),

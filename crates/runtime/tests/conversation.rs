@@ -16,7 +16,7 @@ const CLIENTS: usize = 24;
 
 fn start(shards: usize) -> Server {
     Server::start(ServerOptions {
-        listeners: vec![Listener::Tcp((Ipv4Addr::LOCALHOST, 0).into())],
+        listeners: vec![Listener::tcp((Ipv4Addr::LOCALHOST, 0).into())],
         shards: Some(shards),
         settings: Arc::new(Settings::default()),
         seed: Some(1),

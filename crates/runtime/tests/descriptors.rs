@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn newcomers_are_closed_at_once_while_no_descriptor_is_left_and_welcome_again_afterwards() {
     setrlimit(Resource::Nofile, Rlimit { current: Some(200), maximum: Some(200) }).unwrap();
     let server = Server::start(ServerOptions {
-        listeners: vec![Listener::Tcp((Ipv4Addr::LOCALHOST, 0).into())],
+        listeners: vec![Listener::tcp((Ipv4Addr::LOCALHOST, 0).into())],
         shards: Some(1),
         settings: Arc::new(Settings::default()),
         seed: Some(1),

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dunlin_engine::Settings;
-use dunlin_runtime::{Listener, Server, ServerOptions, StartError};
+use dunlin_runtime::{Listener, Place, Server, ServerOptions, StartError};
 
 /// Nothing here takes this long, except where it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn options(shards: usize, settings: Settings) -> ServerOptions {
     ServerOptions {
-        listeners: vec![Listener::Tcp((Ipv4Addr::LOCALHOST, 0).into())],
+        listeners: vec![Listener::tcp((Ipv4Addr::LOCALHOST, 0).into())],
         shards: Some(shards),
         settings: Arc::new(settings),
         seed: Some(1),
@@ -62,7 +62,7 @@ fn listeners_of_both_families_are_bound_in_the_order_given() {
     if TcpListener::bind(six).is_err() {
         return; // No IPv6 here.
     }
-    options.listeners.push(Listener::Tcp(six));
+    options.listeners.push(Listener::tcp(six));
     let server = Server::start(options).unwrap();
     assert!(server.addresses()[0].is_ipv4());
     assert!(server.addresses()[1].is_ipv6());
@@ -75,9 +75,9 @@ fn a_port_in_use_is_refused_with_its_address() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut options = options(2, Settings::default());
     let taken = other.local_addr().unwrap();
-    options.listeners = vec![Listener::Tcp(taken)];
-    let Err(StartError::Bind { address, source }) = Server::start(options) else { panic!("it started") };
-    assert_eq!(address, taken);
+    options.listeners = vec![Listener::tcp(taken)];
+    let Err(StartError::Bind { place, source }) = Server::start(options) else { panic!("it started") };
+    assert_eq!(place, Place::Tcp(taken));
     assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
 }
 
@@ -85,7 +85,7 @@ fn a_port_in_use_is_refused_with_its_address() {
 fn a_port_that_another_server_shares_among_its_shards_is_refused() {
     let server = Server::start(options(2, Settings::default())).unwrap();
     let mut second = options(2, Settings::default());
-    second.listeners = vec![Listener::Tcp(server.addresses()[0])];
+    second.listeners = vec![Listener::tcp(server.addresses()[0])];
     assert!(matches!(Server::start(second), Err(StartError::Bind { .. })));
 }
 
@@ -135,7 +135,7 @@ fn a_server_that_is_shut_down_ends_and_its_port_is_free() {
         assert!(is_closed(client));
     }
     let mut again = options(2, Settings::default());
-    again.listeners = vec![Listener::Tcp(address)];
+    again.listeners = vec![Listener::tcp(address)];
     Server::start(again).unwrap();
 }
 

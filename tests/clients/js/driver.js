@@ -1,13 +1,18 @@
 // MQTT.js against a broker: driver.js HOST PORT VERSION SCENARIO
-// VERSION is 31, 311 or 5; exits 0, or 1 with a message on standard error.
+// TRANSPORT, if set, is ws or wss, and CA_FILE the authority of wss. VERSION is 31, 311 or 5; exits 0, or 1 with a message on standard error.
 'use strict';
 
 const assert = require('node:assert');
 const crypto = require('node:crypto');
+const fs = require('node:fs');
 const mqtt = require('mqtt');
 
 const [host, port, version, scenario] = process.argv.slice(2);
 const PATIENCE_MS = 15000;
+// Set from outside for the tests of transports: ws or wss, and the authority of wss.
+const TRANSPORT = process.env.TRANSPORT
+  ? { protocol: process.env.TRANSPORT, path: '/mqtt', ca: fs.readFileSync(process.env.CA_FILE) }
+  : {};
 
 function within(promise, what) {
   let timer;
@@ -25,6 +30,7 @@ class Client {
     client.mqtt = mqtt.connect({
       host,
       port: Number(port),
+      ...TRANSPORT,
       clientId,
       will,
       clean: !lasting,

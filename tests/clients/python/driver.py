@@ -15,6 +15,9 @@ from paho.mqtt.properties import Properties
 HOST, PORT, VERSION, SCENARIO = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 PROTOCOL = {"31": mqtt.MQTTv31, "311": mqtt.MQTTv311, "5": mqtt.MQTTv5}[VERSION]
 PATIENCE = 15
+# Set from outside for the tests of transports: ws or wss, and the authority of wss.
+SCHEME = os.environ.get("TRANSPORT")
+TRANSPORT = "websockets" if SCHEME else "tcp"
 
 
 class Client:
@@ -23,7 +26,9 @@ class Client:
     def __init__(self, client_id, lasting=False, will=None):
         five = PROTOCOL == mqtt.MQTTv5
         session = {} if five else {"clean_session": not lasting}
-        self.mqtt = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=PROTOCOL, **session)
+        self.mqtt = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=PROTOCOL, transport=TRANSPORT, **session)
+        if SCHEME == "wss":
+            self.mqtt.tls_set(os.environ["CA_FILE"])
         self.messages, self.connacks, self.subacks = queue.Queue(), queue.Queue(), queue.Queue()
         self.mqtt.on_connect = lambda client, data, flags, code, props: self.connacks.put((flags, code))
         self.mqtt.on_message = lambda client, data, message: self.messages.put(message)
@@ -65,7 +70,8 @@ class Client:
 
     def die(self):
         self.mqtt.loop_stop()
-        self.mqtt.socket().shutdown(socket.SHUT_RDWR)
+        wrapped = self.mqtt.socket()
+        getattr(wrapped, "_socket", wrapped).shutdown(socket.SHUT_RDWR)
 
 
 def roundtrip(qos):

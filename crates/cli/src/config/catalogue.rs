@@ -4,6 +4,7 @@
 //! come from this list; tests hold it against the structs.
 
 mod limits;
+mod listener;
 mod log;
 mod protocol;
 mod strictness;
@@ -15,7 +16,7 @@ use dunlin_engine::ShardMap;
 pub(super) struct Section {
     /// As it stands in the brackets; empty before the first table.
     pub(super) name: &'static str,
-    /// Written `[[name]]`, any number of times?
+    /// Written `[[name]]`, any number of times? Then only the first key must stand in each block.
     pub(super) repeated: bool,
     /// What it is about.
     pub(super) about: &'static str,
@@ -51,6 +52,14 @@ pub(super) enum Kind {
     Text { most: usize },
     /// A listener.
     Url,
+    /// The name of a file.
+    File,
+    /// A path of HTTP.
+    Path,
+    /// A list of strings.
+    Texts,
+    /// The mode of a file.
+    Mode,
 }
 
 /// All of them, in the order in which they are printed.
@@ -68,20 +77,7 @@ pub(super) static SECTIONS: [Section; 7] = [
             example: None,
         }],
     },
-    Section {
-        name: "listener",
-        repeated: true,
-        about: "Where clients connect; one block for each address. Without any, and without --listen, `--dev` \
-                listens on port 1883 of 127.0.0.1 and ::1. --listen replaces all of them.",
-        keys: &[Key {
-            name: "url",
-            kind: Kind::Url,
-            reloads: false,
-            about: "HOST:PORT or tcp://HOST:PORT. IPv6 addresses are written in brackets; a name is resolved when \
-                    the process starts, and each of its addresses is used; port 0 takes a free port.",
-            example: Some("\"tcp://127.0.0.1:1883\""),
-        }],
-    },
+    listener::LISTENER,
     log::LOG,
     log::AREAS,
     limits::LIMITS,
@@ -117,6 +113,12 @@ impl Kind {
             Self::Switch => "true, false".to_owned(),
             Self::Text { most } => format!("up to {most} bytes without control characters"),
             Self::Url => crate::listen::ALLOWED.to_owned(),
+            Self::File => {
+                "the name of a file, absolute or from the directory that the process runs in".to_owned()
+            }
+            Self::Path => "a path that begins with / and has no spaces, ? or #".to_owned(),
+            Self::Texts => "a list of strings".to_owned(),
+            Self::Mode => "three octal digits in quotes".to_owned(),
         }
     }
 }

@@ -9,6 +9,7 @@ use toml::de::{DeInteger, DeString, DeTable, DeValue, Deserializer};
 use super::Config;
 use super::catalogue::{Key, Kind, SECTIONS, Section, section};
 use super::fault::{Fault, Problem, Source};
+use super::listener;
 use super::nearest::nearest;
 use super::relation::{self, Places};
 use crate::listen::ListenUrl;
@@ -93,11 +94,31 @@ impl Check<'_> {
             return self.fault(&block.span(), section.name, None, problem, None);
         };
         self.table(section, table);
-        for key in section.keys {
-            if !table.contains_key(key.name) {
-                let allowed = Some(key.kind.allowed());
-                self.fault(&block.span(), &section.path(key.name), None, Problem::Missing, allowed);
+        for key in section.keys.iter().take(1).filter(|key| !table.contains_key(key.name)) {
+            let allowed = Some(key.kind.allowed());
+            self.fault(&block.span(), &section.path(key.name), None, Problem::Missing, allowed);
+        }
+        self.listener(section, table, &block.span());
+    }
+
+    /// The keys of a listener that are another scheme's, and those that its scheme needs.
+    fn listener(&mut self, section: &Section, table: &DeTable<'_>, block: &Range<usize>) {
+        let text =
+            |value: &DeValue<'_>| if let DeValue::String(text) = value { text.parse().ok() } else { None };
+        let url: Option<ListenUrl> = table.get("url").and_then(|url| text(url.get_ref()));
+        let Some(scheme) = url.map(|url| url.scheme()) else { return };
+        for (name, value) in table {
+            let (name, owners) = (name.get_ref(), listener::schemes_of(name.get_ref()));
+            if !owners.is_empty() && !owners.contains(&scheme) {
+                let problem = Problem::OfAnotherListener { scheme: scheme.name() };
+                let allowed = owners.iter().map(|owner| owner.name()).collect::<Vec<_>>().join(", ");
+                let shown = self.source.excerpt(&value.span());
+                let allowed = Some(format!("with {allowed}"));
+                self.fault(&value.span(), &section.path(name), Some(shown), problem, allowed);
             }
+        }
+        for (name, why) in listener::needs(scheme, |name| table.contains_key(name)) {
+            self.fault(block, &section.path(name), None, Problem::Missing, Some(why.to_owned()));
         }
     }
 
@@ -167,9 +188,16 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
             (!known).then(|| Problem::NoSuchChoice { meant: meant() })
         }
         (Kind::Url, DeValue::String(url)) => url.parse::<ListenUrl>().err().map(Problem::from),
+        (Kind::Mode, DeValue::String(mode)) => listener::mode(mode).is_none().then_some(Problem::NoMode),
         (Kind::Switch, DeValue::Boolean(_)) => None,
         (Kind::Text { most }, DeValue::String(text)) if text.len() > most => Some(Problem::TooLong),
-        (Kind::Text { .. }, DeValue::String(text)) => {
+        (Kind::Path, DeValue::String(path)) => (!listener::is_path(path)).then_some(Problem::NoPath),
+        (Kind::Texts, DeValue::Array(list)) => {
+            let other = list.iter().find(|text| !matches!(text.get_ref(), DeValue::String(_)))?;
+            Some(Problem::WrongType { found: name_of(other.get_ref()), expected: "a string" })
+        }
+        (Kind::File, DeValue::String(text)) if text.is_empty() => Some(Problem::Missing),
+        (Kind::Text { .. } | Kind::File, DeValue::String(text)) => {
             text.chars().any(char::is_control).then_some(Problem::ControlCharacter)
         }
         (kind, other) => Some(Problem::WrongType { found: name_of(other), expected: type_of(kind) }),
@@ -184,7 +212,8 @@ const fn type_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer { .. } => "an integer",
         Kind::Switch => "a boolean",
-        Kind::Choice(_) | Kind::Text { .. } | Kind::Url => "a string",
+        Kind::Texts => "a list of strings",
+        Kind::Choice(_) | Kind::Text { .. } | Kind::Url | Kind::Mode | Kind::File | Kind::Path => "a string",
     }
 }
 

@@ -58,6 +58,15 @@ pub(crate) enum Problem {
     /// A string that would not go through logs and terminals.
     #[error("has a control character")]
     ControlCharacter,
+    /// No path of HTTP.
+    #[error("not a path")]
+    NoPath,
+    /// No mode of a file.
+    #[error("not the mode of a file")]
+    NoMode,
+    /// A key that would have no effect.
+    #[error("not a key of {scheme} listeners")]
+    OfAnotherListener { scheme: &'static str },
     /// No listener.
     #[error(transparent)]
     Url(#[from] ListenUrlError),

@@ -7,6 +7,7 @@
 mod catalogue;
 mod check;
 mod fault;
+mod listener;
 mod nearest;
 mod print;
 mod relation;
@@ -14,12 +15,14 @@ mod relation;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dunlin_engine::{Limits, Protocol, Settings, Strictness};
+use dunlin_runtime::{TlsFiles, WebSocketRules};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use fault::{Fault, Faults};
+pub(crate) use listener::mode;
 pub(crate) use print::default_file;
 
 use crate::listen::ListenUrl;
@@ -48,6 +51,74 @@ pub(crate) struct Config {
 pub(crate) struct Listener {
     /// Where.
     pub(crate) url: ListenUrl,
+    /// PEM file: the server's certificate and those that lead to its authority.
+    #[serde(default)]
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file: the key of the certificate.
+    #[serde(default)]
+    pub(crate) key: Option<PathBuf>,
+    /// PEM file: the authorities of clients.
+    #[serde(default)]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Must a Client have a certificate, where there is `client_ca`?
+    #[serde(default)]
+    pub(crate) client_certificate: Option<ClientCertificate>,
+    /// Where WebSocket connections begin.
+    #[serde(default)]
+    pub(crate) path: Option<String>,
+    /// Where pages may come from that begin WebSocket connections.
+    #[serde(default)]
+    pub(crate) origins: Option<Vec<String>>,
+    /// Who may connect to a Unix socket: the mode of its file, in octal digits.
+    #[serde(default)]
+    pub(crate) permissions: Option<String>,
+}
+
+impl Listener {
+    /// One whose every key but the URL has its default.
+    pub(crate) const fn new(url: ListenUrl) -> Self {
+        Self {
+            url,
+            certificate: None,
+            key: None,
+            client_ca: None,
+            client_certificate: None,
+            path: None,
+            origins: None,
+            permissions: None,
+        }
+    }
+
+    /// What is asked of WebSocket connections.
+    pub(crate) fn websocket_rules(&self) -> WebSocketRules {
+        WebSocketRules {
+            path: self.path.clone().unwrap_or_else(|| "/mqtt".to_owned()),
+            origins: self.origins.clone().unwrap_or_default(),
+        }
+    }
+
+    /// What TLS needs, where everything is there.
+    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            certificate: self.certificate.clone()?,
+            key: self.key.clone()?,
+            client_ca: self.client_ca.clone(),
+            client_certificate: match self.client_certificate {
+                Some(ClientCertificate::Optional) => dunlin_runtime::ClientCertificate::Optional,
+                Some(ClientCertificate::Required) | None => dunlin_runtime::ClientCertificate::Required,
+            },
+        })
+    }
+}
+
+/// What a Client without a certificate gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ClientCertificate {
+    /// Its handshake fails.
+    Required,
+    /// It is let in.
+    Optional,
 }
 
 /// What is logged, and how.

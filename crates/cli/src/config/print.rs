@@ -22,28 +22,24 @@ pub(crate) fn default_file() -> String {
     for section in &SECTIONS {
         out.push('\n');
         comment(&mut out, section.about);
-        // The one key of a repeated section is an example: the block is commented out with it.
+        // The keys of a repeated section are examples: the block is commented out with them.
         if section.repeated {
-            out.push('\n');
-            keys(&mut out, section, None, &format!("# [[{}]]\n", section.name));
-        } else {
-            if !section.name.is_empty() {
-                let _ = writeln!(out, "[{}]", section.name);
-            }
-            keys(&mut out, section, table_at(&defaults, section.name), "");
+            let _ = writeln!(out, "# [[{}]]", section.name);
+        } else if !section.name.is_empty() {
+            let _ = writeln!(out, "[{}]", section.name);
         }
+        keys(&mut out, section, table_at(&defaults, section.name).filter(|_| !section.repeated));
     }
     out
 }
 
-fn keys(out: &mut String, section: &Section, defaults: Option<&toml::Table>, heading: &str) {
+fn keys(out: &mut String, section: &Section, defaults: Option<&toml::Table>) {
     for (index, key) in section.keys.iter().enumerate() {
-        if index > 0 || !section.name.is_empty() && !section.repeated {
+        if index > 0 || !section.name.is_empty() {
             out.push('\n');
         }
         comment(out, key.about);
         comment(out, &format!("Allowed: {}.{}", key.kind.allowed(), restart(key)));
-        out.push_str(heading);
         match defaults.and_then(|table| table.get(key.name)) {
             Some(value) => writeln!(out, "{} = {}", key.name, literal(value)),
             None => writeln!(out, "# {} = {}", key.name, key.example.unwrap_or_default()),

@@ -46,3 +46,22 @@ fn more_connections_than_files_is_a_warning() {
         "{warning}"
     );
 }
+
+#[test]
+fn a_certificate_that_is_missing_is_named_with_its_key_and_what_is_expected() {
+    let file = TemporaryFile::new(
+        "[[listener]]\nurl = \"tls://127.0.0.1:0\"\ncertificate = \"/nowhere/server.crt\"\nkey = \"server.key\"",
+    );
+    assert_eq!(
+        fails(3, &["serve", "--dev", "--config", file.path()]),
+        "dunlin: error: listener.certificate = \"/nowhere/server.crt\": cannot be read: No such file or directory \
+         (os error 2); expected: a PEM file with the server's certificate first and then those that lead to its \
+         authority\n"
+    );
+    file.write("[[listener]]\nurl = \"tls://127.0.0.1:0\"\nkey = \"server.key\"");
+    let error = fails(3, &["serve", "--dev", "--config", file.path()]);
+    assert!(error.contains(":1:1: listener.certificate: missing; allowed: a PEM file"), "{error}");
+
+    let error = fails(2, &["serve", "--dev", "--listen", "tls://127.0.0.1:0"]);
+    assert!(error.contains("[[listener]]\nurl = \"tls://127.0.0.1:0\"\ncertificate ="), "{error}");
+}

@@ -32,16 +32,14 @@ fn a_command_line_that_cannot_be_understood_is_2() {
 #[test]
 fn a_listener_that_is_none_is_2_and_says_what_is_allowed() {
     let error = fails(2, &["serve", "--dev", "--listen", "localhost"]);
-    assert_eq!(
-        error,
-        "dunlin: error: --listen localhost: the port is missing; allowed: HOST:PORT or tcp://HOST:PORT, for \
-         example 127.0.0.1:1883, [::1]:1883 or localhost:0\n"
-    );
+    let start = "dunlin: error: --listen localhost: the port is missing; allowed: HOST:PORT, tcp://";
+    assert!(error.starts_with(start), "{error}");
+    assert!(error.ends_with("for example 127.0.0.1:1883, [::1]:1883 or localhost:0\n"), "{error}");
 }
 
 #[test]
 fn a_transport_that_is_not_available_is_5() {
-    for url in ["tls://127.0.0.1:8883", "ws://h:80", "wss://h:443", "quic://h:8883", "unix:/run/mqtt.sock"] {
+    for url in ["quic://h:8883"] {
         let error = fails(5, &["serve", "--dev", "--listen", url]);
         assert!(error.starts_with(&format!("dunlin: error: --listen {url}: ")), "{error}");
         assert!(error.contains("is not available in this version"), "{error}");

@@ -121,18 +121,54 @@ fn listeners_are_a_list_of_tables_with_a_url() {
         ["1:1: listener: a table, not a list of tables; allowed: [[listener]]"]
     );
     assert_eq!(faults("log = 1"), ["1:7: log: an integer, not a table; allowed: [log]"]);
-    let url = "HOST:PORT or tcp://HOST:PORT, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
+    let url = crate::listen::ALLOWED;
     assert_eq!(faults("[[listener]]"), [format!("1:1: listener.url: missing; allowed: {url}")]);
     assert_eq!(faults("listener = [1]"), ["1:13: listener: an integer, not a table"]);
     assert_eq!(
-        faults("[[listener]]\nurl = \"tls://127.0.0.1:8883\"\n[[listener]]\nurl = \"localhost\""),
+        faults("[[listener]]\nurl = \"quic://127.0.0.1:8883\"\n[[listener]]\nurl = \"localhost\""),
         [
             format!(
-                "2:7: listener.url = \"tls://127.0.0.1:8883\": tls:// is not available in this version; allowed: {url}"
+                "2:7: listener.url = \"quic://127.0.0.1:8883\": quic:// is not available in this version; allowed: {url}"
             ),
             format!("4:7: listener.url = \"localhost\": the port is missing; allowed: {url}"),
         ]
     );
+}
+
+#[test]
+fn a_key_of_another_kind_of_listener_is_named_with_the_kinds_that_have_it() {
+    assert_eq!(
+        faults("[[listener]]\nurl = \"127.0.0.1:0\"\npermissions = \"600\""),
+        ["3:15: listener.permissions = \"600\": not a key of tcp listeners; allowed: with unix"]
+    );
+    assert_eq!(
+        faults("[[listener]]\nurl = \"unix:/x\"\npermissions = \"0o600\""),
+        ["3:15: listener.permissions = \"0o600\": not the mode of a file; \
+             allowed: three octal digits in quotes"]
+    );
+    assert!(Config::parse("[[listener]]\nurl = \"unix:/x\"\npermissions = \"640\"").is_ok());
+}
+
+#[test]
+fn listeners_of_tls_and_websocket_have_keys_of_their_own() {
+    let wss = "[[listener]]\nurl = \"wss://127.0.0.1:0\"\ncertificate = \"a\"\nkey = \"b\"\n\
+               client_ca = \"c\"\nclient_certificate = \"optional\"\npath = \"/x\"\norigins = [\"*\"]";
+    assert!(Config::parse(wss).is_ok());
+    let found = faults("[[listener]]\nurl = \"tls://127.0.0.1:0\"\nclient_certificate = \"required\"");
+    let missing: Vec<_> = found.iter().map(|fault| fault.split(';').next().unwrap()).collect();
+    assert_eq!(
+        missing,
+        [
+            "1:1: listener.certificate: missing",
+            "1:1: listener.key: missing",
+            "1:1: listener.client_ca: missing"
+        ]
+    );
+    let found =
+        faults("[[listener]]\nurl = \"ws://127.0.0.1:0\"\npath = \"mqtt\"\norigins = [1]\nkey = \"k\"");
+    assert!(found[0].starts_with("3:8: listener.path = \"mqtt\": not a path; allowed: "), "{found:?}");
+    assert!(found[1].starts_with("4:11: listener.origins = [1]: an integer, not a string"), "{found:?}");
+    assert_eq!(found[2], "5:7: listener.key = \"k\": not a key of ws listeners; allowed: with tls, wss");
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! The listeners of a server: from what was asked for to what is bound.
+//!
+//! In:    `--listen`, or the listeners of the file.
+//! Out:   every place that they stand for, with what is spoken there.
+//! Never: a place that other machines can reach.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use dunlin_runtime::{Listener, Place, StartError, TlsListener, UnixSocket, Wrapping};
+use tracing::info;
+
+use crate::certificates::Certificates;
+use crate::config::{self, Config};
+use crate::failure::Failure;
+use crate::listen::{self, ListenUrl, Scheme};
+
+/// Loopback, port 1883.
+const DEFAULT: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 1883),
+];
+
+/// The user and the group of the process.
+const MODE: u32 = 0o660;
+
+/// Where a server listens.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    places: Vec<(Scheme, Listener)>,
+    certificates: Certificates,
+}
+
+/// The names that TLS clients may ask for.
+const MQTT: &[u8] = b"mqtt";
+const HTTP: &[u8] = b"http/1.1";
+
+impl Listeners {
+    /// The listeners of the command line, or else those of the file.
+    ///
+    /// # Errors
+    /// Where the command line has one that is none.
+    pub(crate) fn wanted(given: &[String], config: &Config) -> Result<Vec<config::Listener>, Failure> {
+        if given.is_empty() {
+            return Ok(config.listener.clone());
+        }
+        let parse = |text: &String| {
+            let url = text.parse().map_err(|error| Failure::Listen { text: text.clone(), error })?;
+            Ok(config::Listener::new(url))
+        };
+        given.iter().map(parse).collect()
+    }
+
+    /// What to bind: every place that the listeners stand for, none of which other machines can reach.
+    ///
+    /// # Errors
+    /// Where a name is nobody's, or somebody's on another machine.
+    pub(crate) fn resolve(wanted: &[config::Listener]) -> Result<Self, Failure> {
+        let mut listeners = Self::default();
+        if wanted.is_empty() {
+            let addresses = available(&DEFAULT).ok_or_else(|| Failure::NoAddress {
+                urls: DEFAULT.map(|address| Scheme::Tcp.at(&Place::Tcp(address))).join(", "),
+            })?;
+            listeners.add(Scheme::Tcp, addresses, &Wrapping::default());
+        }
+        for listener in wanted {
+            let url = &listener.url;
+            if let Some(path) = url.file() {
+                let mode = listener.permissions.as_deref().and_then(config::mode).unwrap_or(MODE);
+                let place = Place::Unix(UnixSocket { path: path.to_owned(), mode });
+                listeners.places.push((url.scheme(), Listener { place, wrapping: Wrapping::default() }));
+            } else {
+                let addresses = addresses(url)?;
+                let wrapping = listeners.wrapping(listener)?;
+                listeners.add(url.scheme(), addresses, &wrapping);
+            }
+        }
+        Ok(listeners)
+    }
+
+    fn wrapping(&mut self, listener: &config::Listener) -> Result<Wrapping, Failure> {
+        let mut wrapping = Wrapping::default();
+        let scheme = listener.url.scheme();
+        if scheme.has_tls() {
+            let files = listener.tls_files().ok_or_else(|| Failure::NoFiles { url: listener.url.clone() })?;
+            let tls = Arc::new(TlsListener::load(files, if scheme.has_frames() { HTTP } else { MQTT })?);
+            self.certificates.add(Arc::clone(&tls));
+            wrapping.tls = Some(tls);
+        }
+        wrapping.websocket = scheme.has_frames().then(|| Arc::new(listener.websocket_rules()));
+        Ok(wrapping)
+    }
+
+    /// The files that TLS needs.
+    pub(crate) const fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    fn add(&mut self, scheme: Scheme, addresses: Vec<SocketAddr>, wrapping: &Wrapping) {
+        for address in addresses {
+            let listener = Listener { place: Place::Tcp(address), wrapping: wrapping.clone() };
+            self.places.push((scheme, listener));
+        }
+    }
+
+    /// For the runtime.
+    pub(crate) fn options(&self) -> Vec<Listener> {
+        self.places.iter().map(|(_, listener)| listener.clone()).collect()
+    }
+
+    /// The URLs of what was bound.
+    pub(crate) fn bound(&self, places: &[Place]) -> impl Iterator<Item = String> {
+        self.places.iter().zip(places).map(|((scheme, _), place)| scheme.at(place))
+    }
+
+    /// Why the server did not start.
+    pub(crate) fn failure(&self, error: StartError) -> Failure {
+        match error {
+            StartError::Bind { place, source } => {
+                let found = self.places.iter().find(|(_, listener)| listener.place == place);
+                let scheme = found.map_or(Scheme::Tcp, |(scheme, _)| *scheme);
+                Failure::Bind { url: scheme.at(&place), error: source }
+            }
+            other => Failure::Start(other),
+        }
+    }
+}
+
+/// The addresses of a URL, all of them loopback.
+fn addresses(url: &ListenUrl) -> Result<Vec<SocketAddr>, Failure> {
+    let resolved = url.resolve().map_err(|error| Failure::Resolve { url: url.clone(), error })?;
+    if let Some(address) = resolved.iter().find(|address| !listen::is_loopback(**address)) {
+        return Err(Failure::NotLoopback { url: url.clone(), address: *address });
+    }
+    // A name may have an address that this machine lacks; an address that was written must be there.
+    let usable = if url.names_an_address() { Some(resolved) } else { available(&resolved) };
+    usable.ok_or_else(|| Failure::NoAddress { urls: url.to_string() })
+}
+
+/// Those whose family this machine has; `None` where it has none.
+fn available(addresses: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
+    let (here, lacking): (Vec<_>, Vec<_>) =
+        addresses.iter().copied().partition(|address| listen::is_available(*address));
+    for address in lacking {
+        info!(target: "dunlin::listener", %address, "this machine has no such address; not listening there");
+    }
+    (!here.is_empty()).then_some(here)
+}

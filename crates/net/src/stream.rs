@@ -1,0 +1,105 @@
+//! A connected socket of the operating system: TCP or Unix.
+//!
+//! In:    bytes to write, in slices.
+//! Out:   bytes that were read.
+//! Never: blocks; interprets a byte.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+
+/// Slices that one write takes at most; those beyond wait for the next.
+pub(crate) const SLICES_MAX: usize = 10;
+
+/// A non-blocking stream socket. Dropping it closes it.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix socket: a peer on the same machine.
+    Unix(UnixStream),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+impl Stream {
+    #[inline]
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => uninterrupted(|| tcp.read(into)),
+            Self::Unix(unix) => uninterrupted(|| unix.read(into)),
+        }
+    }
+
+    /// Writes the slices one after another, as far as there is room; less than all means that no room is left.
+    #[inline]
+    pub(crate) fn write(&mut self, slices: &[&[u8]]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => write_all_of(tcp, slices),
+            Self::Unix(unix) => write_all_of(unix, slices),
+        }
+    }
+
+    pub(crate) fn shut_down_write(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
+            Self::Unix(unix) => unix.shutdown(Shutdown::Write),
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Unix(unix) => unix,
+        }
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.source().register(registry, token, Interest::READABLE)
+    }
+
+    pub(crate) fn register_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.source().reregister(registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.source().deregister(registry)
+    }
+}
+
+#[inline]
+fn write_all_of(socket: &mut impl Write, slices: &[&[u8]]) -> io::Result<usize> {
+    if let [slice] = slices {
+        return uninterrupted(|| socket.write(slice));
+    }
+    let mut io_slices = [IoSlice::new(&[]); SLICES_MAX];
+    let count = slices.len().min(SLICES_MAX);
+    for (io_slice, slice) in io_slices.iter_mut().zip(slices) {
+        *io_slice = IoSlice::new(slice);
+    }
+    uninterrupted(|| socket.write_vectored(&io_slices[..count]))
+}
+
+/// A signal is no reason to say anything.
+#[inline]
+fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
