@@ -59,6 +59,7 @@ APT = DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y --no-install-rec
 apt:
 	@missing=""; \
 	command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto-clients"; \
+	[ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \

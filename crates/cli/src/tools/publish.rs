@@ -14,8 +14,8 @@ use crate::say;
 
 /// Messages whose acknowledgement is awaited at once; the client bounds those in flight.
 const OPEN_MAXIMUM: usize = 1_000;
-/// How long the last acknowledgements may take before the tool gives up, where there is no connection.
-const DRAIN: Duration = Duration::from_secs(30);
+/// How long the last message may take to leave: as long as a slow link needs. Without a connection nothing is waited for.
+const DRAIN: Duration = Duration::from_secs(86_400);
 
 /// Publish a message
 #[derive(Debug, Args)]

@@ -162,6 +162,7 @@ impl Task {
         self.unflushed = true;
         if length < self.effects.output.len() {
             self.effects.output.drain(..length);
+            self.event(Event::Progress);
         } else {
             self.effects.output.clear();
             self.event(Event::Flushed);

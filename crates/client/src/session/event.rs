@@ -69,6 +69,8 @@ pub enum Event<'a> {
     Lost(String),
     /// What [`Action::Close`] asked for is done.
     Closed,
+    /// The transport has taken a part of the output.
+    Progress,
     /// All output has been given to the transport.
     Flushed,
     /// The driver reads the transport no more (`false`: again), because the application takes no messages. Answers that

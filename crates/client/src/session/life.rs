@@ -146,7 +146,10 @@ impl Session {
         let late = within <= now;
         let done = self.outgoing.len() == 0;
         match self.phase {
-            Phase::Online { .. } if late || (done && self.incoming.is_settled()) => {
+            // Not while messages of QoS 0 are still on their way out: nobody else would know that they are.
+            Phase::Online { .. }
+                if late || (done && self.incoming.is_settled() && effects.output.is_empty()) =>
+            {
                 self.stopping = None;
                 self.put_disconnect(reason, effects);
                 self.phase = Phase::Leaving { deadline: now.after(CLOSE_TIMEOUT) };

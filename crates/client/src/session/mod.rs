@@ -181,7 +181,9 @@ impl Session {
             Event::Lost(why) => self.transport_lost(now, why, effects),
             Event::Closed => self.closed(effects),
             Event::Paused(paused) => self.pause(now, paused),
-            Event::Flushed | Event::Timer => {}
+            // Behind much output a ping leaves late; the transport that takes it is not dead.
+            Event::Flushed | Event::Progress => self.pinged = self.pinged.map(|_| now),
+            Event::Timer => {}
         }
         self.timers(now, effects);
         self.pump(now, effects);

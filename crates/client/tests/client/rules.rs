@@ -423,6 +423,29 @@ fn shutdown_waits_for_the_queue_but_not_for_ever() {
     }
 }
 
+#[test]
+fn shutdown_waits_until_qos_0_has_left() {
+    let mut talk = Talk::online(settings(V5));
+    talk.publish(1, message("m", QOS0));
+    talk.event(Event::Stop { within: talk.now.after(Duration::from_secs(5)), reason: ReasonCode::Success });
+    assert_eq!(talk.said(), ["PUBLISH m"]);
+    assert_eq!(talk.said(), ["DISCONNECT Success"]);
+}
+
+/// Otherwise a message that takes a minute to send would end the connection each time.
+#[test]
+fn a_ping_behind_much_output_is_given_its_time() {
+    let mut talk = Talk::online(settings(V5));
+    talk.pass(Duration::from_secs(45));
+    for _ in 0..10 {
+        talk.pass(Duration::from_secs(8));
+        talk.event(Event::Progress);
+    }
+    assert!(talk.session.is_online());
+    talk.pass(Duration::from_secs(10));
+    assert!(!talk.session.is_online());
+}
+
 /// A Session that was kept for lost connections only ends with the shutdown.
 #[test]
 fn a_fresh_session_begins_clean_survives_cuts_and_ends() {
