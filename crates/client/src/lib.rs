@@ -27,7 +27,7 @@ pub use dunlin_codec::{
 };
 pub use message::{About, Message, MessageError};
 pub use session::{
-    Disconnection, Keep, PublishError, QueueLimits, Retry, Session, Settings, SettingsError, Status,
-    SubscribeError, Version, WhenFull, Will,
+    Disconnection, Keep, Password, PublishError, QueueLimits, Retry, Session, Settings, SettingsError,
+    Status, SubscribeError, Version, WhenFull, Will,
 };
 pub use time::Time;

@@ -115,7 +115,7 @@ impl Connect {
         let mut settings = Settings::new(self.client_id(tool)?);
         settings.version = self.protocol_version;
         settings.user_name.clone_from(&self.username);
-        settings.password = self.password.as_ref().map(|password| password.clone().into_bytes());
+        settings.password = self.password.clone().map(Into::into);
         settings.keep_alive = Duration::from_secs(self.keepalive.into());
         settings.keep = self.keep(given);
         settings.inflight_maximum = self.max_inflight;
@@ -129,7 +129,7 @@ impl Connect {
             Some(url) => {
                 let parts = Url::parse(url)?;
                 settings.user_name = parts.user.or(settings.user_name);
-                settings.password = parts.password.map(String::into_bytes).or(settings.password);
+                settings.password = parts.password.map(Into::into).or(settings.password);
                 topic = parts.topic;
                 parts.address
             }

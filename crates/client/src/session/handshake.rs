@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dunlin_codec::{Connect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode};
 
-use super::settings::{FRESH_EXPIRY, Keep, Settings, Version};
+use super::settings::{FRESH_EXPIRY, Keep, Password, Settings, Version};
 use crate::Message;
 
 /// Whole seconds, as many as a packet can say.
@@ -53,7 +53,7 @@ pub(crate) fn put_connect(settings: &Settings, first: bool, out: &mut Vec<u8>) {
             payload: will.message.payload(),
         }),
         user_name: settings.user_name.as_deref(),
-        password: settings.password.as_deref(),
+        password: settings.password.as_ref().map(Password::as_bytes),
     })
     .encode(version, out);
 }
@@ -116,7 +116,7 @@ impl Settings {
         };
         text("client identifier", &self.client_id)?;
         text("user name", self.user_name.as_deref().unwrap_or_default())?;
-        let bytes = self.password.as_ref().map_or(0, Vec::len);
+        let bytes = self.password.as_ref().map_or(0, |password| password.as_bytes().len());
         if bytes > 65_535 {
             return Err(SettingsError::Field { what: "password", bytes });
         }

@@ -34,7 +34,7 @@ use incoming::Incoming;
 use outgoing::{Identifiers, Outgoing};
 use peer::Peer;
 pub use record::{Left, Record, Remains};
-pub use settings::{Keep, QueueLimits, Retry, Settings, Version, WhenFull, Will};
+pub use settings::{Keep, Password, QueueLimits, Retry, Settings, Version, WhenFull, Will};
 use subscriptions::Subscriptions;
 use unclaimed::Unclaimed;
 

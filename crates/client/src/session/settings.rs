@@ -100,6 +100,28 @@ pub struct Will {
     pub delay: Duration,
 }
 
+/// A password, which no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(Vec<u8>);
+
+impl Password {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<T: Into<Vec<u8>>> From<T> for Password {
+    fn from(bytes: T) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
 /// Everything a session is told before it begins.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -110,7 +132,7 @@ pub struct Settings {
     /// User Name.
     pub user_name: Option<String>,
     /// Password; 3.1.1 has none without a User Name.
-    pub password: Option<Vec<u8>>,
+    pub password: Option<Password>,
     /// Whether the Server keeps the Session.
     pub keep: Keep,
     /// Longest silence in whole seconds, at most 65,535; 0 turns the mechanism off, and with it the only way to notice
