@@ -25,7 +25,7 @@ Examples:
   dunlin serve --dev --config dunlin.toml --shards 2
       Settings from a file, two threads.
 
-This version knows no users and no TLS: it starts with --dev only.
+This version knows no users: it starts with --dev only.
 
 Signals:
   SIGTERM, SIGINT  end: clients are told, and sent what waits for them; a second one ends at once

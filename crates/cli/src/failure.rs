@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     Config(#[from] ConfigError),
     /// Neither users nor `--dev`.
     #[error(
-        "refusing to start: this version knows no users and no TLS, so every client would be anonymous.\n\
+        "refusing to start: this version knows no users, so every client would be anonymous.\n\
          `dunlin serve --dev` accepts that, for clients on this machine only (loopback addresses)"
     )]
     Anonymous,
@@ -35,7 +35,7 @@ pub(crate) enum Failure {
         "{url} is not a loopback address{}: other machines could reach it, and --dev lets anybody in,\n\
          without a password and without encryption. Listen on 127.0.0.1 or [::1], and let clients on other machines\n\
          come through an encrypted tunnel, for example `ssh -L 1883:127.0.0.1:1883 THIS-MACHINE`. Serving other\n\
-         machines needs users and TLS, which this version does not have",
+         machines needs users, which this version does not have",
         resolved(.url, .address)
     )]
     NotLoopback { url: ListenUrl, address: SocketAddr },
