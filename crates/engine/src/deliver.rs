@@ -9,7 +9,7 @@ use crate::event::ConnectionId;
 use crate::frame::{Envelope, Passing};
 use crate::hub::{Cx, Hub};
 use crate::mail::{Deal, DealOutcome, Letter, SessionRef};
-use crate::message::{Message, Origin};
+use crate::message::Message;
 use crate::session::Pressure;
 use crate::session::outgoing::{Extra, Options, Outgoing, Queued, Resend};
 use crate::settings::QueueFull;
@@ -37,12 +37,7 @@ impl Hub {
             return self.drop_message(cx, target.session, Drop::Expired);
         }
         if passing.view.retain {
-            let topic = self.seed_hash(passing.view.topic);
-            if let Some(fetches) =
-                self.sessions.slots.get_mut(target.session).and_then(|session| session.fetches.as_mut())
-            {
-                fetches.overtake(topic);
-            }
+            self.overtake(target.session, passing.view.topic);
         }
         // [MQTT-3.8.4-8] [MQTT311-3.8.4-6] the lower of the publisher's and the granted QoS.
         let qos = passing.view.qos.min(target.qos);
@@ -58,8 +53,20 @@ impl Hub {
         }
     }
 
-    pub(crate) fn is_own(&self, session: u32, origin: Option<Origin>) -> bool {
-        origin == Some(Origin { shard: self.shard, session: self.sessions.current(session) })
+    /// A retained message is delivered live: snapshots on their way to the Session have an older one.
+    fn overtake(&mut self, index: u32, topic: &str) {
+        if self.sessions.slots.get(index).is_none_or(|session| session.fetches.is_none()) {
+            return;
+        }
+        let topic = self.seed_hash(topic);
+        if let Some(fetches) = self.sessions.slots.get_mut(index).and_then(|session| session.fetches.as_mut())
+        {
+            fetches.overtake(topic);
+        }
+    }
+
+    pub(crate) fn is_own(&self, session: u32, origin: Option<SessionRef>) -> bool {
+        origin == Some(self.reference(self.sessions.current(session)))
     }
 
     /// QoS 0: now or never, and never again: DUP is 0 [MQTT-4.3.1-1] [MQTT311-4.3.1-1].
@@ -246,8 +253,7 @@ impl Hub {
                 break;
             }
             if let Some(resend) = outgoing.next_resend() {
-                let again = Again::of(resend);
-                self.resend(cx, index, to, again);
+                self.resend(cx, index, to, resend);
                 continue;
             }
             // Only PUBLISH waits for quota, no other packet [MQTT-3.3.4-10] [MQTT-4.9.0-3].
@@ -272,12 +278,12 @@ impl Hub {
 
     /// With DUP, the only packets that have it [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-4.4.0-1]
     /// [MQTT311-3.3.1-1] [MQTT311-3.3.1-3].
-    fn resend(&mut self, cx: &mut Cx<'_>, index: u32, to: ConnectionId, again: Again) {
+    fn resend(&mut self, cx: &mut Cx<'_>, index: u32, to: ConnectionId, again: Resend) {
         match again {
-            Again::PubRel(packet_id) => {
+            Resend::PubRel(packet_id) => {
                 self.acknowledge(cx, to, Packet::PubRel, packet_id, ReasonCode::Success)
             }
-            Again::Publish(packet_id, options, message) => {
+            Resend::Publish(packet_id, options, message) => {
                 let Some(message) = message else { return };
                 let identifiers =
                     options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
@@ -294,16 +300,17 @@ impl Hub {
     }
 
     /// A queue fills: slow whoever fills it, as long as its Client keeps taking messages.
-    fn press(&mut self, cx: &mut Cx<'_>, index: u32, origin: Option<Origin>) {
+    fn press(&mut self, cx: &mut Cx<'_>, index: u32, publisher: Option<SessionRef>) {
         let limits = &self.settings.limits;
         let (messages, bytes) = (limits.queue_messages_maximum as usize, limits.queue_bytes_maximum);
         let by = self.reference(self.sessions.current(index));
-        let (Some(session), Some(origin)) = (self.sessions.slots.get_mut(index), origin) else { return };
+        let (Some(session), Some(publisher)) = (self.sessions.slots.get_mut(index), publisher) else {
+            return;
+        };
         let Some(outgoing) = session.outgoing.as_deref().filter(|_| session.connection.is_some()) else {
             return;
         };
         let is_full = outgoing.queue_len() > messages / 2 || outgoing.queue_bytes() as u64 > bytes / 2;
-        let publisher = SessionRef { shard: origin.shard, session: origin.session };
         if !is_full || publisher == by {
             return;
         }
@@ -375,23 +382,6 @@ impl Hub {
     pub(crate) fn end_deal(&mut self, cx: &mut Cx<'_>, deal: Option<Deal>, outcome: DealOutcome) {
         if let Some(deal) = deal {
             self.post(cx, deal.home, Letter::DealEnded { deal, outcome });
-        }
-    }
-}
-
-/// [`Resend`] without the borrow.
-enum Again {
-    Publish(PacketId, Options, Option<Message>),
-    PubRel(PacketId),
-}
-
-impl Again {
-    fn of(resend: Resend<'_>) -> Self {
-        match resend {
-            Resend::PubRel(packet_id) => Self::PubRel(packet_id),
-            Resend::Publish(packet_id, exchange) => {
-                Self::Publish(packet_id, exchange.options.clone(), exchange.message.clone())
-            }
         }
     }
 }

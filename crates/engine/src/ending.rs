@@ -169,7 +169,7 @@ impl Engine {
         let Some(will) = session.will.take() else { return };
         let mut view = will.message.view();
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
-        view.origin = Some(crate::message::Origin { shard: self.hub.shard, session: id });
+        view.origin = Some(self.hub.reference(id));
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
         let _ = self.publish(cx, view);
     }

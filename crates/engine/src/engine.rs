@@ -9,7 +9,7 @@ use crate::connection::{Connection, Connections, Pause};
 use crate::counters::Counters;
 use crate::effect::{Effect, Effects};
 use crate::ending::Ended;
-use crate::event::{CloseCause, Event};
+use crate::event::Event;
 use crate::hub::{Cx, Hub};
 use crate::interest::Interest;
 use crate::partition::{ShardId, ShardMap};
@@ -106,10 +106,8 @@ impl Engine {
                     self.hub.pump(cx, session.index());
                 }
             }
-            Event::Closed { connection, cause } => {
-                let _: CloseCause = cause;
-                self.connection_ended(cx, connection, Ended::Lost);
-            }
+            // To the protocol every end without DISCONNECT is the same [MQTT-3.1.2-8].
+            Event::Closed { connection, cause: _ } => self.connection_ended(cx, connection, Ended::Lost),
             Event::Mail { from, bag } => self.open_mail(cx, from, bag),
             Event::MailTaken { to } => self.mail_taken(cx, to),
             Event::Timer => self.timer(cx),

@@ -6,7 +6,7 @@
 
 use dunlin_codec::{QoS, SubscriptionOptions};
 
-use crate::message::{Message, MessageView, Origin};
+use crate::message::{Message, MessageView};
 use crate::outbox::SHARED_PAYLOAD_MIN;
 use crate::partition::{ShardId, ShardMap, ShardSet};
 use crate::session::SessionId;
@@ -314,7 +314,7 @@ pub(crate) enum Opened<'a> {
 
 /// Publications as bytes: made and read in this process only, so nothing needs checking again.
 mod record {
-    use super::{MessageView, Origin, Publication, QoS, SessionId, ShardId, Time};
+    use super::{MessageView, Publication, QoS, SessionId, SessionRef, ShardId, Time};
 
     const HEADER: usize = 30;
     const ROUTE: u8 = 1 << 3;
@@ -327,7 +327,7 @@ mod record {
         let mut flags = message.qos as u8 | u8::from(message.retain) << 2;
         flags |= if *route { ROUTE } else { 0 } | if *store { STORE } else { 0 };
         let mut header = [0; HEADER];
-        if let Some(Origin { shard, session }) = message.origin {
+        if let Some(SessionRef { shard, session }) = message.origin {
             flags |= HAS_ORIGIN;
             header[1] = u8::try_from(shard.index()).unwrap_or_default();
             header[2..6].copy_from_slice(&session.index().to_le_bytes());
@@ -358,7 +358,7 @@ mod record {
         let expires_at = u64::from(word(10)) | u64::from(word(14)) << 32;
         let origin = (flags & HAS_ORIGIN != 0)
             .then(|| {
-                Some(Origin {
+                Some(SessionRef {
                     shard: ShardId::new(header[1].into())?,
                     session: SessionId::new(word(2), word(6)),
                 })
@@ -385,7 +385,7 @@ mod tests {
     use super::*;
 
     fn view<'a>(topic: &'a str, payload: &'a [u8]) -> MessageView<'a> {
-        let origin = ShardId::new(3).map(|shard| Origin { shard, session: SessionId::new(7, 9) });
+        let origin = ShardId::new(3).map(|shard| SessionRef { shard, session: SessionId::new(7, 9) });
         MessageView {
             topic,
             properties: b"\x01\x01",

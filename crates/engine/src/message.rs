@@ -6,16 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_codec::QoS;
 
-use crate::partition::ShardId;
-use crate::session::SessionId;
+use crate::mail::SessionRef;
 use crate::time::Time;
-
-/// Which Session a message comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) shard: ShardId,
-    pub(crate) session: SessionId,
-}
 
 /// A message that borrows its parts; made for each PUBLISH without copying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +21,7 @@ pub(crate) struct MessageView<'a> {
     pub(crate) retain: bool,
     pub(crate) expires_at: Option<Time>,
     /// `None` for messages of the Server.
-    pub(crate) origin: Option<Origin>,
+    pub(crate) origin: Option<SessionRef>,
 }
 
 /// A message that is kept: queued, in flight, retained, a Will. Cheap to clone.
@@ -45,7 +37,7 @@ struct Stored {
     qos: QoS,
     retain: bool,
     expires_at: Option<Time>,
-    origin: Option<Origin>,
+    origin: Option<SessionRef>,
 }
 
 impl MessageView<'_> {

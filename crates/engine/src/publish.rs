@@ -16,7 +16,7 @@ use crate::event::ConnectionId;
 use crate::frame::Passing;
 use crate::hub::Cx;
 use crate::mail::Publication;
-use crate::message::{MessageView, Origin};
+use crate::message::MessageView;
 use crate::partition::{Partition, ShardSet};
 use crate::session::SessionId;
 use crate::topic::RouteError;
@@ -150,7 +150,7 @@ impl Engine {
             qos: publish.qos,
             retain: publish.retain,
             expires_at,
-            origin: Some(Origin { shard: self.hub.shard, session }),
+            origin: Some(self.hub.reference(session)),
         };
         let route = match self.router.route(topic) {
             Ok(route) => route,

@@ -107,8 +107,8 @@ pub(crate) enum Acked {
 
 /// What to send again on a new connection.
 #[derive(Debug)]
-pub(crate) enum Resend<'a> {
-    Publish(PacketId, &'a Exchange),
+pub(crate) enum Resend {
+    Publish(PacketId, Options, Option<Message>),
     PubRel(PacketId),
 }
 
@@ -172,7 +172,7 @@ impl Outgoing {
 
     /// The next exchange to be sent again, in the order of the first time [MQTT311-4.6.0-1], if there is quota for it; it counts as
     /// sent.
-    pub(crate) fn next_resend(&mut self) -> Option<Resend<'_>> {
+    pub(crate) fn next_resend(&mut self) -> Option<Resend> {
         while let Some(exchange) = self.flight.get(self.resent) {
             let phase = exchange.phase;
             if matches!(phase, Phase::AwaitPubAck | Phase::AwaitPubRec) && self.quota == 0 {
@@ -186,8 +186,9 @@ impl Outgoing {
                 Phase::AwaitPubComp => return Some(Resend::PubRel(id)),
                 Phase::AwaitPubAck | Phase::AwaitPubRec => {
                     self.quota -= 1;
-                    self.flight[at].counted = true;
-                    return Some(Resend::Publish(id, &self.flight[at]));
+                    let exchange = &mut self.flight[at];
+                    exchange.counted = true;
+                    return Some(Resend::Publish(id, exchange.options.clone(), exchange.message.clone()));
                 }
             }
         }
@@ -403,10 +404,10 @@ mod tests {
         outgoing.pubrec(id(2), false);
         outgoing.reconnect(2);
 
-        assert!(matches!(outgoing.next_resend(), Some(Resend::Publish(pid, _)) if pid == id(1)));
+        assert!(matches!(outgoing.next_resend(), Some(Resend::Publish(pid, ..)) if pid == id(1)));
         assert!(matches!(outgoing.next_resend(), Some(Resend::PubRel(pid)) if pid == id(2)));
         assert!(!outgoing.may_send());
-        assert!(matches!(outgoing.next_resend(), Some(Resend::Publish(pid, _)) if pid == id(4)));
+        assert!(matches!(outgoing.next_resend(), Some(Resend::Publish(pid, ..)) if pid == id(4)));
         assert!(outgoing.next_resend().is_none());
         assert!(!outgoing.may_send(), "the new window of two is used up");
     }
