@@ -1,0 +1,1 @@
+//! The built-in certificate authority, and what it issues.

@@ -1,0 +1,1 @@
+//! The access rules: read, compiled for one identity, asked for each message, explained.
