@@ -87,6 +87,18 @@ impl SubscriptionOptions {
         })
     }
 
+    /// The byte of 5.0, for keeping.
+    #[must_use]
+    pub const fn to_bits(self) -> u8 {
+        self.to_byte(ProtocolVersion::V5)
+    }
+
+    /// What [`Self::to_bits`] gave; `None` for any other byte.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        Self::from_known_bits(bits).ok().filter(|options| options.to_bits() == bits)
+    }
+
     pub(crate) const fn to_byte(self, version: ProtocolVersion) -> u8 {
         let byte = self.qos as u8
             | (self.no_local as u8) << 2

@@ -8,15 +8,16 @@ use dunlin_codec::{
     ConnAck, Connect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode,
 };
 
-use crate::connection::{Aliases, Announced, Phase};
+use crate::connection::{Aliases, Announced, Pause, Phase};
 use crate::effect::{Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::hub::Cx;
+use crate::journal::{Due, Opening};
 use crate::mail::MemberEvent;
 use crate::map::seeded;
 use crate::message::MessageView;
-use crate::partition::Partition;
+use crate::partition::{Partition, ShardSet};
 use crate::receive::Taken;
 use crate::session::{Session, SessionId, Will};
 
@@ -181,37 +182,96 @@ impl Engine {
             let detail = format!("a connack of {len} bytes is more than the client takes");
             return self.turn_away(cx, id, client_id, ReasonCode::PacketTooLarge, &detail);
         }
+        let serial = self.hub.journal.serial();
         let (session, resumed) = self.session_for(cx, connect, client_id);
-        if let Some(session) = self.hub.sessions.get_mut(session) {
-            session.connection = Some(id);
-            session.version = connect.version;
-            session.expiry = expiry;
-            session.window = window;
-            session.will = will.map(Box::new);
-            if let Some(outgoing) = &mut session.outgoing {
-                outgoing.reconnect(window);
+        if let Some(found) = self.hub.sessions.get_mut(session) {
+            found.opening = Some(id);
+            found.version = connect.version;
+            found.expiry = expiry;
+            found.window = window;
+            found.will = will.map(Box::new);
+            if expiry != 0 && found.key == 0 && !resumed && self.hub.journal.enabled {
+                found.key = self.hub.journal.new_key();
+            }
+            if found.key != 0 {
+                self.hub.journal.control(cx.now, found.partition, &found.opened_record(cx.now));
             }
         }
-        self.open_connection(cx, id, session, wishes, keep_alive);
+        self.open_connection(id, session, wishes, keep_alive);
+        let opening = Opening { connection: id, session, resumed, properties };
+        if self.hub.journal.serial() == serial {
+            return self.finish_accept(cx, opening);
+        }
+        if let Some(connection) = self.hub.connections.get_mut(id) {
+            connection.paused = Some(Pause::Opening);
+        }
+        self.when_safe(cx, ShardSet::EMPTY, Due::ConnAck(Box::new(opening)));
+    }
+
+    /// The Session is safe: the Client may know.
+    pub(crate) fn finish_accept(&mut self, cx: &mut Cx<'_>, opening: Opening) {
+        let Opening { connection: id, session, resumed, properties } = opening;
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        let Some(found) = self.hub.sessions.get_mut(session).filter(|session| session.opening == Some(id))
+        else {
+            return;
+        };
+        connection.phase = Phase::Connected(session);
+        connection.received_at = cx.now;
+        if !found.slowed_by.is_empty() {
+            connection.slowed = Some(Box::default());
+        }
+        found.opening = None;
+        found.connection = Some(id);
+        let window = found.window;
+        if let Some(outgoing) = &mut found.outgoing {
+            outgoing.reconnect(window);
+        }
+        let (client_id, version) = (found.client_id.clone(), found.version);
+        self.hub.arm_connection(id);
         // First of all, and once [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT311-3.1.4-4] [MQTT311-3.2.0-1].
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT311-3.2.2-1] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3]
-        self.hub.send(cx, id, &Packet::ConnAck(ConnAck { session_present: resumed, ..connack }));
+        let connack = ConnAck {
+            session_present: resumed,
+            reason: ReasonCode::Success,
+            properties: properties.as_properties(),
+        };
+        self.hub.send(cx, id, &Packet::ConnAck(connack));
         self.hub.counters.connects += 1;
         let address = self.hub.connections.get(id).and_then(|connection| connection.peer.address);
-        let version = connect.version as u8;
-        let notice = Notice::Connected { client_id: client_id.into(), address, version, resumed };
+        let notice = Notice::Connected { client_id, address, version: version as u8, resumed };
         cx.fx.list.push(Effect::Notice(Box::new(notice)));
         if resumed {
             self.tell_groups(cx, session, MemberEvent::Online { window });
             self.hub.pump(cx, session.index());
         }
+        self.read_on(cx, id, Pause::Opening);
+    }
+
+    /// A connection ended before its CONNACK: as if its CONNECT had not come, but that the Session may have begun.
+    pub(crate) fn opening_ended(&mut self, cx: &mut Cx<'_>, id: ConnectionId, session: SessionId) {
+        let Some(found) = self.hub.sessions.get_mut(session).filter(|session| session.opening == Some(id))
+        else {
+            return;
+        };
+        found.opening = None;
+        found.will = None;
+        found.disconnected_at = cx.now;
+        if found.is_ephemeral() {
+            return self.end_session(cx, session);
+        }
+        if found.key != 0 {
+            self.hub.journal.control(cx.now, found.partition, &found.closed_record());
+        }
+        self.hub.arm_session(session);
     }
 
     /// The Session of the Client, and whether it was there before [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.4-4]
     /// [MQTT311-3.1.2-4] [MQTT311-3.1.4-3], found by its Client Identifier [MQTT-3.1.3-2] [MQTT311-3.1.3-2].
     fn session_for(&mut self, cx: &mut Cx<'_>, connect: &Connect<'_>, client_id: &str) -> (SessionId, bool) {
         if let Some(session) = self.hub.sessions.find(client_id) {
-            if let Some(old) = self.hub.sessions.get(session).and_then(|session| session.connection) {
+            let found = self.hub.sessions.get(session);
+            if let Some(old) = found.and_then(|session| session.connection.or(session.opening)) {
                 // [MQTT-3.1.4-3] [MQTT311-3.1.4-2]
                 self.disconnect(
                     cx,
@@ -220,6 +280,7 @@ impl Engine {
                     "another connection uses this client identifier",
                 );
             }
+            // It may have ended with that connection.
             if connect.clean_start {
                 // [MQTT-3.1.2-4] [MQTT311-3.1.2-6]
                 self.end_session(cx, session);
@@ -229,26 +290,7 @@ impl Engine {
                 return (session, true);
             }
         }
-        let session = Session {
-            client_id: client_id.into(),
-            connection: None,
-            version: connect.version,
-            expiry: 0,
-            window: 1,
-            disconnected_at: cx.now,
-            subscriptions: std::collections::BTreeMap::new(),
-            joined: std::collections::BTreeSet::new(),
-            outgoing: None,
-            received: None,
-            will: None,
-            fetches: None,
-            refused: Vec::new(),
-            pressure: None,
-            slowed_by: Vec::new(),
-            rules_broken: None,
-            dropped: None,
-        };
-        (self.hub.sessions.insert(session), false)
+        (self.hub.sessions.insert(Session::new(client_id, cx.now)), false)
     }
 
     /// Seconds of Keep Alive; the Server's where the Client's is too long [MQTT-3.2.2-21].
@@ -260,7 +302,6 @@ impl Engine {
 
     fn open_connection(
         &mut self,
-        cx: &mut Cx<'_>,
         id: ConnectionId,
         session: SessionId,
         wishes: &Wishes<'_>,
@@ -274,21 +315,15 @@ impl Engine {
             maximum_packet_size: limits.maximum_packet_size.get(),
         };
         let seed = self.hub.seed;
-        let is_slowed = self.hub.sessions.get(session).is_some_and(|session| !session.slowed_by.is_empty());
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        connection.phase = Phase::Connected(session);
+        connection.phase = Phase::Opening(session);
         connection.announced = announced;
-        if is_slowed {
-            connection.slowed = Some(Box::default());
-        }
         connection.keep_alive = Duration::from_millis(u64::from(keep_alive) * 1500);
         connection.maximum_packet_size = wishes.maximum_packet_size;
         connection.problem_information = wishes.problem_information;
         if sent_maximum > 0 {
             connection.aliases = Some(Box::new(Aliases::new(seed, sent_maximum)));
         }
-        connection.received_at = cx.now;
-        self.hub.arm_connection(id);
     }
 
     /// What a 5.0 Client is told beside the Reason Code; no User Property is part of it [MQTT-3.2.2-20].
@@ -363,6 +398,9 @@ impl Engine {
         detail: &str,
     ) {
         let Some(connection) = self.hub.connections.remove(id) else { return };
+        if let Phase::Opening(session) = connection.phase {
+            self.opening_ended(cx, id, session);
+        }
         self.hub.counters.connects_refused += 1;
         let address = connection.peer.address;
         let notice = Notice::Refused { client_id: client_id.into(), address, reason, detail: detail.into() };
@@ -399,6 +437,7 @@ impl Will {
             retain: will.retain,
             expires_at: None,
             origin: None,
+            exchange: None,
         };
         Self { message: view.to_message(), expiry, delay: Duration::from_secs(delay.into()), due: None }
     }

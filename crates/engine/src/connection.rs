@@ -15,6 +15,8 @@ use crate::time::Time;
 pub(crate) enum Phase {
     /// CONNECT has not come.
     New,
+    /// CONNECT was accepted; CONNACK waits until the Session is safe.
+    Opening(SessionId),
     /// CONNACK with success was sent.
     Connected(SessionId),
 }
@@ -24,6 +26,10 @@ pub(crate) enum Phase {
 pub(crate) enum Pause {
     /// It goes on publishing although its acknowledgements are withheld.
     Slowed,
+    /// Its CONNACK waits until the Session is safe.
+    Opening,
+    /// Too much waits to be written to the journal.
+    Journal,
     /// Mail for a shard piles up.
     Mail,
     /// It does not take its own answers.
@@ -60,6 +66,9 @@ pub(crate) struct Connection {
     pub(crate) announced: Announced,
     /// QoS 2 messages that came on this connection and are not released.
     pub(crate) open_exchanges: u16,
+    /// PUBACKs (and refusals) that wait for the journal, and PUBRECs.
+    pub(crate) unanswered: u16,
+    pub(crate) unreceived: u16,
     pub(crate) aliases: Option<Box<Aliases>>,
     pub(crate) slowed: Option<Box<Slowed>>,
 }
@@ -117,6 +126,8 @@ impl Connection {
             paused: None,
             announced: Announced { receive_maximum: 0, topic_alias_maximum: 0, maximum_packet_size },
             open_exchanges: 0,
+            unanswered: 0,
+            unreceived: 0,
             aliases: None,
             slowed: None,
         }
@@ -126,7 +137,7 @@ impl Connection {
     #[inline]
     pub(crate) fn session(&self) -> Option<SessionId> {
         match self.phase {
-            Phase::New => None,
+            Phase::New | Phase::Opening(_) => None,
             Phase::Connected(session) => Some(session),
         }
     }
@@ -134,7 +145,7 @@ impl Connection {
     /// When it wants to be looked at.
     pub(crate) fn deadline(&self, connect_timeout: Duration) -> Option<Time> {
         match self.phase {
-            Phase::New => Some(self.opened_at.after(connect_timeout)),
+            Phase::New | Phase::Opening(_) => Some(self.opened_at.after(connect_timeout)),
             Phase::Connected(_) if self.keep_alive.is_zero() => None,
             Phase::Connected(_) => Some(self.received_at.after(self.keep_alive)),
         }

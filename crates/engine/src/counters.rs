@@ -20,11 +20,15 @@ pub enum Drop {
     RetainedFull,
     /// A Session ended with messages waiting.
     SessionEnded,
+    /// The journal could not read it back: it is damaged.
+    Damaged,
+    /// Published while the journal had no room.
+    JournalFull,
 }
 
 impl Drop {
     /// Every reason, in the order of [`Counters::dropped`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::OutputFull,
         Self::QueueFull,
         Self::Expired,
@@ -33,6 +37,8 @@ impl Drop {
         Self::MemberLost,
         Self::RetainedFull,
         Self::SessionEnded,
+        Self::Damaged,
+        Self::JournalFull,
     ];
 }
 

@@ -5,15 +5,18 @@
 use dunlin_codec::{Packet, PacketId, QoS, ReasonCode};
 
 use crate::counters::Drop;
+use crate::effect::{Effect, ReadToken};
 use crate::event::ConnectionId;
 use crate::frame::{Envelope, Passing};
 use crate::hub::{Cx, Hub};
+use crate::journal::record::{Record, decode};
 use crate::mail::{Deal, DealOutcome, Letter, SessionRef};
 use crate::message::Message;
 use crate::session::Pressure;
-use crate::session::outgoing::{Extra, Options, Outgoing, Queued, Resend};
+use crate::session::SessionId;
+use crate::session::outgoing::{Doubt, Extra, Gone, Next, Options, Outgoing};
 use crate::settings::QueueFull;
-use crate::topic::{OwnMessages, Target};
+use crate::topic::{Identifiers, OwnMessages, Target};
 
 /// QoS 1 and 2 wait in the queue while this much output of the connection waits: enough to keep a fast link busy between
 /// two turns, too little to matter in memory.
@@ -47,8 +50,7 @@ impl Hub {
         if qos == QoS::AtMostOnce {
             self.deliver_at_most_once(cx, target.session, retain, identifiers, passing);
         } else {
-            let extra = (!identifiers.is_empty())
-                .then(|| Box::new(Extra { identifiers: target.identifiers.clone(), deal: None }));
+            let extra = Extra::of(target.identifiers.clone(), None);
             self.deliver_acknowledged(cx, target.session, Options { qos, retain, extra }, passing);
         }
     }
@@ -99,13 +101,50 @@ impl Hub {
         passing: &mut Passing<'_>,
     ) {
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
-        let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(session.window)));
-        match session.connection {
-            Some(to) if outgoing.is_clear() && cx.fx.outbox.len(to) < OUTPUT_HIGH_WATER => {
-                let kept = (session.expiry != 0).then(|| passing.stored());
-                self.send_acknowledged(cx, index, to, options, kept, passing);
+        // A group keeps what it deals by itself.
+        let is_durable = session.key != 0 && options.extra.as_ref().is_none_or(|extra| extra.deal.is_none());
+        if is_durable && self.journal.has_seen(session.partition, passing.view.exchange) {
+            // It came before a crash, and is sent again because its publisher cannot know.
+            return;
+        }
+        let connection = session.connection;
+        let keeps = session.expiry != 0;
+        let outgoing = session.outgoing_mut();
+        // QoS 2 is sent when its identifier is sure to survive.
+        let is_safe = !is_durable || options.qos == QoS::AtLeastOnce;
+        match connection {
+            Some(to) if is_safe && outgoing.is_clear() && cx.fx.outbox.len(to) < OUTPUT_HIGH_WATER => {
+                let kept = keeps.then(|| passing.stored());
+                if self.send_acknowledged(cx, index, to, options, kept, passing) && is_durable {
+                    self.record_delivery(cx, index, passing, false);
+                }
             }
-            _ => self.enqueue(cx, index, options, passing),
+            _ => {
+                if self.enqueue(cx, index, options, passing) && is_durable {
+                    self.record_delivery(cx, index, passing, true);
+                }
+            }
+        }
+    }
+
+    /// The delivery that a durable Session got last has to survive. `urgent`: nobody will acknowledge it soon.
+    fn record_delivery(&mut self, cx: &mut Cx<'_>, index: u32, passing: &mut Passing<'_>, urgent: bool) {
+        let id = self.sessions.current(index);
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        let Some(outgoing) = &mut session.outgoing else { return };
+        let serial = self.journal.deliver(cx.now, session.partition, (id, outgoing.last()), passing, urgent);
+        outgoing.set_pending(serial);
+    }
+
+    /// A delivery is over: whoever keeps it for this Session need not any more.
+    pub(crate) fn forget(&mut self, cx: &mut Cx<'_>, index: u32, gone: Gone, outcome: DealOutcome) {
+        self.end_deal(cx, gone.deal, outcome);
+        let id = self.sessions.current(index);
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        if self.journal.delivered(session.partition, gone.home)
+            && let Some(outgoing) = &mut session.outgoing
+        {
+            self.journal.moved(cx.now, id, &mut outgoing.dirty, false);
         }
     }
 
@@ -118,19 +157,24 @@ impl Hub {
         options: Options,
         kept: Option<Message>,
         passing: &mut Passing<'_>,
-    ) {
-        let Some(outgoing) = self.outgoing(index) else { return };
+    ) -> bool {
+        let Some(outgoing) = self.outgoing(index) else { return false };
         let (qos, retain) = (options.qos, options.retain);
         let extra = options.extra.clone();
         let packet_id = outgoing.send(options, kept);
         let identifiers = extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
-        if !self.write(cx, to, passing, qos, retain, Some(packet_id), identifiers, false) {
-            // As if it had been delivered [MQTT-3.1.2-25].
-            if let Some(outgoing) = self.outgoing(index) {
-                outgoing.unsend();
-            }
-            self.drop_message(cx, index, Drop::TooLarge);
-            self.end_deal(cx, extra.and_then(|extra| extra.deal), DealOutcome::Done);
+        let written = self.write(cx, to, passing, qos, retain, Some(packet_id), identifiers, false);
+        if !written {
+            self.unsend(cx, index);
+        }
+        written
+    }
+
+    /// What was just counted as sent is larger than the Client takes: as if it had been delivered [MQTT-3.1.2-25].
+    fn unsend(&mut self, cx: &mut Cx<'_>, index: u32) {
+        self.drop_message(cx, index, Drop::TooLarge);
+        if let Some(gone) = self.outgoing(index).and_then(Outgoing::unsend) {
+            self.forget(cx, index, gone, DealOutcome::Done);
         }
     }
 
@@ -164,13 +208,13 @@ impl Hub {
     }
 
     /// Into the queue, as far as its bounds go [MQTT311-3.1.2-5].
-    fn enqueue(&mut self, cx: &mut Cx<'_>, index: u32, options: Options, passing: &mut Passing<'_>) {
+    fn enqueue(&mut self, cx: &mut Cx<'_>, index: u32, options: Options, passing: &mut Passing<'_>) -> bool {
         let limits = &self.settings.limits;
         let (messages, bytes) = (limits.queue_messages_maximum as usize, limits.queue_bytes_maximum);
         let policy = limits.queue_full;
         let weight = passing.view.weight();
         let fits = |outgoing: &Outgoing| {
-            outgoing.queue_len() < messages && (outgoing.queue_bytes() + weight) as u64 <= bytes
+            outgoing.queue_len() < messages && outgoing.queue_bytes() + weight as u64 <= bytes
         };
         let deal = options.extra.as_ref().and_then(|extra| extra.deal);
         while let Some(outgoing) = self.outgoing(index)
@@ -178,7 +222,10 @@ impl Hub {
         {
             let (gone, why) = match outgoing.pop_expired(cx.now) {
                 Some(expired) => (Some(expired), Drop::Expired),
-                None if deal.is_some() => return self.refuse_deal(cx, index, deal),
+                None if deal.is_some() => {
+                    self.refuse_deal(cx, index, deal);
+                    return false;
+                }
                 None if policy == QueueFull::DropOldest => (outgoing.pop(), Drop::QueueFull),
                 None => (None, Drop::QueueFull),
             };
@@ -188,21 +235,21 @@ impl Hub {
                 if let (QueueFull::Disconnect, Some(connection)) = (policy, connection) {
                     self.to_close.push((connection, ReasonCode::QuotaExceeded, "its queue is full"));
                 }
-                return;
+                return false;
             };
-            let deal = gone.options.extra.and_then(|extra| extra.deal);
-            if why == Drop::Expired {
-                self.end_deal(cx, deal, DealOutcome::Done);
+            if why == Drop::Expired || gone.deal.is_none() {
+                self.forget(cx, index, gone, DealOutcome::Done);
             } else {
-                self.refuse_deal(cx, index, deal);
+                self.refuse_deal(cx, index, gone.deal);
             }
         }
         let message = passing.stored();
         if let Some(outgoing) = self.outgoing(index) {
-            outgoing.queue(Queued { message, options });
+            outgoing.queue(options, message);
         }
         self.press(cx, index, passing.view.origin);
         self.want_drained(cx, index);
+        true
     }
 
     /// A full queue is no reason to lose what another member of the group could take.
@@ -252,51 +299,123 @@ impl Hub {
                 cx.fx.outbox.want_drained(to);
                 break;
             }
-            if let Some(resend) = outgoing.next_resend() {
-                self.resend(cx, index, to, resend);
-                continue;
-            }
             // Only PUBLISH waits for quota, no other packet [MQTT-3.3.4-10] [MQTT-4.9.0-3].
-            if !outgoing.may_send() {
-                break;
+            match outgoing.next() {
+                None => break,
+                Some(Next::Absent) => {
+                    self.read_ahead(cx, index);
+                    break;
+                }
+                Some(Next::PubRel(packet_id)) => {
+                    self.acknowledge(cx, to, Packet::PubRel, packet_id, ReasonCode::Success);
+                }
+                Some(Next::Publish(packet_id, options, message, doubt)) => {
+                    // One with QoS 2 may be known to the Client by its identifier.
+                    let is_new = doubt == Doubt::Perhaps && options.qos == QoS::AtLeastOnce;
+                    if is_new && message.view().is_expired(cx.now) {
+                        self.abandon(cx, index, packet_id, Drop::Expired);
+                    } else {
+                        self.resend(cx, index, to, packet_id, &options, &message);
+                    }
+                }
+                Some(Next::Queued(message)) => self.send_queued(cx, index, to, &message),
             }
-            let Some(Queued { message, options }) = outgoing.pop() else { break };
-            let kept = (session.expiry != 0).then(|| message.clone());
-            let mut passing = Passing::of_stored(&message);
-            if passing.view.is_expired(cx.now) {
-                // [MQTT-3.3.2-5]
-                self.drop_message(cx, index, Drop::Expired);
-                self.end_deal(cx, options.extra.and_then(|extra| extra.deal), DealOutcome::Done);
-                continue;
-            }
-            self.send_acknowledged(cx, index, to, options, kept, &mut passing);
         }
         self.relieve(cx, index);
         self.invite_deals(cx, index);
         self.fetch_more(cx, index);
     }
 
+    /// The first of the queue goes out, unless its time is over.
+    fn send_queued(&mut self, cx: &mut Cx<'_>, index: u32, to: ConnectionId, message: &Message) {
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        let keeps = session.expiry != 0;
+        let Some(outgoing) = &mut session.outgoing else { return };
+        let mut passing = Passing::of_stored(message);
+        if passing.view.is_expired(cx.now) {
+            // [MQTT-3.3.2-5]
+            let gone = outgoing.pop();
+            self.drop_message(cx, index, Drop::Expired);
+            if let Some(gone) = gone {
+                self.forget(cx, index, gone, DealOutcome::Done);
+            }
+            return;
+        }
+        let Some((packet_id, options)) = outgoing.send_queued(keeps) else { return };
+        let identifiers = options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
+        if !self.write(cx, to, &mut passing, options.qos, options.retain, Some(packet_id), identifiers, false)
+        {
+            self.unsend(cx, index);
+        }
+    }
+
     /// With DUP, the only packets that have it [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-4.4.0-1]
     /// [MQTT311-3.3.1-1] [MQTT311-3.3.1-3].
-    fn resend(&mut self, cx: &mut Cx<'_>, index: u32, to: ConnectionId, again: Resend) {
-        match again {
-            Resend::PubRel(packet_id) => {
-                self.acknowledge(cx, to, Packet::PubRel, packet_id, ReasonCode::Success)
-            }
-            Resend::Publish(packet_id, options, message) => {
-                let Some(message) = message else { return };
-                let identifiers =
-                    options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
-                let mut passing = Passing::of_stored(&message);
-                let id = Some(packet_id);
-                if !self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, true) {
-                    // The Client takes less than on its last connection [MQTT-3.1.2-25].
-                    self.drop_message(cx, index, Drop::TooLarge);
-                    let deal = self.outgoing(index).and_then(|outgoing| outgoing.abandon(packet_id));
-                    self.end_deal(cx, deal, DealOutcome::Done);
-                }
+    fn resend(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: u32,
+        to: ConnectionId,
+        packet_id: PacketId,
+        options: &Options,
+        message: &Message,
+    ) {
+        let identifiers = options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
+        let mut passing = Passing::of_stored(message);
+        let id = Some(packet_id);
+        if !self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, true) {
+            // The Client takes less than on its last connection [MQTT-3.1.2-25].
+            self.abandon(cx, index, packet_id, Drop::TooLarge);
+        }
+    }
+
+    /// A message in flight is not sent again.
+    fn abandon(&mut self, cx: &mut Cx<'_>, index: u32, packet_id: PacketId, why: Drop) {
+        self.drop_message(cx, index, why);
+        if let Some(gone) = self.outgoing(index).and_then(|outgoing| outgoing.abandon(packet_id)) {
+            self.forget(cx, index, gone, DealOutcome::Done);
+        }
+    }
+
+    /// Asks for the messages that are to be sent next and are not in memory.
+    fn read_ahead(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let token = ReadToken(self.sessions.current(index));
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        let partition = session.partition;
+        let Some(outgoing) = session.outgoing.as_deref_mut().filter(|outgoing| !outgoing.reading) else {
+            return;
+        };
+        let records = outgoing.absent();
+        if !records.is_empty() {
+            outgoing.reading = true;
+            cx.fx.list.push(Effect::Read { token, partition, records });
+        }
+    }
+
+    /// Messages were read back.
+    pub(crate) fn read_back(&mut self, cx: &mut Cx<'_>, id: SessionId, records: &[(u32, Option<Vec<u8>>)]) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let key = session.key;
+        let Some(outgoing) = &mut session.outgoing else { return };
+        outgoing.reading = false;
+        let mut lost = Vec::new();
+        for (seq, bytes) in records {
+            let Some(Record::Deliver { targets, message, .. }) = bytes.as_deref().and_then(decode) else {
+                lost.push(*seq);
+                continue;
+            };
+            let target = targets.into_iter().find(|target| target.key == key);
+            let identifiers = Identifiers::of(target.map_or_else(Vec::new, |target| target.identifiers));
+            outgoing.fill(*seq, message.to_message(), identifiers);
+        }
+        for seq in lost {
+            let gone = self.outgoing(id.index()).and_then(|outgoing| outgoing.lose(seq));
+            if let Some(gone) = gone {
+                self.drop_message(cx, id.index(), Drop::Damaged);
+                self.forget(cx, id.index(), gone, DealOutcome::Done);
             }
         }
+        self.pump(cx, id.index());
     }
 
     /// A queue fills: slow whoever fills it, as long as its Client keeps taking messages.
@@ -310,7 +429,7 @@ impl Hub {
         let Some(outgoing) = session.outgoing.as_deref().filter(|_| session.connection.is_some()) else {
             return;
         };
-        let is_full = outgoing.queue_len() > messages / 2 || outgoing.queue_bytes() as u64 > bytes / 2;
+        let is_full = outgoing.queue_len() > messages / 2 || outgoing.queue_bytes() > bytes / 2;
         if !is_full || publisher == by {
             return;
         }
@@ -339,7 +458,7 @@ impl Hub {
             return;
         }
         let has_room = session.outgoing.as_ref().is_none_or(|outgoing| {
-            outgoing.queue_len() <= messages / 4 && outgoing.queue_bytes() as u64 <= bytes / 4
+            outgoing.queue_len() <= messages / 4 && outgoing.queue_bytes() <= bytes / 4
         });
         if has_room {
             self.release_publishers(cx, index, false);

@@ -32,6 +32,10 @@ impl Effects {
     }
 }
 
+/// Who asked for records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadToken(pub(crate) crate::session::SessionId);
+
 /// One thing to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -53,6 +57,15 @@ pub enum Effect {
     ReadMore {
         /// Which.
         connection: ConnectionId,
+    },
+    /// Read records back from the journal; [`crate::Event::Read`] brings them.
+    Read {
+        /// Comes back.
+        token: ReadToken,
+        /// All of this partition.
+        partition: u8,
+        /// A number that comes back, and the record's number, ascending.
+        records: Vec<(u32, u64)>,
     },
     /// Something that an operator may want to read.
     Notice(Box<Notice>),

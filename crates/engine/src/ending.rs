@@ -13,7 +13,8 @@ use crate::counters::Drop;
 use crate::effect::{DisconnectCause, Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
-use crate::hub::Cx;
+use crate::hub::{Cx, Hub};
+use crate::journal::record::Record;
 use crate::mail::{DealOutcome, MemberEvent};
 use crate::session::SessionId;
 
@@ -82,7 +83,7 @@ impl Engine {
         detail: &str,
     ) {
         let Some(connection) = self.hub.connections.get(id) else { return };
-        if connection.phase == Phase::New || connection.version != ProtocolVersion::V5 {
+        if connection.session().is_none() || connection.version != ProtocolVersion::V5 {
             return;
         }
         let mut properties = PropertyBuf::new();
@@ -98,6 +99,9 @@ impl Engine {
     /// A connection is no more. Its Session goes on, or ends with it.
     pub(crate) fn connection_ended(&mut self, cx: &mut Cx<'_>, id: ConnectionId, how: Ended<'_>) {
         let Some(connection) = self.hub.connections.remove(id) else { return };
+        if let Phase::Opening(session) = connection.phase {
+            self.opening_ended(cx, id, session);
+        }
         let Some(session_id) = connection.session() else {
             self.hub.counters.connects_refused += 1;
             return;
@@ -106,6 +110,9 @@ impl Engine {
         session.connection = None;
         session.disconnected_at = cx.now;
         session.received.take_if(|received| received.len() == 0);
+        if let Some(outgoing) = &mut session.outgoing {
+            outgoing.disconnect();
+        }
         let counts = session.rules_broken.iter().flat_map(|counts| Rule::ALL.into_iter().zip(**counts));
         let rules_broken = counts.filter(|(_, count)| *count > 0).collect();
         let notice =
@@ -127,6 +134,7 @@ impl Engine {
             if is_due {
                 self.publish_will(cx, session_id);
             }
+            self.hub.record_closed(cx, session_id);
             self.hub.arm_session(session_id);
         }
     }
@@ -134,7 +142,11 @@ impl Engine {
     /// A Session and all its state are deleted, which retained messages are no part of [MQTT311-3.1.2-7]; a Will still to be sent
     /// is sent now [MQTT-3.1.2-8].
     pub(crate) fn end_session(&mut self, cx: &mut Cx<'_>, id: SessionId) {
-        let is_connected = self.hub.sessions.get(id).is_none_or(|session| session.connection.is_some());
+        let is_connected = self
+            .hub
+            .sessions
+            .get(id)
+            .is_none_or(|session| session.connection.is_some() || session.opening.is_some());
         // [MQTT-4.1.0-1] [MQTT311-4.1.0-2]
         if is_connected {
             return;
@@ -143,6 +155,15 @@ impl Engine {
         self.tell_groups(cx, id, MemberEvent::Leave);
         self.return_deals(cx, id);
         let Some(session) = self.hub.sessions.remove(id) else { return };
+        if session.key != 0 {
+            let record = Record::Ended { key: session.key };
+            self.hub.journal.control(cx.now, session.partition, &record);
+            let progress = session.outgoing.as_ref().and_then(|outgoing| outgoing.record);
+            self.hub.journal.replaced(session.partition, progress);
+            for home in session.outgoing.iter().flat_map(|outgoing| outgoing.homes()) {
+                self.hub.journal.delivered(session.partition, home);
+            }
+        }
         for filter in session.subscriptions.keys().filter_map(|filter| TopicFilter::parse(filter).ok()) {
             if filter.shared().is_none() && self.router.tree.unsubscribe(filter, id.index()) {
                 self.announce(cx, filter, false);
@@ -172,6 +193,7 @@ impl Engine {
         view.origin = Some(self.hub.reference(id));
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
         let _ = self.publish(cx, view);
+        self.hub.record_closed(cx, id);
     }
 
     /// Messages that a shared group dealt to a Session without a connection go back to the group.
@@ -182,6 +204,15 @@ impl Engine {
         };
         for deal in outgoing.take_returned_deals() {
             self.hub.end_deal(cx, Some(deal), DealOutcome::Returned);
+        }
+    }
+}
+
+impl Hub {
+    /// A Session has no connection any more, or no Will.
+    fn record_closed(&mut self, cx: &Cx<'_>, id: SessionId) {
+        if let Some(session) = self.sessions.get(id).filter(|session| session.key != 0) {
+            self.journal.control(cx.now, session.partition, &session.closed_record());
         }
     }
 }

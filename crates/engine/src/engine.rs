@@ -12,6 +12,7 @@ use crate::ending::Ended;
 use crate::event::Event;
 use crate::hub::{Cx, Hub};
 use crate::interest::Interest;
+use crate::journal::Journal;
 use crate::partition::{ShardId, ShardMap};
 use crate::retained::RetainedStore;
 use crate::session::Sessions;
@@ -58,7 +59,8 @@ impl Secret {
 impl Engine {
     /// An engine without connections. `seed` feeds identifiers and hashes: random in production, fixed in tests.
     #[must_use]
-    pub fn new(shard: ShardId, map: ShardMap, settings: Arc<Settings>, seed: u64) -> Self {
+    /// `durable`: what has to outlive the process is given to a log by [`Self::write`]; else nothing outlives it.
+    pub fn new(shard: ShardId, map: ShardMap, settings: Arc<Settings>, seed: u64, durable: bool) -> Self {
         let mut secret = Secret { seed, shard: shard.index(), count: 0 };
         let hash_seed = secret.next();
         Self {
@@ -83,6 +85,7 @@ impl Engine {
                 frames: Some(Box::default()),
                 to_close: Vec::new(),
                 own_letters: Vec::new(),
+                journal: Journal::new(map, hash_seed, durable),
             },
         }
     }
@@ -110,6 +113,9 @@ impl Engine {
             Event::Closed { connection, cause: _ } => self.connection_ended(cx, connection, Ended::Lost),
             Event::Mail { from, bag } => self.open_mail(cx, from, bag),
             Event::MailTaken { to } => self.mail_taken(cx, to),
+            Event::Stored { relief_only } => self.batch_stored(cx, relief_only),
+            Event::JournalFull(full) => self.journal_full(full),
+            Event::Read { token, records } => self.hub.read_back(cx, token.0, records),
             Event::Timer => self.timer(cx),
             Event::Reconfigured(settings) => {
                 self.router.set_limits(&settings.limits);
@@ -119,6 +125,10 @@ impl Engine {
             Event::Shutdown => self.shut_down(cx),
         }
         self.settle(cx);
+        if self.hub.journal.enabled {
+            self.release_row(cx);
+            self.settle(cx);
+        }
     }
 
     /// When [`Event::Timer`] is due, unless an event comes before.
@@ -172,7 +182,7 @@ impl Engine {
         if connection.session().is_none() {
             return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "no CONNECT in time");
         }
-        if matches!(connection.paused, Some(Pause::Slowed | Pause::Mail)) {
+        if matches!(connection.paused, Some(Pause::Slowed | Pause::Mail | Pause::Journal)) {
             // The Server does not read from it, so its silence says nothing.
             return self.keep_alive(cx, id);
         }

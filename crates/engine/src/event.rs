@@ -94,6 +94,20 @@ pub enum Event<'a> {
         /// The receiver.
         to: ShardId,
     },
+    /// The batch that [`crate::Engine::write`] gave is safe; or, while the log is full, its progress of Sessions.
+    Stored {
+        /// Only the records that are [`crate::JournalRecord::relief`].
+        relief_only: bool,
+    },
+    /// The log has no room for more, or has it again.
+    JournalFull(bool),
+    /// What [`crate::Effect::Read`] asked for.
+    Read {
+        /// As asked.
+        token: crate::ReadToken,
+        /// Records as asked, each `None` where it is lost.
+        records: &'a [(u32, Option<Vec<u8>>)],
+    },
     /// [`crate::Engine::next_deadline`] has come.
     Timer,
     /// The settings changed.

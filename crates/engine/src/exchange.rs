@@ -8,11 +8,13 @@ use crate::connection::{Pause, Slowed};
 use crate::effect::Effect;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
-use crate::hub::Cx;
-use crate::mail::{Deal, DealOutcome, SessionRef};
-use crate::partition::ShardId;
+use crate::hub::{Cx, Hub};
+use crate::journal::{Due, Exchange};
+use crate::mail::{DealOutcome, Letter, SessionRef};
+use crate::partition::{ShardId, ShardSet};
 use crate::session::SessionId;
-use crate::session::outgoing::{Acked, Outgoing};
+use crate::session::entry::Home;
+use crate::session::outgoing::{Acked, Gone, Outgoing};
 use crate::settings::Strict;
 
 /// A connection is read whatever the configuration says while less than this waits for it: more than what counts as drained.
@@ -43,8 +45,13 @@ impl Engine {
         let acked =
             self.outgoing(session).map_or(Acked::Unknown, |outgoing| outgoing.pubrec(ack.packet_id, failed));
         match acked {
-            Acked::Release => {
+            Acked::Release { home: Home::None, .. } => {
                 self.hub.acknowledge(cx, id, Packet::PubRel, ack.packet_id, ReasonCode::Success)
+            }
+            Acked::Release { .. } => {
+                // A crash must not make it be sent again.
+                let due = Due::PubRel { connection: id, session, packet_id: ack.packet_id };
+                self.when_progress_is_safe(cx, session, due);
             }
             Acked::Unknown if !failed => {
                 // Without an answer the Client would send it for ever.
@@ -78,6 +85,7 @@ impl Engine {
         ack: &Ack<'_>,
     ) {
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
+        let (key, partition) = (found.key, found.partition);
         let was_there = found.received.as_mut().is_some_and(|received| received.remove(ack.packet_id));
         if was_there && let Some(connection) = self.hub.connections.get_mut(id) {
             connection.open_exchanges = connection.open_exchanges.saturating_sub(1);
@@ -94,7 +102,27 @@ impl Engine {
         {
             return;
         }
+        if was_there && key != 0 {
+            let exchange = Exchange { partition, key, packet_id: ack.packet_id };
+            return self.forget_exchange(cx, id, session, exchange, reason);
+        }
         self.hub.acknowledge(cx, id, Packet::PubComp, ack.packet_id, reason);
+    }
+
+    /// Everybody forgets the exchange before PUBCOMP allows its identifier to be used again.
+    fn forget_exchange(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        exchange: Exchange,
+        reason: ReasonCode,
+    ) {
+        let packet_id = exchange.packet_id;
+        let received = self.hub.sessions.get_mut(session).and_then(|session| session.received.as_mut());
+        let remote = received.map_or(ShardSet::EMPTY, |received| received.take_remote(packet_id));
+        let remote = self.hub.release_exchange(cx, exchange, remote);
+        self.when_safe(cx, remote, Due::Released { connection: id, session, packet_id, reason });
     }
 
     /// After a lost PUBCOMP or a restart an identifier is unknown although all went well; so by default nothing is said of it.
@@ -115,8 +143,8 @@ impl Engine {
         packet: &str,
     ) {
         match acked {
-            Acked::Ended(deal) => self.exchange_ended(cx, session, deal),
-            Acked::Release => {}
+            Acked::Ended(gone) => self.exchange_ended(cx, session, gone),
+            Acked::Release { .. } => {}
             Acked::Unknown => {
                 let detail =
                     format!("{packet} with packet identifier {}, which is not in use", ack.packet_id.get());
@@ -129,9 +157,9 @@ impl Engine {
         }
     }
 
-    fn exchange_ended(&mut self, cx: &mut Cx<'_>, session: SessionId, deal: Option<Deal>) {
+    fn exchange_ended(&mut self, cx: &mut Cx<'_>, session: SessionId, gone: Gone) {
         // Acknowledged, or refused for good [MQTT-4.8.2-6].
-        self.hub.end_deal(cx, deal, DealOutcome::Done);
+        self.hub.forget(cx, session.index(), gone, DealOutcome::Done);
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let waits = found.fetches.is_some()
             || found
@@ -172,6 +200,7 @@ impl Engine {
             return;
         };
         let Slowed { withheld, .. } = *slowed;
+        // Before what waits for the journal, which came later.
         for (packet_id, is_rec, reason) in withheld {
             self.write_answer(cx, id, packet_id, is_rec, reason);
         }
@@ -219,6 +248,10 @@ impl Engine {
                 // It will be taken without anybody's help.
                 connection.paused = Some(Pause::Mail);
                 self.interest.waiting_for_mail(shard, id);
+            } else if self.hub.journal.is_crowded() && !self.hub.journal.full {
+                // The disk will take it without anybody's help.
+                connection.paused = Some(Pause::Journal);
+                self.interest.waiting_for_journal(id);
             } else if cx.fx.outbox.len(id) >= limit {
                 // QoS 0 keeps below the bound, QoS 1 and 2 far below: these are answers that the Client does not take.
                 connection.paused = Some(Pause::Output);
@@ -235,5 +268,27 @@ impl Engine {
         }
         let Self { groups, hub, .. } = self;
         groups.mail_taken(cx, hub, to);
+    }
+}
+
+impl Hub {
+    /// Forgets a publisher's exchange, here and in other shards: those that its message went to, or, as nobody knows that after a
+    /// restart, all.
+    pub(crate) fn release_exchange(
+        &mut self,
+        cx: &mut Cx<'_>,
+        exchange: Exchange,
+        remote: ShardSet,
+    ) -> ShardSet {
+        let mut receivers = remote;
+        if self.journal.is_restored {
+            self.map.iter().filter(|shard| *shard != self.shard).for_each(|shard| receivers.insert(shard));
+        }
+        self.journal.exchange_released(cx.now, exchange);
+        for shard in receivers.iter() {
+            self.journal.posted(shard);
+            cx.fx.mail.post(shard, Letter::Released { exchange });
+        }
+        receivers
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Passing<'a> {
     stored: Option<Message>,
     /// Where there are several receivers.
     frames: Option<Box<Frames>>,
+    /// The journal's number for it.
+    pub(crate) publication: Option<u64>,
 }
 
 /// Encoded packets without Packet Identifier, one after another in one buffer that is used again for each message.
@@ -56,11 +58,11 @@ impl<'a> Passing<'a> {
             frames.bytes.clear();
             frames.kinds = [None; KINDS];
         }
-        Self { view, stored: None, frames }
+        Self { view, stored: None, frames, publication: None }
     }
 
     pub(crate) fn of_stored(message: &'a Message) -> Self {
-        Self { view: message.view(), stored: Some(message.clone()), frames: None }
+        Self { view: message.view(), stored: Some(message.clone()), frames: None, publication: None }
     }
 
     pub(crate) fn into_frames(self) -> Option<Box<Frames>> {

@@ -10,6 +10,7 @@ use crate::counters::{Counters, Drop};
 use crate::effect::{Effect, Effects, Notice};
 use crate::event::ConnectionId;
 use crate::frame::Frames;
+use crate::journal::Journal;
 use crate::mail::{Letter, SessionRef};
 use crate::partition::{ShardId, ShardMap};
 use crate::session::{SessionId, Sessions};
@@ -43,6 +44,7 @@ pub(crate) struct Hub {
     pub(crate) frames: Option<Box<Frames>>,
     /// Connections that a delivery found to be beyond a bound; closed when the event is over.
     pub(crate) to_close: Vec<(ConnectionId, ReasonCode, &'static str)>,
+    pub(crate) journal: Journal,
     /// Letters of this shard to itself; read when the event is over.
     pub(crate) own_letters: Vec<Letter>,
 }

@@ -40,6 +40,8 @@ pub(crate) struct Interest {
     posted: Vec<Vec<u64>>,
     /// Connections not read because mail for a shard piles up.
     mail_waiters: Vec<Vec<ConnectionId>>,
+    /// Connections not read because the journal has too much to write.
+    journal_waiters: Vec<ConnectionId>,
 }
 
 impl Interest {
@@ -52,6 +54,7 @@ impl Interest {
             stored: vec![0; map.count()],
             posted: vec![vec![0; map.count()]; map.count()],
             mail_waiters: vec![Vec::new(); map.count()],
+            journal_waiters: Vec::new(),
         }
     }
 
@@ -77,6 +80,14 @@ impl Interest {
 
     pub(crate) fn waiting_for_mail(&mut self, shard: ShardId, id: ConnectionId) {
         self.mail_waiters[shard.index()].push(id);
+    }
+
+    pub(crate) fn waiting_for_journal(&mut self, id: ConnectionId) {
+        self.journal_waiters.push(id);
+    }
+
+    pub(crate) fn take_waiting_for_journal(&mut self) -> Vec<ConnectionId> {
+        std::mem::take(&mut self.journal_waiters)
     }
 
     pub(crate) fn take_waiting_for_mail(&mut self, shard: ShardId) -> Vec<ConnectionId> {

@@ -1,5 +1,7 @@
 //! Mail of other shards, letter by letter.
 
+use dunlin_codec::QoS;
+
 use crate::counters::Drop;
 use crate::engine::Engine;
 use crate::frame::Passing;
@@ -23,11 +25,17 @@ impl Engine {
             Opened::Letter(letter) => self.letter(cx, from, letter),
         });
         self.tell_seen(cx, from);
+        if self.hub.journal.enabled {
+            self.hub.journal.owe(from);
+        }
         self.ask_held_queries(cx);
     }
 
     /// A message that another shard's Client published.
     fn publication(&mut self, cx: &mut Cx<'_>, from: ShardId, publication: &Publication<'_>) {
+        if publication.message.qos != QoS::AtMostOnce {
+            self.hub.journal.received(from);
+        }
         if publication.route {
             // The sender routed it, so its topic has a route.
             let _ = self.route(cx, publication.message);
@@ -74,6 +82,11 @@ impl Engine {
             }
             Letter::Slow { session, by } => self.slow(session, by),
             Letter::Resume { session, by } => self.resume(cx, session, by),
+            Letter::Safe { count } => self.hub.journal.confirmed(from, count),
+            Letter::Released { exchange } => {
+                self.hub.journal.received(from);
+                self.hub.journal.exchange_released(cx.now, exchange);
+            }
         }
     }
 
@@ -109,7 +122,7 @@ impl Engine {
                 self.hub.deliver_at_most_once(cx, session.index(), options.retain, identifiers, &mut passing);
             }
             Some(_) => {
-                let extra = Some(Box::new(Extra { identifiers, deal }));
+                let extra = Extra::of(identifiers, deal);
                 let options = Options { qos: options.qos, retain: options.retain, extra };
                 self.hub.deliver_acknowledged(cx, session.index(), options, &mut passing);
             }

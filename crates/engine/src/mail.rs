@@ -6,6 +6,7 @@
 
 use dunlin_codec::{QoS, SubscriptionOptions};
 
+use crate::journal::record::Exchange;
 use crate::message::{Message, MessageView};
 use crate::outbox::SHARED_PAYLOAD_MIN;
 use crate::partition::{ShardId, ShardMap, ShardSet};
@@ -66,6 +67,10 @@ pub(crate) enum Letter {
     Slow { session: SessionId, by: SessionRef },
     /// The queue has room again.
     Resume { session: SessionId, by: SessionRef },
+    /// So many of the receiver's publications are safe.
+    Safe { count: u64 },
+    /// A publisher released a QoS 2 message that went to the receiver.
+    Released { exchange: Exchange },
 }
 
 /// What happened to a member of a shared group.
@@ -78,6 +83,7 @@ pub(crate) enum MemberEvent {
         joined: u32,
         connected: bool,
         window: u16,
+        durable: bool,
         token: SubAckToken,
     },
     /// Connected, and takes this many deals at a time.
@@ -244,7 +250,9 @@ impl Letter {
             | Self::DealEnded { .. }
             | Self::RoomAgain { .. }
             | Self::Slow { .. }
-            | Self::Resume { .. } => 0,
+            | Self::Resume { .. }
+            | Self::Safe { .. }
+            | Self::Released { .. } => 0,
         }
     }
 }
@@ -314,12 +322,17 @@ pub(crate) enum Opened<'a> {
 
 /// Publications as bytes: made and read in this process only, so nothing needs checking again.
 mod record {
+    use dunlin_codec::PacketId;
+
     use super::{MessageView, Publication, QoS, SessionId, SessionRef, ShardId, Time};
+    use crate::journal::record::Exchange;
 
     const HEADER: usize = 30;
     const ROUTE: u8 = 1 << 3;
     const STORE: u8 = 1 << 4;
     const HAS_ORIGIN: u8 = 1 << 5;
+    const HAS_EXCHANGE: u8 = 1 << 6;
+    const EXCHANGE: usize = 11;
     const NEVER: u64 = u64::MAX;
 
     pub(super) fn encode(publication: &Publication<'_>, out: &mut Vec<u8>) {
@@ -333,7 +346,14 @@ mod record {
             header[2..6].copy_from_slice(&session.index().to_le_bytes());
             header[6..10].copy_from_slice(&session.generation().to_le_bytes());
         }
-        header[0] = flags;
+        let exchange = message.exchange.map(|exchange| {
+            let mut bytes = [0; EXCHANGE];
+            bytes[0] = exchange.partition;
+            bytes[1..9].copy_from_slice(&exchange.key.to_le_bytes());
+            bytes[9..].copy_from_slice(&exchange.packet_id.get().to_le_bytes());
+            bytes
+        });
+        header[0] = flags | if exchange.is_some() { HAS_EXCHANGE } else { 0 };
         header[10..18].copy_from_slice(&message.expires_at.map_or(NEVER, Time::as_micros).to_le_bytes());
         for (at, len) in
             [(18, message.topic.len()), (22, message.properties.len()), (26, message.payload.len())]
@@ -341,6 +361,7 @@ mod record {
             header[at..at + 4].copy_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
         }
         out.extend_from_slice(&header);
+        out.extend_from_slice(exchange.as_ref().map_or(&[][..], |bytes| bytes));
         out.extend_from_slice(message.topic.as_bytes());
         out.extend_from_slice(message.properties);
         out.extend_from_slice(message.payload);
@@ -350,6 +371,8 @@ mod record {
         let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
         let word =
             |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (exchange, rest) = rest.split_at(if header[0] & HAS_EXCHANGE == 0 { 0 } else { EXCHANGE });
+        let exchange = <&[u8; EXCHANGE]>::try_from(exchange).ok().and_then(exchange_of);
         let (topic, rest) = rest.split_at(word(18) as usize);
         let (properties, rest) = rest.split_at(word(22) as usize);
         let (payload, rest) = rest.split_at(word(26) as usize);
@@ -373,9 +396,20 @@ mod record {
                 retain: flags & 4 != 0,
                 expires_at: (expires_at != NEVER).then(|| Time::from_micros(expires_at)),
                 origin,
+                exchange,
             },
             route: flags & ROUTE != 0,
             store: flags & STORE != 0,
+        })
+    }
+
+    fn exchange_of(bytes: &[u8; EXCHANGE]) -> Option<Exchange> {
+        let (partition, rest) = bytes.split_first()?;
+        let (key, packet_id) = rest.split_first_chunk()?;
+        Some(Exchange {
+            partition: *partition,
+            key: u64::from_le_bytes(*key),
+            packet_id: PacketId::new(u16::from_le_bytes(packet_id.try_into().ok()?))?,
         })
     }
 }
@@ -394,6 +428,7 @@ mod tests {
             retain: true,
             expires_at: Some(Time::from_micros(1 << 40)),
             origin,
+            exchange: None,
         }
     }
 

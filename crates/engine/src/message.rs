@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_codec::QoS;
 
+use crate::journal::record::Exchange;
 use crate::mail::SessionRef;
 use crate::time::Time;
 
@@ -22,6 +23,8 @@ pub(crate) struct MessageView<'a> {
     pub(crate) expires_at: Option<Time>,
     /// `None` for messages of the Server.
     pub(crate) origin: Option<SessionRef>,
+    /// The publisher's exchange, where it is QoS 2 and survives a restart.
+    pub(crate) exchange: Option<Exchange>,
 }
 
 /// A message that is kept: queued, in flight, retained, a Will. Cheap to clone.
@@ -38,6 +41,7 @@ struct Stored {
     retain: bool,
     expires_at: Option<Time>,
     origin: Option<SessionRef>,
+    exchange: Option<Exchange>,
 }
 
 impl MessageView<'_> {
@@ -76,13 +80,14 @@ impl MessageView<'_> {
             retain: self.retain,
             expires_at: self.expires_at,
             origin: self.origin,
+            exchange: self.exchange,
         }))
     }
 }
 
 impl Message {
     pub(crate) fn view(&self) -> MessageView<'_> {
-        let Stored { body, topic_len, properties_len, qos, retain, expires_at, origin } = &*self.0;
+        let Stored { body, topic_len, properties_len, qos, retain, expires_at, origin, exchange } = &*self.0;
         let (topic, rest) = body.split_at(*topic_len as usize);
         let (properties, payload) = rest.split_at(*properties_len as usize);
         // Checked when it was made from a &str; the check again costs less than the memory it reads.
@@ -95,7 +100,13 @@ impl Message {
             retain: *retain,
             expires_at: *expires_at,
             origin: *origin,
+            exchange: *exchange,
         }
+    }
+
+    /// Is it the very same, not only equal?
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The payload, shared.

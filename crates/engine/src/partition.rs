@@ -42,6 +42,23 @@ impl Partition {
     }
 }
 
+impl Partition {
+    /// How many there are.
+    pub const COUNT: usize = 256;
+
+    /// From 0 to 255.
+    #[must_use]
+    pub const fn index(self) -> u8 {
+        self.0
+    }
+}
+
+impl From<u8> for Partition {
+    fn from(index: u8) -> Self {
+        Self(index)
+    }
+}
+
 impl ShardId {
     /// The shard that comes first, which also does what only one may do.
     pub const FIRST: Self = Self(0);

@@ -11,10 +11,12 @@ use dunlin_codec::{
 
 use crate::connect::is_refused;
 use crate::connection::Aliases;
+use crate::counters::Drop;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::frame::Passing;
-use crate::hub::Cx;
+use crate::hub::{Cx, Hub};
+use crate::journal::{Due, Exchange};
 use crate::mail::Publication;
 use crate::message::MessageView;
 use crate::partition::{Partition, ShardSet};
@@ -106,6 +108,7 @@ impl Engine {
         let maximum = connection.announced.receive_maximum;
         // Those of an earlier connection do not count [MQTT-4.9.0-1].
         let waiting = usize::from(connection.open_exchanges)
+            + usize::from(connection.unanswered)
             + connection.slowed.as_ref().map_or(0, |slowed| slowed.of_no_exchange);
         let received = self.hub.sessions.get(session)?.received.as_deref();
         let is_repeated =
@@ -151,14 +154,16 @@ impl Engine {
             retain: publish.retain,
             expires_at,
             origin: Some(self.hub.reference(session)),
+            exchange: self.hub.exchange_of(session, publish),
         };
         let route = match self.router.route(topic) {
             Ok(route) => route,
             Err(error) => return self.unroutable(cx, id, publish, error),
         };
-        let tells = route.is_empty() && self.hub.settings.protocol.no_matching_subscribers;
+        let (is_empty, discouraged) = (route.is_empty(), route.discouraged);
+        let tells = is_empty && self.hub.settings.protocol.no_matching_subscribers;
         let reason = if tells { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
-        if route.discouraged
+        if discouraged
             && self.reject(
                 cx,
                 id,
@@ -169,6 +174,10 @@ impl Engine {
         {
             return;
         }
+        if self.hub.journal.enabled {
+            let needs_room = publish.retain || !is_empty;
+            return self.publish_safely(cx, id, session, publish, view, reason, needs_room);
+        }
         if publish.qos == QoS::ExactlyOnce {
             // Before the message itself, should it come back to its publisher.
             self.answer(cx, id, publish, reason);
@@ -178,6 +187,97 @@ impl Engine {
         if publish.qos == QoS::AtLeastOnce {
             self.answer(cx, id, publish, reason);
         }
+    }
+
+    /// The same where there is a journal: the answer waits until the message is safe.
+    #[allow(clippy::too_many_arguments, reason = "what is known of a checked PUBLISH")]
+    fn publish_safely(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+        view: MessageView<'_>,
+        reason: ReasonCode,
+        needs_room: bool,
+    ) {
+        if self.hub.journal.full && needs_room && (publish.packet_id.is_some() || publish.retain) {
+            return self.no_room(cx, id, publish);
+        }
+        if let Some(exchange) = view.exchange.filter(|_| self.hub.journal.is_restored && !publish.dup) {
+            // The identifier of a message that came before the restart now means another.
+            self.hub.release_exchange(cx, exchange, ShardSet::EMPTY);
+        }
+        let serial = self.hub.journal.serial();
+        let remote = self.publish(cx, view).unwrap_or(ShardSet::EMPTY);
+        let Some(packet_id) = publish.packet_id else { return };
+        let is_rec = publish.qos == QoS::ExactlyOnce;
+        if is_rec && !self.begin_exchange(id, session, packet_id, remote) {
+            return;
+        }
+        let waits = !remote.is_empty() || self.hub.journal.serial() != serial;
+        self.answer_in_turn(cx, id, packet_id, is_rec, reason, waits.then_some(remote));
+    }
+
+    /// The journal is full. 5.0 is told so; to 3.x it could only be said by an acknowledgement, which would be a lie.
+    fn no_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>) {
+        self.hub.counters.drop(Drop::JournalFull);
+        if publish.packet_id.is_none() {
+            return;
+        }
+        if self.hub.connections.get(id).is_some_and(|connection| connection.version == ProtocolVersion::V5) {
+            return self.answer(cx, id, publish, ReasonCode::QuotaExceeded);
+        }
+        self.disconnect(cx, id, ReasonCode::QuotaExceeded, "the journal has no room for the message");
+    }
+
+    /// Notes the Packet Identifier of a QoS 2 message. False where the connection is gone.
+    fn begin_exchange(
+        &mut self,
+        id: ConnectionId,
+        session: SessionId,
+        packet_id: PacketId,
+        remote: ShardSet,
+    ) -> bool {
+        let Some(connection) = self.hub.connections.get_mut(id) else { return false };
+        let Some(session) = self.hub.sessions.get_mut(session) else { return false };
+        let received = session.received.get_or_insert_default();
+        if received.insert(packet_id) {
+            connection.open_exchanges = connection.open_exchanges.saturating_add(1);
+        }
+        if session.key != 0 {
+            received.set_unsure(packet_id, remote);
+        }
+        true
+    }
+
+    /// An answer, behind all that came before it. `wait`: when what is pending is safe, here and in those shards.
+    fn answer_in_turn(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        packet_id: PacketId,
+        is_rec: bool,
+        reason: ReasonCode,
+        wait: Option<ShardSet>,
+    ) {
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
+        let Some(session) = connection.session() else { return };
+        let key = self.hub.sessions.get(session).map_or(0, |session| session.key);
+        let (waiting, of_no_exchange) = (&mut connection.unreceived, &mut connection.unanswered);
+        let remote = wait.unwrap_or(ShardSet::EMPTY);
+        if is_rec && (key != 0 || *waiting > 0) {
+            // Everything of a durable Session goes one way, so that the order stays.
+            *waiting = waiting.saturating_add(1);
+            let due = Due::Received { connection: id, session, packet_id, reason };
+            return self.when_safe(cx, remote, due);
+        }
+        if wait.is_none() && (is_rec || *of_no_exchange == 0) {
+            return self.answer_now(cx, id, packet_id, is_rec, reason);
+        }
+        let counter = if is_rec { waiting } else { of_no_exchange };
+        *counter = counter.saturating_add(1);
+        self.when_safe(cx, remote, Due::Answer { connection: id, packet_id, is_rec, reason });
     }
 
     /// What of the properties goes on to subscribers, and when the message expires [MQTT-3.3.2-4] [MQTT-3.3.2-5]
@@ -201,7 +301,8 @@ impl Engine {
     }
 
     /// Routes a message that comes from this shard: a Client's, a Will.
-    pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<(), RouteError> {
+    /// The shards that say when their part is safe.
+    pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<ShardSet, RouteError> {
         let remote = self.route(cx, view)?;
         let mut store = None;
         // Without RETAIN the store stays as it is [MQTT311-3.3.1-12].
@@ -221,8 +322,11 @@ impl Engine {
             let publication =
                 Publication { message: view, route: remote.contains(shard), store: store == Some(shard) };
             cx.fx.mail.publish(shard, &publication);
+            if view.qos != QoS::AtMostOnce {
+                self.hub.journal.posted(shard);
+            }
         }
-        Ok(())
+        Ok(if view.qos == QoS::AtMostOnce { ShardSet::EMPTY } else { receivers })
     }
 
     /// Delivers a message to the Sessions and groups of this shard whose Subscriptions match [MQTT-3.3.2-3] [MQTT-4.5.0-1]
@@ -275,6 +379,22 @@ impl Engine {
         {
             connection.open_exchanges = connection.open_exchanges.saturating_add(1);
         }
+        if self.hub.journal.enabled {
+            return self.answer_in_turn(cx, id, packet_id, is_rec, reason, None);
+        }
+        self.answer_now(cx, id, packet_id, is_rec, reason);
+    }
+
+    /// PUBACK or PUBREC, unless the publisher is being slowed.
+    pub(crate) fn answer_now(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        packet_id: PacketId,
+        is_rec: bool,
+        reason: ReasonCode,
+    ) {
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
         // [MQTT311-4.6.0-2] [MQTT311-4.6.0-3]
         if let Some(slowed) = &mut connection.slowed {
             slowed.withhold(packet_id, is_rec, reason);
@@ -294,6 +414,15 @@ impl Engine {
     ) {
         let packet = if is_rec { Packet::PubRec } else { Packet::PubAck };
         self.hub.acknowledge(cx, id, packet, packet_id, reason);
+    }
+}
+
+impl Hub {
+    /// The name of a QoS 2 exchange of a Session that outlives the process.
+    fn exchange_of(&self, session: SessionId, publish: &Publish<'_>) -> Option<Exchange> {
+        let packet_id = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)?;
+        let session = self.sessions.get(session).filter(|session| session.key != 0)?;
+        Some(Exchange { partition: session.partition, key: session.key, packet_id })
     }
 }
 

@@ -37,7 +37,7 @@ impl Engine {
         {
             let configured = connection.announced.maximum_packet_size;
             let limit = match connection.phase {
-                Phase::New => configured.min(LARGEST_CONNECT),
+                Phase::New | Phase::Opening(_) => configured.min(LARGEST_CONNECT),
                 Phase::Connected(_) if tolerates_size => LARGEST_PACKET,
                 Phase::Connected(_) => configured,
             };
@@ -57,6 +57,8 @@ impl Engine {
             }
             self.hub.counters.packets_received += 1;
             match phase {
+                // Not read before its CONNACK.
+                Phase::Opening(_) => break,
                 Phase::New => {
                     if self.first_packet(cx, id, frame, &mut broken) == Taken::HandedOver {
                         break;
@@ -149,7 +151,7 @@ impl Engine {
         error: DecodeError,
     ) {
         let reason = error.reason_code();
-        let is_new = self.hub.connections.get(id).is_some_and(|connection| connection.phase == Phase::New);
+        let is_new = self.hub.connections.get(id).is_some_and(|connection| connection.session().is_none());
         if !is_new {
             // A second CONNECT is a Protocol Error whatever is in it [MQTT-3.1.0-2]; what it could be refused for is no reason
             // for DISCONNECT.

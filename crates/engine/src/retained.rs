@@ -38,12 +38,33 @@ const PAGE_STEPS: usize = 4096;
 /// The retained messages of the topics that are at home in this shard.
 #[derive(Debug, Default)]
 pub(crate) struct RetainedStore {
-    messages: BTreeMap<Box<str>, Message>,
+    messages: BTreeMap<Box<str>, Kept>,
     bytes: u64,
     /// Where the search for expired messages goes on; from the first, where it is none.
     swept: Option<Box<str>>,
+    expired: Vec<(Box<str>, u64)>,
     /// Questions that cannot be answered yet.
     held: Vec<Query>,
+}
+
+/// A retained message, and the number of its record, once it has one.
+#[derive(Debug)]
+struct Kept {
+    message: Message,
+    record: Option<u64>,
+}
+
+/// What came of setting one.
+#[derive(Debug, Default)]
+struct Set {
+    /// Kept from now on.
+    new: Option<Message>,
+    /// There was one before.
+    was: bool,
+    /// Its record.
+    old: Option<u64>,
+    /// There was no room.
+    is_full: bool,
 }
 
 /// Part of an answer.
@@ -77,12 +98,12 @@ impl RetainedStore {
     /// Stores or replaces, QoS 0 as well [MQTT-3.3.1-5] [MQTT311-3.3.1-5] [MQTT311-3.3.1-7]; an empty payload clears [MQTT-3.3.1-6] [MQTT-3.3.1-7]
     /// [MQTT311-3.3.1-10] [MQTT311-3.3.1-11]. False where a bound is reached: then a value that was there is gone all the
     /// same, because it is out of date.
-    fn set(&mut self, now: Time, view: MessageView<'_>, messages_maximum: usize, bytes_maximum: u64) -> bool {
-        if let Some(old) = self.messages.remove(view.topic) {
-            self.bytes -= old.weight() as u64;
-        }
+    fn set(&mut self, now: Time, view: MessageView<'_>, messages_maximum: usize, bytes_maximum: u64) -> Set {
+        let old = self.remove(view.topic);
+        let mut set =
+            Set { old: old.as_ref().and_then(|old| old.record), was: old.is_some(), ..Set::default() };
         if view.payload.is_empty() {
-            return true;
+            return set;
         }
         let is_full = |store: &Self| {
             store.messages.len() >= messages_maximum || store.bytes + view.weight() as u64 > bytes_maximum
@@ -91,11 +112,55 @@ impl RetainedStore {
             self.sweep(now);
         }
         if is_full(self) {
-            return false;
+            set.is_full = true;
+            return set;
         }
-        self.bytes += view.weight() as u64;
-        self.messages.insert(view.topic.into(), view.to_message());
-        true
+        let message = view.to_message();
+        set.new = Some(message.clone());
+        self.put(view.topic, message, None);
+        set
+    }
+
+    fn expire(&mut self, topics: &[Box<str>]) {
+        for topic in topics {
+            let record = self.remove(topic).and_then(|old| old.record);
+            self.expired.extend(record.map(|record| (topic.clone(), record)));
+        }
+    }
+
+    /// Topics whose messages expired, with their records.
+    fn take_expired(&mut self) -> Vec<(Box<str>, u64)> {
+        std::mem::take(&mut self.expired)
+    }
+
+    fn put(&mut self, topic: &str, message: Message, record: Option<u64>) {
+        self.bytes += message.weight() as u64;
+        self.messages.insert(topic.into(), Kept { message, record });
+    }
+
+    /// As a restart found it.
+    pub(crate) fn restore(&mut self, view: &MessageView<'_>, record: u64) {
+        self.put(view.topic, view.to_message(), Some(record));
+    }
+
+    /// Is it gone?
+    pub(crate) fn forget(&mut self, topic: &str) {
+        self.remove(topic);
+    }
+
+    fn remove(&mut self, topic: &str) -> Option<Kept> {
+        let old = self.messages.remove(topic)?;
+        self.bytes -= old.message.weight() as u64;
+        Some(old)
+    }
+
+    /// The record of a message is being written. False where there is a newer message.
+    pub(crate) fn recorded(&mut self, message: &Message, number: u64) -> bool {
+        let kept = self.messages.get_mut(message.view().topic).filter(|kept| kept.message.is_same(message));
+        kept.is_some_and(|kept| {
+            kept.record = Some(number);
+            true
+        })
     }
 
     /// Looks at some messages, others each time, and lets go those that have expired [MQTT-3.3.2-5].
@@ -105,14 +170,12 @@ impl RetainedStore {
         let mut steps = self.messages.range::<str, _>((from, Bound::Unbounded)).take(SWEEP_STEPS);
         let mut expired = Vec::new();
         for (topic, message) in steps.by_ref() {
-            if message.view().is_expired(now) {
+            if message.message.view().is_expired(now) {
                 expired.push(topic.clone());
             }
             self.swept = Some(topic.clone());
         }
-        for topic in expired {
-            self.bytes -= self.messages.remove(&topic).map_or(0, |message| message.weight() as u64);
-        }
+        self.expire(&expired);
     }
 
     /// The messages that match, from the topic after `after`. What has expired is removed on the way [MQTT-3.3.2-5].
@@ -122,7 +185,9 @@ impl RetainedStore {
         let mut bytes = 0;
         let prefix = literal_prefix(filter);
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        for (step, (topic, message)) in self.messages.range::<str, _>((from, Bound::Unbounded)).enumerate() {
+        for (step, (topic, Kept { message, .. })) in
+            self.messages.range::<str, _>((from, Bound::Unbounded)).enumerate()
+        {
             if !topic.starts_with(prefix) {
                 break;
             }
@@ -139,9 +204,7 @@ impl RetainedStore {
                 break;
             }
         }
-        for topic in expired {
-            self.bytes -= self.messages.remove(&topic).map_or(0, |message| message.weight() as u64);
-        }
+        self.expire(&expired);
         page
     }
 }
@@ -163,13 +226,20 @@ impl Engine {
             self.hub.settings.limits;
         let shards = self.hub.map.count();
         // Each shard keeps its share of the whole.
-        if !self.retained.set(
-            cx.now,
-            view,
-            (messages as usize).div_ceil(shards),
-            bytes.div_ceil(shards as u64),
-        ) {
+        let (messages, bytes) = ((messages as usize).div_ceil(shards), bytes.div_ceil(shards as u64));
+        let set = self.retained.set(cx.now, view, messages, bytes);
+        if set.is_full {
             self.hub.counters.drop(Drop::RetainedFull);
+        }
+        if set.new.is_some() || set.was {
+            self.hub.journal.retained(cx.now, view.topic, set.new, set.old);
+        }
+        self.record_expired(cx);
+    }
+
+    fn record_expired(&mut self, cx: &Cx<'_>) {
+        for (topic, record) in self.retained.take_expired() {
+            self.hub.journal.retained(cx.now, &topic, None, Some(record));
         }
     }
 
@@ -211,6 +281,7 @@ impl Engine {
             Ok(filter) => self.retained.page(home, filter, after.as_deref(), cx.now),
             Err(_) => Page { home, messages: Vec::new(), next: None },
         };
+        self.record_expired(cx);
         let Page { messages, next, .. } = page;
         self.hub.post(cx, from, Letter::RetainedPage { session, query, messages, next });
     }
@@ -296,8 +367,7 @@ impl Engine {
                     &mut passing,
                 );
             } else {
-                let extra = (identifiers != Identifiers::None)
-                    .then(|| Box::new(Extra { identifiers: identifiers.clone(), deal: None }));
+                let extra = Extra::of(identifiers.clone(), None);
                 let options = Options { qos, retain: true, extra };
                 self.hub.deliver_acknowledged(cx, session.index(), options, &mut passing);
             }
@@ -354,8 +424,9 @@ mod tests {
             retain: true,
             expires_at,
             origin: None,
+            exchange: None,
         };
-        store.set(Time::ZERO, view, 1000, 10_000)
+        !store.set(Time::ZERO, view, 1000, 10_000).is_full
     }
 
     fn all(store: &mut RetainedStore, filter: &str, now: Time) -> Vec<String> {

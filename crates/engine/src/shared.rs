@@ -14,10 +14,12 @@ use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::interest::Waiter;
+use crate::journal::group_partition;
 use crate::mail::{Deal, DealOptions, DealOutcome, Letter, Mail, MemberEvent, SessionRef};
 use crate::map::{Map, seeded};
-use crate::message::Message;
+use crate::message::{Message, MessageView};
 use crate::partition::ShardId;
+use crate::session::entry::Home;
 use crate::slots::Slots;
 
 /// The groups homed in this shard.
@@ -38,10 +40,21 @@ struct Group {
     /// Whose turn it is.
     turn: usize,
     /// Waiting for a member with room.
-    pending: BTreeMap<u64, Message>,
+    pending: BTreeMap<u64, Kept>,
     pending_bytes: usize,
     /// With a member.
-    dealt: BTreeMap<u64, (Message, SessionRef)>,
+    dealt: BTreeMap<u64, (Kept, SessionRef)>,
+    share: Box<str>,
+    filter: Box<str>,
+    /// Where its records are.
+    partition: u8,
+}
+
+/// A message of a group, and where its record is.
+#[derive(Debug)]
+struct Kept {
+    message: Message,
+    home: Home,
 }
 
 #[derive(Debug)]
@@ -54,6 +67,8 @@ struct Member {
     connected: bool,
     /// Deals it takes at a time, and has.
     window: u16,
+    /// Its Session outlives the process.
+    durable: bool,
     outstanding: u16,
     /// Its queue refused the last deal, and has not said that there is room again.
     is_full: bool,
@@ -97,7 +112,12 @@ impl Groups {
         }
         let number = self.next;
         self.next += 1;
-        group.keep(number, passing.stored());
+        let mut kept = Kept { message: passing.stored(), home: Home::None };
+        if hub.journal.enabled && group.members.iter().any(|member| member.durable) {
+            let message = kept.message.clone();
+            kept.home = hub.journal.group_message(cx.now, group.partition, index, number, message);
+        }
+        group.keep(number, kept);
         self.deal(cx, hub, index);
     }
 
@@ -109,7 +129,9 @@ impl Groups {
             member.outstanding -= 1;
             member.is_full |= outcome == DealOutcome::Refused;
         }
-        if outcome != DealOutcome::Done {
+        if outcome == DealOutcome::Done {
+            hub.journal.group_done(cx.now, group.partition, message.home);
+        } else {
             // Before everything that came later.
             group.keep(deal.number, message);
         }
@@ -144,6 +166,52 @@ impl Groups {
         }
     }
 
+    fn insert(&mut self, share: &str, filter: &str) -> u32 {
+        let group = Group {
+            share: share.into(),
+            filter: filter.into(),
+            partition: group_partition(share, filter).index(),
+            ..Group::default()
+        };
+        let (index, _) = self.slots.insert(group);
+        self.by_name.insert((share.into(), filter.into()), index);
+        index
+    }
+
+    /// A message as a restart found it. Its group has no members yet.
+    pub(crate) fn restore_message(&mut self, share: &str, filter: &str, number: u64, view: &MessageView<'_>) {
+        let index = self.find(share, filter).unwrap_or_else(|| self.insert(share, filter));
+        let deal = self.next;
+        self.next += 1;
+        if let Some(group) = self.slots.get_mut(index) {
+            let home = Home::Record { number, shared: false };
+            group.keep(deal, Kept { message: view.to_message(), home });
+        }
+    }
+
+    /// Those messages, by their records, were done with before the restart.
+    pub(crate) fn forget_messages(&mut self, numbers: &[u64], partition: u8) {
+        let groups = self.by_name.values().copied().collect::<Vec<_>>();
+        for index in groups {
+            let Some(group) = self.slots.get_mut(index).filter(|group| group.partition == partition) else {
+                continue;
+            };
+            let Group { pending, pending_bytes, .. } = group;
+            pending.retain(|_, kept| {
+                let is_done = matches!(kept.home, Home::Record { number, .. } if numbers.binary_search(&number).is_ok());
+                *pending_bytes -= if is_done { kept.message.weight() } else { 0 };
+                !is_done
+            });
+        }
+    }
+
+    /// The name of a message's group, and where to note its record; `None` where it is done with.
+    pub(crate) fn message_home(&mut self, group: u32, number: u64) -> Option<(&str, &str, &mut Home)> {
+        let Group { pending, dealt, share, filter, .. } = self.slots.get_mut(group)?;
+        let kept = pending.get_mut(&number).or_else(|| dealt.get_mut(&number).map(|(kept, _)| kept))?;
+        Some((share, filter, &mut kept.home))
+    }
+
     fn find(&self, share: &str, filter: &str) -> Option<u32> {
         self.by_name.get(&(share.into(), filter.into())).copied()
     }
@@ -158,29 +226,31 @@ impl Group {
         Some(at)
     }
 
-    fn keep(&mut self, number: u64, message: Message) {
-        self.pending_bytes += message.weight();
-        self.pending.insert(number, message);
+    fn keep(&mut self, number: u64, kept: Kept) {
+        self.pending_bytes += kept.message.weight();
+        self.pending.insert(number, kept);
     }
 
     fn deal_pending(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32) {
         while !self.pending.is_empty()
             && let Some(at) = self.take_turn(|member| member.has_room(&cx.fx.mail))
-            && let Some((number, message)) = self.pending.pop_first()
+            && let Some((number, kept)) = self.pending.pop_first()
         {
-            self.pending_bytes -= message.weight();
-            if message.view().is_expired(cx.now) {
+            self.pending_bytes -= kept.message.weight();
+            if kept.message.view().is_expired(cx.now) {
                 hub.counters.drop(Drop::Expired);
+                hub.journal.group_done(cx.now, self.partition, kept.home);
                 continue;
             }
             let member = &mut self.members[at];
             if member.options.qos == QoS::AtMostOnce {
-                member.give(cx, hub, None, &message);
+                member.give(cx, hub, None, &kept.message);
+                hub.journal.group_done(cx.now, self.partition, kept.home);
                 continue;
             }
             member.outstanding += 1;
-            member.give(cx, hub, Some(Deal { home: hub.shard, group: index, number }), &message);
-            self.dealt.insert(number, (message, member.session));
+            member.give(cx, hub, Some(Deal { home: hub.shard, group: index, number }), &kept.message);
+            self.dealt.insert(number, (kept, member.session));
         }
     }
 }
@@ -210,8 +280,15 @@ impl Engine {
         event: MemberEvent,
     ) {
         let Ok(parsed) = TopicFilter::parse(filter) else { return };
-        if let MemberEvent::Join { options, subscription_identifier, joined, connected, window, token } =
-            event
+        if let MemberEvent::Join {
+            options,
+            subscription_identifier,
+            joined,
+            connected,
+            window,
+            durable,
+            token,
+        } = event
         {
             let index = self.group_or_new(cx, share, parsed);
             let member = Member {
@@ -221,6 +298,7 @@ impl Engine {
                 joined,
                 connected,
                 window,
+                durable,
                 outstanding: 0,
                 is_full: false,
             };
@@ -254,11 +332,12 @@ impl Engine {
     }
 
     fn group_or_new(&mut self, cx: &mut Cx<'_>, share: &str, filter: TopicFilter<'_>) -> u32 {
-        if let Some(index) = self.groups.find(share, filter.as_str()) {
+        let found = self.groups.find(share, filter.as_str());
+        let index = found.unwrap_or_else(|| self.groups.insert(share, filter.as_str()));
+        // One that a restart found has no members yet, and nobody knows of it.
+        if self.groups.slots.get(index).is_some_and(|group| !group.members.is_empty()) {
             return index;
         }
-        let (index, _) = self.groups.slots.insert(Group::default());
-        self.groups.by_name.insert((share.into(), filter.as_str().into()), index);
         if self.router.tree.add_group(filter, index) {
             self.announce(cx, filter, true);
         }
@@ -281,6 +360,9 @@ impl Engine {
         let Some(group) = self.groups.slots.remove(index) else { return };
         self.groups.by_name.remove(&(Box::from(share), Box::from(filter.as_str())));
         self.hub.counters.drop_many(Drop::SessionEnded, group.pending.len() as u64);
+        for kept in group.pending.into_values().chain(group.dealt.into_values().map(|(kept, _)| kept)) {
+            self.hub.journal.group_done(cx.now, group.partition, kept.home);
+        }
         if self.router.tree.remove_group(filter, index) {
             self.announce(cx, filter, false);
         }

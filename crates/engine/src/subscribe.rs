@@ -9,13 +9,14 @@ use dunlin_codec::{
     Subscribe, SubscriptionOptions, TopicFilter, UnsubAck, Unsubscribe,
 };
 
-use crate::connect::TENANT;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::hub::Cx;
 use crate::interest::Waiter;
+use crate::journal::record::Record;
+use crate::journal::{Due, group_partition};
 use crate::mail::{Letter, MemberEvent};
-use crate::partition::{Partition, ShardId};
+use crate::partition::{ShardId, ShardSet};
 use crate::session::{SessionId, Subscription};
 use crate::settings::RefusedV31;
 use crate::topic::Subscriber;
@@ -31,6 +32,11 @@ const TOO_LARGE: &str = "the answer is larger than the client's maximum packet s
 pub(crate) struct SubAckToken {
     index: u32,
     generation: u32,
+}
+
+impl SubAckToken {
+    /// Of no SUBACK.
+    pub(crate) const NOBODY: Self = Self { index: u32::MAX, generation: 0 };
 }
 
 /// A SUBACK that waits until every shard sees the interest.
@@ -93,6 +99,12 @@ impl Engine {
                 pending.reasons.push(reason);
             }
         }
+        if self.hub.sessions.get(session).is_some_and(|session| session.key != 0) {
+            if let Some(pending) = self.pending(token) {
+                pending.waiting += 1;
+            }
+            self.when_safe(cx, ShardSet::EMPTY, Due::SubAck(token));
+        }
         self.when_seen(cx, Waiter::SubAck(token));
     }
 
@@ -121,6 +133,9 @@ impl Engine {
         if session.subscriptions.len() >= limit && !session.subscriptions.contains_key(filter.as_str()) {
             return Err(ReasonCode::QuotaExceeded);
         }
+        if self.hub.journal.full && session.key != 0 {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         Ok(())
     }
 
@@ -141,12 +156,18 @@ impl Engine {
         let born = old.map_or(joined, |old| old.born);
         let subscription = Subscription { options, identifier, joined, born };
         session.subscriptions.insert(filter.as_str().into(), subscription);
+        if session.key != 0 {
+            let (key, options, filter) = (session.key, options.to_bits(), filter.as_str());
+            let record = Record::Subscribed { key, options, identifier, filter };
+            self.hub.journal.control(cx.now, session.partition, &record);
+        }
         if filter.shared().is_some() {
             session.joined.insert(joined);
             if let Some(old) = old {
                 session.joined.remove(&old.joined);
             }
-            let (connected, window) = (session.connection.is_some(), session.window);
+            let (connected, window, durable) =
+                (session.connection.is_some(), session.window, session.key != 0);
             if let Some(pending) = self.pending(token) {
                 pending.waiting += 1;
             }
@@ -156,15 +177,13 @@ impl Engine {
                 joined,
                 connected,
                 window,
+                durable,
                 token,
             };
             // [MQTT-3.8.4-4] No retained messages for a Shared Subscription (section 4.8.2).
             return self.tell_group(cx, id, filter, event);
         }
-        let subscriber = Subscriber { session: id.index(), options, identifier };
-        if self.router.tree.subscribe(filter, subscriber) {
-            self.announce(cx, filter, true);
-        }
+        self.want(cx, id, filter, &subscription);
         // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT311-3.3.1-6]
         let fetches = match options.retain_handling {
             RetainHandling::Send => true,
@@ -176,6 +195,21 @@ impl Engine {
             if let Some(pending) = self.pending(token) {
                 pending.queries.push(query);
             }
+        }
+    }
+
+    /// From now on the Session gets what matches.
+    pub(crate) fn want(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: SessionId,
+        filter: TopicFilter<'_>,
+        subscription: &Subscription,
+    ) {
+        let Subscription { options, identifier, .. } = *subscription;
+        let subscriber = Subscriber { session: id.index(), options, identifier };
+        if self.router.tree.subscribe(filter, subscriber) {
+            self.announce(cx, filter, true);
         }
     }
 
@@ -243,6 +277,10 @@ impl Engine {
             reasons.push(reason as u8);
             let Some(Subscription { joined, .. }) = removed else { continue };
             found.joined.remove(&joined);
+            if found.key != 0 {
+                let record = Record::Unsubscribed { key: found.key, filter: filter.as_str() };
+                self.hub.journal.control(cx.now, found.partition, &record);
+            }
             // [MQTT-3.10.4-2] [MQTT311-3.10.4-2]; what is in flight is completed [MQTT-3.10.4-3] [MQTT311-3.10.4-3].
             if filter.shared().is_some() {
                 self.tell_group(cx, session, filter, MemberEvent::Leave);
@@ -253,7 +291,14 @@ impl Engine {
         // One for all filters [MQTT-3.10.4-6] [MQTT311-3.10.4-6] [MQTT-2.2.1-6] [MQTT311-2.3.1-7], without properties that could be too
         // much [MQTT-3.11.2-1] [MQTT-3.11.2-2].
         let packet_id = unsubscribe.packet_id;
-        let unsuback = UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons };
+        if self.hub.sessions.get(session).is_some_and(|session| session.key != 0) {
+            let due = Due::UnsubAck { connection: id, packet_id, reasons: reasons.into() };
+            return self.when_safe(cx, ShardSet::EMPTY, due);
+        }
+        self.send_unsuback(cx, id, UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons });
+    }
+
+    pub(crate) fn send_unsuback(&mut self, cx: &mut Cx<'_>, id: ConnectionId, unsuback: UnsubAck<'_>) {
         if !self.hub.send(cx, id, &Packet::UnsubAck(unsuback)) {
             self.disconnect(cx, id, ReasonCode::PacketTooLarge, TOO_LARGE);
         }
@@ -274,7 +319,7 @@ impl Engine {
         }
     }
 
-    fn tell_group(
+    pub(crate) fn tell_group(
         &mut self,
         cx: &mut Cx<'_>,
         session: SessionId,
@@ -289,6 +334,6 @@ impl Engine {
     }
 
     fn group_home(&self, share: &str, filter: &str) -> ShardId {
-        self.hub.map.home(Partition::of(&[TENANT, share, filter]))
+        self.hub.map.home(group_partition(share, filter))
     }
 }

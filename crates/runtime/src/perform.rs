@@ -22,6 +22,7 @@ impl Shard {
             match effect {
                 Effect::Close { connection } => self.close(connection),
                 Effect::HandOver { connection, to } => self.hand_over(connection, to),
+                Effect::Read { .. } => {}
                 Effect::ReadMore { connection } => self.read_more(connection),
                 Effect::Notice(notice) => self.notices.notice(self.now, &notice),
             }

@@ -127,7 +127,7 @@ impl Shard {
             now: clock::now(),
             looked_at_all: true,
             read_all: clock::now(),
-            engine: Engine::new(id, map, settings, seed),
+            engine: Engine::new(id, map, settings, seed, false),
             effects: Effects::new(map),
             acceptors,
             spare,

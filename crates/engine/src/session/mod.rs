@@ -1,5 +1,6 @@
 //! Session state: what the Server remembers of a Client between its connections (section 4.1).
 
+pub(crate) mod entry;
 pub(crate) mod fetch;
 pub(crate) mod outgoing;
 pub(crate) mod received;
@@ -12,11 +13,13 @@ use dunlin_codec::{ProtocolVersion, Rule, SubscriptionOptions};
 pub(crate) use self::fetch::Fetches;
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::received::ReceivedIds;
+use crate::connect::TENANT;
 use crate::event::ConnectionId;
+use crate::journal::record::{Record, WillView};
 use crate::mail::SessionRef;
 use crate::map::{Map, seeded};
 use crate::message::Message;
-use crate::partition::ShardId;
+use crate::partition::{Partition, ShardId};
 use crate::slots::Slots;
 use crate::time::Time;
 
@@ -34,7 +37,12 @@ pub(crate) struct SessionId {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) client_id: Box<str>,
+    /// Its name in the journal, in its partition; 0 where it does not outlive the process.
+    pub(crate) key: u64,
+    pub(crate) partition: u8,
     pub(crate) connection: Option<ConnectionId>,
+    /// The connection whose CONNACK waits until the Session is safe.
+    pub(crate) opening: Option<ConnectionId>,
     pub(crate) version: ProtocolVersion,
     /// Session Expiry Interval in seconds.
     pub(crate) expiry: u32,
@@ -109,9 +117,60 @@ impl SessionId {
 }
 
 impl Session {
+    /// One that has nothing yet.
+    pub(crate) fn new(client_id: &str, now: Time) -> Self {
+        Self {
+            client_id: client_id.into(),
+            key: 0,
+            partition: Partition::of_session(TENANT, client_id).index(),
+            connection: None,
+            opening: None,
+            version: ProtocolVersion::V311,
+            expiry: 0,
+            window: 1,
+            disconnected_at: now,
+            subscriptions: BTreeMap::new(),
+            joined: BTreeSet::new(),
+            outgoing: None,
+            received: None,
+            will: None,
+            fetches: None,
+            refused: Vec::new(),
+            pressure: None,
+            slowed_by: Vec::new(),
+            rules_broken: None,
+            dropped: None,
+        }
+    }
+
+    /// The sending half, made where there is none yet.
+    pub(crate) fn outgoing_mut(&mut self) -> &mut Outgoing {
+        self.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(self.window)))
+    }
+
+    /// What the journal says when a connection takes it up.
+    pub(crate) fn opened_record(&self, at: Time) -> Record<'_> {
+        let will = self.will.as_ref().map(|will| WillView {
+            message: will.message.view(),
+            expiry: will.expiry.map_or(0, |seconds| u64::from(seconds) + 1),
+            delay: will.delay.as_secs(),
+        });
+        Record::Opened { key: self.key, client_id: &self.client_id, expiry: self.expiry, at, will }
+    }
+
+    /// What the journal says when its connection ended, or its Will went out.
+    pub(crate) fn closed_record(&self) -> Record<'static> {
+        Record::Closed {
+            key: self.key,
+            expiry: self.expiry,
+            at: self.disconnected_at,
+            will: self.will.is_some(),
+        }
+    }
+
     /// When it ends, if nobody connects; `None` while connected or where it lasts for ever.
     pub(crate) fn expires_at(&self) -> Option<Time> {
-        (self.connection.is_none() && self.expiry != NEVER_EXPIRES)
+        (self.connection.is_none() && self.opening.is_none() && self.expiry != NEVER_EXPIRES)
             .then(|| self.disconnected_at.after(Duration::from_secs(self.expiry.into())))
     }
 
@@ -137,16 +196,32 @@ impl Session {
 pub(crate) struct Sessions {
     pub(crate) slots: Slots<Session>,
     by_client_id: Map<Box<str>, u32>,
+    /// Those of each partition, in no order.
+    by_partition: Vec<Vec<u32>>,
+    /// Where each slot's Session is in that list.
+    places: Vec<u32>,
 }
 
 impl Sessions {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { slots: Slots::default(), by_client_id: seeded(seed) }
+        Self {
+            slots: Slots::default(),
+            by_client_id: seeded(seed),
+            by_partition: vec![Vec::new(); Partition::COUNT],
+            places: Vec::new(),
+        }
     }
 
     pub(crate) fn insert(&mut self, session: Session) -> SessionId {
         let client_id = session.client_id.clone();
+        let partition = &mut self.by_partition[usize::from(session.partition)];
+        let place = u32::try_from(partition.len()).unwrap_or(u32::MAX);
         let (index, generation) = self.slots.insert(session);
+        partition.push(index);
+        if self.places.len() <= index as usize {
+            self.places.resize(index as usize + 1, 0);
+        }
+        self.places[index as usize] = place;
         self.by_client_id.insert(client_id, index);
         SessionId::new(index, generation)
     }
@@ -154,11 +229,22 @@ impl Sessions {
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.slots.remove(id.index)?;
         self.by_client_id.remove(&session.client_id);
+        let place = self.places[id.index as usize];
+        let partition = &mut self.by_partition[usize::from(session.partition)];
+        partition.swap_remove(place as usize);
+        if let Some(moved) = partition.get(place as usize) {
+            self.places[*moved as usize] = place;
+        }
         Some(session)
     }
 
     pub(crate) fn find(&self, client_id: &str) -> Option<SessionId> {
         self.by_client_id.get(client_id).map(|index| self.current(*index))
+    }
+
+    /// The slots of a partition's Sessions.
+    pub(crate) fn in_partition(&self, partition: u8) -> &[u32] {
+        &self.by_partition[usize::from(partition)]
     }
 
     /// The identifier of whoever has the slot now.

@@ -1,22 +1,32 @@
 //! What the Server has to deliver to a Client with QoS 1 and 2: the queue, and what is in flight.
 //!
-//! In:    deliveries; acknowledgements of the Client; the start of a connection.
-//! Out:   what to send next, and what an acknowledgement means.
-//! Never: more in flight than the Client's Receive Maximum, nor out of order. Packet Identifiers are given when sending, not
-//!        when queueing, one after the other, so that an exchange is found by subtraction.
+//! In:    deliveries; acknowledgements of the Client; the start of a connection; messages read back from the journal.
+//! Out:   what to send next, what to read back, and what an acknowledgement means.
+//! Never: more in flight than the Client's Receive Maximum, nor out of order; a QoS 2 message before its record is safe.
 //! Spec:  MQTT 5.0 sections 4.3, 4.4, 4.6 and 4.9.
+//!
+//! Each delivery gets a sequence number when it comes; its Packet Identifier is that number modulo 65,535, plus one. So an
+//! identifier survives a crash without being written, and a queue may be longer than there are identifiers.
 
 use std::collections::VecDeque;
 
 use dunlin_codec::{PacketId, QoS};
 
+use super::entry::{Entry, Home, Phase};
 use crate::mail::Deal;
+use crate::map::{Map, seeded};
 use crate::message::Message;
 use crate::time::Time;
 use crate::topic::Identifiers;
 
 /// There are 65,535 Packet Identifiers.
-const IDENTIFIERS: u16 = u16::MAX;
+const IDENTIFIERS: u32 = u16::MAX as u32;
+/// Messages read back at a time,
+const READ_MESSAGES: usize = 512;
+/// or bytes of them (and one message).
+const READ_BYTES: u64 = 256 * 1024;
+/// Messages at the front of a connected Session's queue that stay in memory although the journal has them.
+const RESIDENT: usize = 256;
 
 /// How a message goes to one Session.
 #[derive(Clone, Debug, Default)]
@@ -34,82 +44,84 @@ pub(crate) struct Extra {
     pub(crate) deal: Option<Deal>,
 }
 
-/// A message that waits for its turn.
-#[derive(Clone, Debug)]
-pub(crate) struct Queued {
-    pub(crate) message: Message,
-    pub(crate) options: Options,
+impl Extra {
+    /// `None` where there is nothing to keep.
+    pub(crate) fn of(identifiers: Identifiers, deal: Option<Deal>) -> Option<Box<Self>> {
+        (deal.is_some() || identifiers != Identifiers::None).then(|| Box::new(Self { identifiers, deal }))
+    }
 }
 
 /// Bytes of a queued message beside its parts: the entry, and what the allocator adds.
 const QUEUED_WEIGHT: usize = 64;
 
-impl Queued {
-    /// Bytes that the bound of the queue counts.
-    fn weight(&self) -> usize {
-        let extra = self.options.extra.as_ref();
-        let identifiers = extra.map_or(0, |extra| size_of_val(extra.identifiers.as_slice()));
-        QUEUED_WEIGHT + self.message.weight() + identifiers
-    }
-}
-
-/// Where an exchange stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Ended out of turn; the place is kept until those before it end.
-    Ended,
-    /// QoS 1: PUBLISH was sent, and is unacknowledged until PUBACK [MQTT-4.3.2-3] [MQTT311-4.3.2-1].
-    AwaitPubAck,
-    /// QoS 2: PUBLISH was sent, and is unacknowledged until PUBREC [MQTT-4.3.3-3].
-    AwaitPubRec,
-    /// QoS 2: PUBREL was sent.
-    AwaitPubComp,
-}
-
-/// One message in flight.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) phase: Phase,
-    pub(crate) options: Options,
-    /// Kept to be sent again on another connection; not kept for a Session that ends with its connection, nor after PUBREC.
-    pub(crate) message: Option<Message>,
-    /// Its PUBLISH was sent on this connection and took one of the quota, which its end gives back.
-    counted: bool,
-}
-
 /// The sending half of a Session.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// The exchange at position n has the identifier `first` + n.
-    flight: VecDeque<Exchange>,
-    first: PacketId,
-    /// Exchanges of `flight` before this one were sent on this connection.
+    /// Sent at least once, ascending by sequence number. What ended out of turn keeps its place until those before it end.
+    flight: VecDeque<Entry>,
+    /// Never sent, ascending, all after those in flight.
+    queue: VecDeque<Entry>,
+    queue_bytes: u64,
+    extras: Map<u32, Extra>,
+    /// The sequence number that comes next.
+    next: u64,
+    /// QoS 2 below this is safe in the journal.
+    safe: u64,
+    /// Entries of `flight` before this one were sent on this connection.
     resent: usize,
     /// PUBLISH packets that may still be sent on this connection [MQTT-4.9.0-2].
     quota: u16,
     quota_maximum: u16,
-    queue: VecDeque<Queued>,
-    queue_bytes: usize,
+    /// Messages are being read back.
+    pub(crate) reading: bool,
+    /// What it has acknowledged is to be written to the journal.
+    pub(crate) dirty: bool,
+    /// The record that says how far it has come.
+    pub(crate) record: Option<u64>,
+    /// What is below may have been sent before a restart: nobody knows.
+    doubtful: u64,
+}
+
+/// An exchange that is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// The deal it belonged to, if any.
+    pub(crate) deal: Option<Deal>,
+    pub(crate) home: Home,
 }
 
 /// What an acknowledgement brings.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Acked {
-    /// The exchange is over. The deal it belonged to, if any.
-    Ended(Option<Deal>),
-    /// Send PUBREL.
-    Release,
+    /// The exchange is over.
+    Ended(Gone),
+    /// Send PUBREL; `first`: for the first time.
+    Release { first: bool, home: Home },
     /// There is no such exchange.
     Unknown,
     /// There is one, but this is not the packet it waits for.
     Unexpected,
 }
 
-/// What to send again on a new connection.
+/// Was it sent before?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    Sent,
+    /// Perhaps, before a restart.
+    Perhaps,
+}
+
+/// What to send next.
 #[derive(Debug)]
-pub(crate) enum Resend {
-    Publish(PacketId, Options, Option<Message>),
+pub(crate) enum Next {
+    /// Again, on a new connection.
+    Publish(PacketId, Options, Message, Doubt),
+    /// Again, on a new connection.
     PubRel(PacketId),
+    /// The first of the queue.
+    Queued(Message),
+    /// It has to be read back first.
+    Absent,
 }
 
 impl Outgoing {
@@ -117,12 +129,18 @@ impl Outgoing {
     pub(crate) fn new(window: u16) -> Self {
         Self {
             flight: VecDeque::new(),
-            first: PacketId::MIN,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            extras: seeded(0),
+            next: 0,
+            safe: 0,
             resent: 0,
             quota: window,
             quota_maximum: window,
-            queue: VecDeque::new(),
-            queue_bytes: 0,
+            reading: false,
+            dirty: false,
+            record: None,
+            doubtful: 0,
         }
     }
 
@@ -131,7 +149,14 @@ impl Outgoing {
         self.quota = window;
         self.quota_maximum = window;
         self.resent = 0;
-        self.flight.iter_mut().for_each(|exchange| exchange.counted = false);
+        self.flight.iter_mut().for_each(|entry| entry.set_counted(false));
+    }
+
+    /// The connection is gone: what the journal has need not be kept in memory.
+    pub(crate) fn disconnect(&mut self) {
+        for entry in self.flight.iter_mut().chain(&mut self.queue).filter(|entry| entry.home().is_record()) {
+            entry.message = None;
+        }
     }
 
     /// May a new message be sent at once, before nothing that waits?
@@ -142,174 +167,275 @@ impl Outgoing {
 
     /// Is there quota for the next of the queue, and nothing to be sent again before it?
     #[inline]
-    pub(crate) fn may_send(&self) -> bool {
-        self.quota > 0 && self.resent == self.flight.len() && self.flight.len() < self.span()
+    fn may_send(&self) -> bool {
+        self.quota > 0
+            && self.resent == self.flight.len()
+            && self.flight.len() < self.span()
+            && self.has_identifier(self.queue.front().map_or(low(self.next), |entry| entry.seq))
     }
 
-    /// Identifiers in use at most: exchanges that ended out of turn keep their place, and a hostile Client could have many such.
+    /// Entries in flight at most: exchanges that ended out of turn keep their place, and a hostile Client could have many such.
     fn span(&self) -> usize {
-        usize::from(self.quota_maximum.saturating_mul(2).max(16)).min(usize::from(IDENTIFIERS) - 1)
+        usize::from(self.quota_maximum.saturating_mul(2).max(16)).min(IDENTIFIERS as usize - 1)
+    }
+
+    /// Is the identifier of this sequence number surely free?
+    #[inline]
+    fn has_identifier(&self, seq: u32) -> bool {
+        self.flight.front().is_none_or(|front| seq.wrapping_sub(front.seq) < IDENTIFIERS - 1)
     }
 
     /// A message goes out for the first time; `message` where it may have to be sent again. Its identifier is the next one, which
     /// no exchange has [MQTT-4.3.2-1] [MQTT-4.3.2-2] [MQTT-4.3.3-1] [MQTT-4.3.3-2] [MQTT311-2.3.1-4].
     #[inline]
     pub(crate) fn send(&mut self, options: Options, message: Option<Message>) -> PacketId {
-        let id = self.identifier(self.flight.len());
-        let phase = if options.qos == QoS::ExactlyOnce { Phase::AwaitPubRec } else { Phase::AwaitPubAck };
-        self.flight.push_back(Exchange { phase, options, message, counted: true });
-        self.resent += 1;
-        self.quota -= 1;
+        let mut entry = self.entry(options, message, 0);
+        entry.set_phase(Phase::AwaitAck);
+        let id = self.identifier(entry.seq);
+        self.begin(entry);
         id
     }
 
-    /// Undoes the last [`Self::send`]: the packet could not be written.
-    pub(crate) fn unsend(&mut self) {
-        self.flight.pop_back();
-        self.resent -= 1;
-        self.quota += 1;
+    fn begin(&mut self, mut entry: Entry) {
+        entry.set_counted(true);
+        self.flight.push_back(entry);
+        self.resent += 1;
+        self.quota -= 1;
     }
 
-    /// The next exchange to be sent again, in the order of the first time [MQTT311-4.6.0-1], if there is quota for it; it counts as
-    /// sent.
-    pub(crate) fn next_resend(&mut self) -> Option<Resend> {
-        while let Some(exchange) = self.flight.get(self.resent) {
-            let phase = exchange.phase;
-            if matches!(phase, Phase::AwaitPubAck | Phase::AwaitPubRec) && self.quota == 0 {
-                return None;
-            }
-            let at = self.resent;
-            self.resent += 1;
-            let id = self.identifier(at);
+    fn entry(&mut self, options: Options, message: Option<Message>, weight: u32) -> Entry {
+        let seq = low(self.next);
+        self.next += 1;
+        let mut entry = Entry::new(seq, options.qos, options.retain, message, weight);
+        if let Some(extra) = options.extra {
+            entry.set_extra(true);
+            self.extras.insert(seq, *extra);
+        }
+        entry
+    }
+
+    /// Undoes the last [`Self::send`] or [`Self::send_queued`]: the packet could not be written.
+    pub(crate) fn unsend(&mut self) -> Option<Gone> {
+        let entry = self.flight.pop_back()?;
+        self.resent -= 1;
+        self.quota += 1;
+        Some(self.gone(&entry))
+    }
+
+    /// What is to be sent next, if anything may be: first what was in flight on the last connection, in the order of the first
+    /// time [MQTT311-4.6.0-1], which then counts as sent; then the queue.
+    pub(crate) fn next(&mut self) -> Option<Next> {
+        while let Some(entry) = self.flight.get(self.resent) {
+            let (phase, id) = (entry.phase(), self.identifier(entry.seq));
             match phase {
-                Phase::Ended => {}
-                Phase::AwaitPubComp => return Some(Resend::PubRel(id)),
-                Phase::AwaitPubAck | Phase::AwaitPubRec => {
+                Phase::Ended => self.resent += 1,
+                Phase::AwaitComp => {
+                    self.resent += 1;
+                    return Some(Next::PubRel(id));
+                }
+                Phase::Waiting | Phase::AwaitAck if self.quota == 0 => return None,
+                Phase::Waiting | Phase::AwaitAck => {
+                    if !self.is_safe(entry) {
+                        return None;
+                    }
+                    let Some(message) = entry.message.clone() else { return Some(Next::Absent) };
+                    let options = self.options(entry);
+                    let doubt =
+                        if self.full(entry.seq) < self.doubtful { Doubt::Perhaps } else { Doubt::Sent };
                     self.quota -= 1;
-                    let exchange = &mut self.flight[at];
-                    exchange.counted = true;
-                    return Some(Resend::Publish(id, exchange.options.clone(), exchange.message.clone()));
+                    self.flight[self.resent].set_counted(true);
+                    self.resent += 1;
+                    return Some(Next::Publish(id, options, message, doubt));
                 }
             }
         }
-        None
+        if !self.may_send() {
+            return None;
+        }
+        let front = self.queue.front().filter(|front| self.is_safe(front))?;
+        Some(front.message.clone().map_or(Next::Absent, Next::Queued))
+    }
+
+    /// QoS 2 is sent when its identifier is sure to survive.
+    fn is_safe(&self, entry: &Entry) -> bool {
+        match entry.home() {
+            Home::None => true,
+            Home::Pending(_) => entry.qos() != QoS::ExactlyOnce,
+            Home::Record { .. } => entry.qos() != QoS::ExactlyOnce || self.full(entry.seq) < self.safe,
+        }
+    }
+
+    /// The first of the queue goes out.
+    pub(crate) fn send_queued(&mut self, keep: bool) -> Option<(PacketId, Options)> {
+        let mut entry = self.queue.pop_front()?;
+        self.queue_bytes -= u64::from(entry.weight);
+        self.shrink();
+        let options = self.options(&entry);
+        entry.set_phase(Phase::AwaitAck);
+        if !keep || entry.home().is_record() {
+            entry.message = None;
+        }
+        let id = self.identifier(entry.seq);
+        self.begin(entry);
+        Some((id, options))
+    }
+
+    fn options(&self, entry: &Entry) -> Options {
+        let extra = if entry.has_extra() { self.extras.get(&entry.seq) } else { None };
+        Options {
+            qos: entry.qos(),
+            retain: entry.retain(),
+            extra: extra.map(|extra| Box::new(extra.clone())),
+        }
     }
 
     /// PUBACK, of whatever Reason Code [MQTT-4.4.0-2].
     #[inline]
     pub(crate) fn puback(&mut self, id: PacketId) -> Acked {
-        self.end(id, Phase::AwaitPubAck)
+        let Some(at) = self.position(id) else { return Acked::Unknown };
+        let entry = &self.flight[at];
+        match (entry.phase(), entry.qos()) {
+            (Phase::Ended, _) => Acked::Unknown,
+            (Phase::Waiting | Phase::AwaitAck, QoS::AtLeastOnce) => self.end(at),
+            _ => Acked::Unexpected,
+        }
     }
 
     /// PUBREC; a failure ends the exchange [MQTT-4.4.0-2] [MQTT-4.8.2-6].
     pub(crate) fn pubrec(&mut self, id: PacketId, failed: bool) -> Acked {
         let Some(at) = self.position(id) else { return Acked::Unknown };
-        let exchange = &mut self.flight[at];
-        match exchange.phase {
+        let entry = &mut self.flight[at];
+        match (entry.phase(), entry.qos()) {
+            (Phase::Ended, _) => Acked::Unknown,
+            (_, QoS::AtMostOnce | QoS::AtLeastOnce) => Acked::Unexpected,
             // Refused, if after it was taken: there is nothing left to release.
-            phase @ (Phase::AwaitPubRec | Phase::AwaitPubComp) if failed => self.end(id, phase),
-            Phase::AwaitPubRec => {
-                exchange.phase = Phase::AwaitPubComp;
-                exchange.message = None;
-                Acked::Release
+            _ if failed => self.end(at),
+            (Phase::AwaitComp, _) => Acked::Release { first: false, home: entry.home() },
+            _ => {
+                entry.set_phase(Phase::AwaitComp);
+                entry.message = None;
+                Acked::Release { first: true, home: entry.home() }
             }
-            Phase::AwaitPubComp => Acked::Release,
-            Phase::AwaitPubAck => Acked::Unexpected,
-            Phase::Ended => Acked::Unknown,
         }
     }
 
     /// PUBCOMP.
     pub(crate) fn pubcomp(&mut self, id: PacketId) -> Acked {
-        self.end(id, Phase::AwaitPubComp)
+        let Some(at) = self.position(id) else { return Acked::Unknown };
+        match self.flight[at].phase() {
+            Phase::Ended => Acked::Unknown,
+            Phase::AwaitComp => self.end(at),
+            Phase::Waiting | Phase::AwaitAck => Acked::Unexpected,
+        }
     }
 
-    /// A message in flight that cannot be sent again: as if it had been delivered. The deal it belonged to, if any.
-    pub(crate) fn abandon(&mut self, id: PacketId) -> Option<Deal> {
-        let phase = self.flight.get(self.position(id)?)?.phase;
-        match self.end(id, phase) {
-            Acked::Ended(deal) => deal,
-            Acked::Release | Acked::Unknown | Acked::Unexpected => None,
+    /// A message in flight that cannot be sent again: as if it had been delivered.
+    pub(crate) fn abandon(&mut self, id: PacketId) -> Option<Gone> {
+        let at = self.position(id).filter(|at| self.flight[*at].phase() != Phase::Ended)?;
+        match self.end(at) {
+            Acked::Ended(gone) => Some(gone),
+            Acked::Release { .. } | Acked::Unknown | Acked::Unexpected => None,
         }
     }
 
     #[inline]
-    fn end(&mut self, id: PacketId, expected: Phase) -> Acked {
-        let Some(at) = self.position(id) else { return Acked::Unknown };
-        let exchange = &mut self.flight[at];
-        if exchange.phase == Phase::Ended {
-            return Acked::Unknown;
-        }
-        if exchange.phase != expected {
-            return Acked::Unexpected;
-        }
-        let deal = exchange.options.extra.as_ref().and_then(|extra| extra.deal);
+    fn end(&mut self, at: usize) -> Acked {
         // The end of one whose PUBLISH was sent on an earlier connection allows nothing new on this one [MQTT-3.3.4-9].
-        self.quota += u16::from(exchange.counted);
-        self.clear(at);
-        Acked::Ended(deal)
+        self.quota += u16::from(self.flight[at].is_counted());
+        Acked::Ended(self.clear(at))
     }
 
-    fn clear(&mut self, at: usize) {
-        let exchange = &mut self.flight[at];
-        exchange.phase = Phase::Ended;
-        exchange.message = None;
-        exchange.options.extra = None;
-        while self.flight.front().is_some_and(|front| front.phase == Phase::Ended) {
+    fn clear(&mut self, at: usize) -> Gone {
+        let entry = self.flight[at].take();
+        let gone = self.gone(&entry);
+        while self.flight.front().is_some_and(|front| front.phase() == Phase::Ended) {
             self.flight.pop_front();
-            self.first = self.first.next();
             self.resent = self.resent.saturating_sub(1);
         }
+        gone
+    }
+
+    fn gone(&mut self, entry: &Entry) -> Gone {
+        let extra = if entry.has_extra() { self.extras.remove(&entry.seq) } else { None };
+        Gone { deal: extra.and_then(|extra| extra.deal), home: entry.home() }
     }
 
     /// Deliveries that a shared group should give to another member, because this one is gone: QoS 1, and QoS 2 that was never
     /// sent [MQTT-4.8.2-4] [MQTT-4.8.2-5]. They are forgotten here.
     pub(crate) fn take_returned_deals(&mut self) -> Vec<Deal> {
         let mut returned = Vec::new();
+        if self.extras.is_empty() {
+            return returned;
+        }
         for at in (0..self.flight.len()).rev() {
-            let exchange = &self.flight[at];
-            if exchange.phase == Phase::AwaitPubAck
-                && let Some(deal) = exchange.options.extra.as_ref().and_then(|extra| extra.deal)
-            {
-                returned.push(deal);
-                self.clear(at);
+            let entry = &self.flight[at];
+            let is_returned = entry.phase() == Phase::AwaitAck && entry.qos() == QoS::AtLeastOnce;
+            if is_returned && self.deal(entry).is_some() {
+                returned.extend(self.clear(at).deal);
             }
         }
-        let bytes = &mut self.queue_bytes;
-        self.queue.retain(|queued| {
-            let deal = queued.options.extra.as_ref().and_then(|extra| extra.deal);
-            returned.extend(deal);
-            *bytes -= if deal.is_some() { queued.weight() } else { 0 };
-            deal.is_none()
-        });
+        let queue = std::mem::take(&mut self.queue);
+        for entry in queue {
+            if let Some(deal) = self.deal(&entry) {
+                returned.push(deal);
+                self.queue_bytes -= u64::from(entry.weight);
+                self.extras.remove(&entry.seq);
+            } else {
+                self.queue.push_back(entry);
+            }
+        }
         returned
+    }
+
+    fn deal(&self, entry: &Entry) -> Option<Deal> {
+        if entry.has_extra() { self.extras.get(&entry.seq)?.deal } else { None }
     }
 
     /// The deals of all exchanges in flight: what is left of them when the Session ends is QoS 2.
     pub(crate) fn deals(&self) -> impl Iterator<Item = Deal> {
-        self.flight.iter().filter_map(|exchange| exchange.options.extra.as_ref()?.deal)
+        self.flight.iter().filter_map(|entry| self.deal(entry))
+    }
+
+    /// Where the records of everything are that has not ended.
+    pub(crate) fn homes(&self) -> impl Iterator<Item = Home> {
+        self.flight.iter().chain(&self.queue).filter(|entry| entry.phase() != Phase::Ended).map(Entry::home)
     }
 
     /// Puts a message at the end of the queue.
-    pub(crate) fn queue(&mut self, queued: Queued) {
-        self.queue_bytes += queued.weight();
-        self.queue.push_back(queued);
+    pub(crate) fn queue(&mut self, options: Options, message: Message) {
+        let identifiers = options.extra.as_ref().map_or(0, |extra| size_of_val(extra.identifiers.as_slice()));
+        let weight = QUEUED_WEIGHT + message.weight() + identifiers;
+        let entry = self.entry(options, Some(message), u32::try_from(weight).unwrap_or(u32::MAX));
+        self.push(entry);
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.queue.len() == self.queue.capacity() {
+            // An eighth more instead of twice as much: a long queue is mostly what memory goes to.
+            self.queue.reserve_exact((self.queue.len() / 8).max(16));
+        }
+        self.queue_bytes += u64::from(entry.weight);
+        self.queue.push_back(entry);
+    }
+
+    /// A long queue must not keep its memory for ever.
+    fn shrink(&mut self) {
+        if self.queue.len() * 4 < self.queue.capacity() && self.queue.capacity() > 64 {
+            self.queue.shrink_to(self.queue.len() * 2);
+        }
     }
 
     /// Takes the first of the queue.
-    pub(crate) fn pop(&mut self) -> Option<Queued> {
-        let queued = self.queue.pop_front()?;
-        self.queue_bytes -= queued.weight();
-        if self.queue.is_empty() {
-            // A long queue must not keep its memory for ever.
-            self.queue.shrink_to(64);
-        }
-        Some(queued)
+    pub(crate) fn pop(&mut self) -> Option<Gone> {
+        let entry = self.queue.pop_front()?;
+        self.queue_bytes -= u64::from(entry.weight);
+        self.shrink();
+        Some(self.gone(&entry))
     }
 
-    /// Takes the first of the queue if its time is over.
-    pub(crate) fn pop_expired(&mut self, now: Time) -> Option<Queued> {
-        let is_expired = self.queue.front()?.message.view().is_expired(now);
+    /// Takes the first of the queue if its time is over, as far as that is known here.
+    pub(crate) fn pop_expired(&mut self, now: Time) -> Option<Gone> {
+        let is_expired = self.queue.front()?.message.as_ref()?.view().is_expired(now);
         if is_expired { self.pop() } else { None }
     }
 
@@ -319,13 +445,13 @@ impl Outgoing {
     }
 
     /// Their bytes.
-    pub(crate) fn queue_bytes(&self) -> usize {
+    pub(crate) fn queue_bytes(&self) -> u64 {
         self.queue_bytes
     }
 
     /// Messages in flight that are not acknowledged.
     pub(crate) fn in_flight(&self) -> usize {
-        self.flight.iter().filter(|exchange| exchange.phase != Phase::Ended).count()
+        self.flight.iter().filter(|entry| entry.phase() != Phase::Ended).count()
     }
 
     /// Was everything in flight sent on this connection?
@@ -338,24 +464,253 @@ impl Outgoing {
         !self.flight.is_empty()
     }
 
-    fn identifier(&self, at: usize) -> PacketId {
-        let at = u32::try_from(at).unwrap_or_default();
-        let number = (u32::from(self.first.get()) - 1 + at) % u32::from(IDENTIFIERS) + 1;
+    #[inline]
+    fn identifier(&self, seq: u32) -> PacketId {
+        let number = self.full(seq) % u64::from(IDENTIFIERS) + 1;
         u16::try_from(number).ok().and_then(PacketId::new).unwrap_or(PacketId::MIN)
     }
 
+    /// The whole number: at most four billion wait at a time.
+    #[inline]
+    fn full(&self, seq: u32) -> u64 {
+        self.next - u64::from(low(self.next).wrapping_sub(seq))
+    }
+
+    /// Not yet sent again on this connection: an acknowledgement for it answers the last connection, and is good.
     #[inline]
     fn position(&self, id: PacketId) -> Option<usize> {
-        let (id, first) = (u32::from(id.get()), u32::from(self.first.get()));
-        let at = if id >= first { id - first } else { id + u32::from(IDENTIFIERS) - first } as usize;
-        // Not yet sent again on this connection: an acknowledgement for it answers the last connection, and is good.
-        (at < self.flight.len()).then_some(at)
+        let first = self.full(self.flight.front()?.seq) % u64::from(IDENTIFIERS);
+        let wanted = u64::from(id.get()) - 1;
+        let ahead = if wanted >= first { wanted - first } else { wanted + u64::from(IDENTIFIERS) - first };
+        let seq = self.flight.front()?.seq.wrapping_add(u32::try_from(ahead).ok()?);
+        find(&self.flight, seq)
     }
+}
+
+// The journal's side.
+impl Outgoing {
+    /// The sequence number that was given last.
+    pub(crate) fn last(&self) -> u32 {
+        low(self.next).wrapping_sub(1)
+    }
+
+    /// The record of the delivery that came last will be this one.
+    pub(crate) fn set_pending(&mut self, serial: u64) {
+        let seq = self.last();
+        let last = [self.queue.back_mut(), self.flight.back_mut()];
+        if let Some(entry) = last.into_iter().flatten().find(|entry| entry.seq == seq) {
+            entry.set_home(Home::Pending(serial));
+        }
+    }
+
+    /// Is the delivery still wanted? How it goes.
+    pub(crate) fn wanted(&self, seq: u32) -> Option<(u64, Options)> {
+        let entry = self.find(seq).filter(|entry| entry.phase() != Phase::Ended)?;
+        Some((self.full(seq), self.options(entry)))
+    }
+
+    fn find(&self, seq: u32) -> Option<&Entry> {
+        find(&self.queue, seq)
+            .map(|at| &self.queue[at])
+            .or_else(|| Some(&self.flight[find(&self.flight, seq)?]))
+    }
+
+    /// The record is being written: from now on the message can be read back.
+    pub(crate) fn recorded(&mut self, seq: u32, number: u64, shared: bool, connected: bool) {
+        let home = Home::Record { number, shared };
+        if let Some(at) = find(&self.queue, seq) {
+            self.queue[at].set_home(home);
+            if !connected || at >= RESIDENT {
+                self.queue[at].message = None;
+                if self.queue[at].has_extra() && self.deal(&self.queue[at]).is_none() {
+                    self.queue[at].set_extra(false);
+                    self.extras.remove(&seq);
+                }
+            }
+        } else if let Some(at) = find(&self.flight, seq) {
+            self.flight[at].set_home(home);
+            self.flight[at].message = None;
+        }
+    }
+
+    /// The record is safe.
+    pub(crate) fn stored(&mut self, seq: u32) {
+        self.safe = self.safe.max(self.full(seq) + 1);
+    }
+
+    /// What to read back so that sending can go on: sequence numbers and records.
+    pub(crate) fn absent(&self) -> Vec<(u32, u64)> {
+        let mut bytes = 0;
+        let ahead = self.flight.iter().skip(self.resent).chain(&self.queue).take(READ_MESSAGES);
+        ahead
+            .take_while(|entry| {
+                let fits = bytes < READ_BYTES;
+                bytes += u64::from(entry.weight);
+                fits
+            })
+            .filter(|entry| {
+                entry.message.is_none() && matches!(entry.phase(), Phase::Waiting | Phase::AwaitAck)
+            })
+            .filter_map(|entry| match entry.home() {
+                Home::Record { number, .. } => Some((entry.seq, number)),
+                Home::None | Home::Pending(_) => None,
+            })
+            .collect()
+    }
+
+    /// A message was read back.
+    pub(crate) fn fill(&mut self, seq: u32, message: Message, identifiers: Identifiers) {
+        let at = find(&self.queue, seq).map(|at| &mut self.queue[at]);
+        let Some(entry) = at.or_else(|| find(&self.flight, seq).map(|at| &mut self.flight[at])) else {
+            return;
+        };
+        entry.message = Some(message);
+        if let Some(extra) = Extra::of(identifiers, None) {
+            entry.set_extra(true);
+            self.extras.insert(seq, *extra);
+        }
+    }
+
+    /// A message cannot be read back any more.
+    pub(crate) fn lose(&mut self, seq: u32) -> Option<Gone> {
+        if let Some(at) = find(&self.queue, seq) {
+            let entry = self.queue.remove(at)?;
+            self.queue_bytes -= u64::from(entry.weight);
+            return Some(self.gone(&entry));
+        }
+        let at = find(&self.flight, seq).filter(|at| self.flight[*at].phase() != Phase::Ended)?;
+        self.quota += u16::from(self.flight[at].is_counted());
+        Some(self.clear(at))
+    }
+
+    /// What has not ended, for the journal.
+    pub(crate) fn progress(&self) -> Progress {
+        let live =
+            self.flight.iter().filter(|entry| entry.phase() != Phase::Ended && entry.home() != Home::None);
+        let mut progress = Progress {
+            next: self.next,
+            queue_from: self.queue.front().map_or(self.next, |entry| self.full(entry.seq)),
+            ..Progress::default()
+        };
+        for entry in live {
+            let list =
+                if entry.phase() == Phase::AwaitComp { &mut progress.released } else { &mut progress.sent };
+            list.push(self.full(entry.seq));
+        }
+        progress
+    }
+
+    /// A Session as a restart found it.
+    pub(crate) fn restore(&mut self, progress: &Progress, record: Option<u64>) {
+        self.record = record;
+        self.next = self.next.max(progress.next);
+        let lives = |seq: u64| {
+            seq >= progress.queue_from
+                || progress.sent.binary_search(&seq).is_ok()
+                || progress.released.binary_search(&seq).is_ok()
+        };
+        let (next, queue) = (self.next, std::mem::take(&mut self.queue));
+        self.queue_bytes = 0;
+        for entry in queue {
+            let seq = next - u64::from(low(next).wrapping_sub(entry.seq));
+            if lives(seq) && progress.released.binary_search(&seq).is_err() {
+                self.push(entry);
+            }
+        }
+        self.flight.clear();
+        for seq in &progress.released {
+            let mut entry = Entry::new(low(*seq), QoS::ExactlyOnce, false, None, 0);
+            entry.set_phase(Phase::AwaitComp);
+            self.flight.push_back(entry);
+        }
+    }
+
+    /// A delivery as a restart found it.
+    pub(crate) fn restore_entry(
+        &mut self,
+        seq: u64,
+        options: &Options,
+        number: u64,
+        shared: bool,
+        weight: usize,
+    ) {
+        self.next = self.next.max(seq + 1);
+        let weight = u32::try_from(QUEUED_WEIGHT + weight).unwrap_or(u32::MAX);
+        let mut entry = Entry::new(low(seq), options.qos, options.retain, None, weight);
+        entry.set_home(Home::Record { number, shared });
+        if self.flight.iter().all(|other| other.seq != entry.seq) {
+            self.push(entry);
+        }
+    }
+
+    /// Everything is restored. What was in flight is not known: the first `window` messages may have been.
+    pub(crate) fn restored(&mut self, window: u16) {
+        self.safe = self.next;
+        let next = self.next;
+        let order = |entry: &Entry| next - u64::from(low(next).wrapping_sub(entry.seq));
+        self.queue.make_contiguous().sort_by_key(order);
+        let count = usize::from(window).min(self.queue.len());
+        for mut entry in self.queue.drain(..count) {
+            self.queue_bytes -= u64::from(entry.weight);
+            entry.set_phase(Phase::AwaitAck);
+            self.flight.push_back(entry);
+        }
+        self.flight.make_contiguous().sort_by_key(order);
+        self.doubtful = self.flight.back().map_or(0, |entry| self.full(entry.seq) + 1);
+        self.resent = 0;
+    }
+}
+
+/// What of a Session's deliveries has not ended: those listed, and all from a number on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The sequence number that comes next.
+    pub(crate) next: u64,
+    /// Everything from here on.
+    pub(crate) queue_from: u64,
+    /// In flight, ascending.
+    pub(crate) sent: Vec<u64>,
+    /// PUBREC was received, ascending.
+    pub(crate) released: Vec<u64>,
+}
+
+#[inline]
+const fn low(seq: u64) -> u32 {
+    (seq & 0xffff_ffff) as u32
+}
+
+/// The place of a sequence number. Mostly none is missing, so that the first guess is right.
+#[inline]
+fn find(entries: &VecDeque<Entry>, seq: u32) -> Option<usize> {
+    let first = entries.front()?.seq;
+    let ahead = seq.wrapping_sub(first) as usize;
+    if entries.get(ahead).is_some_and(|entry| entry.seq == seq) {
+        return Some(ahead);
+    }
+    entries.binary_search_by_key(&ahead, |entry| entry.seq.wrapping_sub(first) as usize).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ENDED: Acked = Acked::Ended(Gone { deal: None, home: Home::None });
+
+    /// One that can be sent again.
+    fn message() -> Option<Message> {
+        let origin = None;
+        let view = crate::message::MessageView {
+            topic: "t",
+            properties: &[],
+            payload: b"p",
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            expires_at: None,
+            origin,
+            exchange: None,
+        };
+        Some(view.to_message())
+    }
 
     fn qos(qos: QoS) -> Options {
         Options { qos, ..Options::default() }
@@ -372,11 +727,11 @@ mod tests {
         assert_eq!(outgoing.send(qos(QoS::AtLeastOnce), None), id(1));
         assert_eq!(outgoing.send(qos(QoS::ExactlyOnce), None), id(2));
         assert!(!outgoing.may_send());
-        assert_eq!(outgoing.pubrec(id(2), false), Acked::Release);
+        assert_eq!(outgoing.pubrec(id(2), false), Acked::Release { first: true, home: Home::None });
         assert!(!outgoing.may_send());
-        assert_eq!(outgoing.puback(id(1)), Acked::Ended(None));
+        assert_eq!(outgoing.puback(id(1)), ENDED);
         assert!(outgoing.may_send());
-        assert_eq!(outgoing.pubcomp(id(2)), Acked::Ended(None));
+        assert_eq!(outgoing.pubcomp(id(2)), ENDED);
         assert!(!outgoing.has_flight());
     }
 
@@ -398,17 +753,17 @@ mod tests {
     fn a_new_connection_gets_everything_again_in_order() {
         let mut outgoing = Outgoing::new(10);
         for quality in [QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
-            outgoing.send(qos(quality), None);
+            outgoing.send(qos(quality), message());
         }
         outgoing.puback(id(3));
         outgoing.pubrec(id(2), false);
         outgoing.reconnect(2);
 
-        assert!(matches!(outgoing.next_resend(), Some(Resend::Publish(pid, ..)) if pid == id(1)));
-        assert!(matches!(outgoing.next_resend(), Some(Resend::PubRel(pid)) if pid == id(2)));
+        assert!(matches!(outgoing.next(), Some(Next::Publish(pid, ..)) if pid == id(1)));
+        assert!(matches!(outgoing.next(), Some(Next::PubRel(pid)) if pid == id(2)));
         assert!(!outgoing.may_send());
-        assert!(matches!(outgoing.next_resend(), Some(Resend::Publish(pid, ..)) if pid == id(4)));
-        assert!(outgoing.next_resend().is_none());
+        assert!(matches!(outgoing.next(), Some(Next::Publish(pid, ..)) if pid == id(4)));
+        assert!(outgoing.next().is_none());
         assert!(!outgoing.may_send(), "the new window of two is used up");
     }
 
@@ -420,11 +775,11 @@ mod tests {
         outgoing.send(qos(QoS::ExactlyOnce), None);
         outgoing.pubrec(id(1), false);
         outgoing.reconnect(1);
-        assert!(matches!(outgoing.next_resend(), Some(Resend::PubRel(pid)) if pid == id(1)));
+        assert!(matches!(outgoing.next(), Some(Next::PubRel(pid)) if pid == id(1)));
         assert_eq!(outgoing.send(qos(QoS::AtLeastOnce), None), id(2));
-        assert_eq!(outgoing.pubcomp(id(1)), Acked::Ended(None));
+        assert_eq!(outgoing.pubcomp(id(1)), ENDED);
         assert!(!outgoing.may_send());
-        assert_eq!(outgoing.puback(id(2)), Acked::Ended(None));
+        assert_eq!(outgoing.puback(id(2)), ENDED);
         assert!(outgoing.may_send());
     }
 
@@ -436,7 +791,7 @@ mod tests {
             let given = outgoing.send(qos(QoS::AtLeastOnce), None);
             assert_eq!(given.get(), if last == u16::MAX { 1 } else { last + 1 });
             last = given.get();
-            assert_eq!(outgoing.puback(given), Acked::Ended(None));
+            assert_eq!(outgoing.puback(given), ENDED);
         }
     }
 
@@ -452,7 +807,7 @@ mod tests {
             sent += 1;
         }
         assert_eq!(sent, 20);
-        assert_eq!(outgoing.puback(id(1)), Acked::Ended(None));
+        assert_eq!(outgoing.puback(id(1)), ENDED);
         assert!(outgoing.may_send() && !outgoing.has_flight());
     }
 }

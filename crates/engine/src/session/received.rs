@@ -3,7 +3,11 @@
 //! Never: memory for identifiers that are not used: a page of 1,024 identifiers costs 128 bytes.
 //! Spec:  MQTT 5.0 section 4.3.3.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use dunlin_codec::PacketId;
+
+use crate::partition::ShardSet;
 
 const PAGES: usize = 64;
 const WORDS: usize = 16;
@@ -13,6 +17,10 @@ const WORDS: usize = 16;
 pub(crate) struct ReceivedIds {
     pages: Vec<Option<Box<[u64; WORDS]>>>,
     len: u16,
+    /// Those whose message is not safe yet: after a crash the Client has to send it again.
+    unsure: BTreeSet<u16>,
+    /// Other shards that the message went to.
+    remote: BTreeMap<u16, ShardSet>,
 }
 
 impl ReceivedIds {
@@ -45,9 +53,49 @@ impl ReceivedIds {
         was_there
     }
 
+    /// Its message went to other shards and is not safe yet.
+    pub(crate) fn set_unsure(&mut self, id: PacketId, remote: ShardSet) {
+        self.unsure.insert(id.get());
+        if !remote.is_empty() {
+            self.remote.insert(id.get(), remote);
+        }
+    }
+
+    /// Its message is safe.
+    pub(crate) fn set_sure(&mut self, id: PacketId) {
+        self.unsure.remove(&id.get());
+    }
+
+    /// The other shards that the message went to, to be told that it was released.
+    pub(crate) fn take_remote(&mut self, id: PacketId) -> ShardSet {
+        self.unsure.remove(&id.get());
+        self.remote.remove(&id.get()).unwrap_or(ShardSet::EMPTY)
+    }
+
+    /// What a restart must know, ascending.
+    pub(crate) fn sure(&self) -> Vec<u64> {
+        if self.len == 0 {
+            return Vec::new();
+        }
+        let all = (1..=u16::MAX).filter_map(PacketId::new).filter(|id| self.contains(*id));
+        all.map(PacketId::get).filter(|id| !self.unsure.contains(id)).map(u64::from).collect()
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> u16 {
         self.len
+    }
+}
+
+impl FromIterator<u64> for ReceivedIds {
+    fn from_iter<I: IntoIterator<Item = u64>>(ids: I) -> Self {
+        let mut received = Self::default();
+        for id in ids {
+            if let Some(id) = u16::try_from(id).ok().and_then(PacketId::new) {
+                received.insert(id);
+            }
+        }
+        received
     }
 }
 

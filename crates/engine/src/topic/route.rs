@@ -42,6 +42,16 @@ pub(crate) enum Identifiers {
     Many(Arc<[u32]>),
 }
 
+impl Identifiers {
+    pub(crate) fn of(identifiers: Vec<u32>) -> Self {
+        match identifiers[..] {
+            [] => Self::None,
+            [one] => Self::One(one),
+            _ => Self::Many(identifiers.into()),
+        }
+    }
+}
+
 /// The effect of No Local on the Session's own messages [MQTT-3.8.3-3].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OwnMessages {

@@ -39,7 +39,7 @@ fn a_message_expires_behind_a_spent_quota() {
     world.take(client);
     world.seconds(5);
     world.puback(client, 1);
-    assert_eq!(world.take(client), ["PUBLISH t=3 q1 #2"]);
+    assert_eq!(world.take(client), ["PUBLISH t=3 q1 #3"]);
 }
 
 /// [MQTT-3.3.2-5] Retained: until its time has come, and then for nobody.

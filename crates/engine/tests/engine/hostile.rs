@@ -99,7 +99,8 @@ fn expired_retained_messages_make_room() {
 
 #[test]
 fn expired_messages_make_room_in_a_queue() {
-    let mut world = World::with(|settings| {
+    // What only the journal has is not known to have expired before it is read.
+    let mut world = World::in_memory_with(1, |settings| {
         settings.limits.queue_messages_maximum = 2;
         settings.limits.queue_full = dunlin_engine::QueueFull::DropNewest;
     });

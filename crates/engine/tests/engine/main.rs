@@ -10,6 +10,8 @@ mod world;
 
 mod aliases;
 mod connect;
+mod disk;
+mod durability;
 mod expiry;
 mod flow_control;
 mod hostile;

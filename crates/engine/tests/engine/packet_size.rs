@@ -38,7 +38,7 @@ fn a_waiting_message_too_large_for_the_client_holds_up_nothing() {
     world.publish(publisher, &message("t", vec![b'x'; 100]).qos(1, 1));
     world.publish(publisher, &message("t", "2").qos(1, 2));
     let client = world.enter(&hello(V5, "c").lasting(60).maximum_packet_size(50));
-    assert_eq!(world.take(client), ["PUBLISH t=2 q1 #1"]);
+    assert_eq!(world.take(client), ["PUBLISH t=2 q1 #2"]);
 }
 
 /// [MQTT-3.1.2-25] One in flight that no longer fits is over too: it neither comes again nor takes the place of the next.

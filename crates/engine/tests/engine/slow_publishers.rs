@@ -22,7 +22,8 @@ fn tight(limits: &mut Limits) {
 
 /// A subscriber that has one message and whose queue is more than half full, and the publisher slowed for it.
 fn slowed(shards: usize, version: dunlin_codec::ProtocolVersion) -> (World, Link, Link) {
-    let mut world = World::sharded_with(shards, |settings| tight(&mut settings.limits));
+    // With a journal the last answers wait a little, and are withheld with those that follow.
+    let mut world = World::in_memory_with(shards, |settings| tight(&mut settings.limits));
     let subscriber = world.connect(V5, &world.client_on(0, 0));
     world.subscribe(subscriber, "t", 1);
     let publisher = world.enter(&hello(version, &world.client_on(shards - 1, 1)).keep_alive(10));

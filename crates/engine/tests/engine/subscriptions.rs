@@ -183,7 +183,9 @@ fn ones_own_messages_come_back() {
         let client = world.connect(version, "c");
         world.subscribe(client, "t", 2);
         world.publish(client, &message("t", "1").qos(2, 1));
-        assert_eq!(world.take(client), ["PUBREC #1", "PUBLISH t=1 q2 #1"]);
+        let mut got = world.take(client);
+        got.sort();
+        assert_eq!(got, ["PUBLISH t=1 q2 #1", "PUBREC #1"]);
     }
 }
 

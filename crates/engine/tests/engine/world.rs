@@ -10,10 +10,11 @@ use dunlin_codec::{
     TopicFilter, Unsubscribe, VarInt,
 };
 use dunlin_engine::{
-    CloseCause, ConnectionId, Counters, Effect, Effects, Engine, Event, MailBag, Notice, Partition, Peer,
-    Settings, ShardId, ShardMap, Time,
+    CloseCause, ConnectionId, Counters, Effect, Effects, Engine, Event, JournalBatch, MailBag, Notice,
+    Partition, Peer, Settings, ShardId, ShardMap, Time,
 };
 
+use crate::disk::Disk;
 use crate::got::Got;
 use crate::hello::{Hello, Message, at, hello};
 
@@ -61,6 +62,11 @@ pub(crate) struct World {
     clients: Vec<Client>,
     /// For each shard: whose connection has the slot, and how many had it.
     slots: Vec<Vec<(Option<Link>, u32)>>,
+    settings: Arc<Settings>,
+    /// Where there is a journal.
+    disk: Option<Disk>,
+    /// Batches are stored as soon as they are handed over.
+    stores: bool,
     carriage: Carriage,
     transit: BTreeMap<(usize, usize), VecDeque<MailBag>>,
 }
@@ -68,7 +74,7 @@ pub(crate) struct World {
 impl World {
     /// One shard, default settings.
     pub(crate) fn new() -> Self {
-        Self::build(1, &Settings::default())
+        Self::build(1, &Settings::default(), false)
     }
 
     /// One shard, default settings but for what `change` does to them.
@@ -78,29 +84,169 @@ impl World {
 
     /// Default settings.
     pub(crate) fn sharded(shards: usize) -> Self {
-        Self::build(shards, &Settings::default())
+        Self::build(shards, &Settings::default(), false)
+    }
+
+    /// Without a journal, also where all others are tried with one: for what differs.
+    pub(crate) fn in_memory_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut world = Self::sharded_with(shards, change);
+        if world.disk.take().is_some() {
+            let engine = |shard| Engine::new(shard, world.map, Arc::clone(&world.settings), 7, false);
+            world.engines = world.map.iter().map(engine).collect();
+        }
+        world
     }
 
     pub(crate) fn sharded_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
-        Self::build(shards, &settings)
+        Self::build(shards, &settings, false)
     }
 
-    fn build(shards: usize, settings: &Settings) -> Self {
+    fn build(shards: usize, settings: &Settings, durable: bool) -> Self {
         let map = ShardMap::new(shards).unwrap();
         let settings = Arc::new(settings.clone());
+        let durable = durable || std::env::var_os("DUNLIN_TEST_JOURNAL").is_some();
         Self {
             now: Time::from_micros(1_000_000),
             notices: Vec::new(),
             map,
-            engines: map.iter().map(|shard| Engine::new(shard, map, Arc::clone(&settings), 7)).collect(),
+            engines: map
+                .iter()
+                .map(|shard| Engine::new(shard, map, Arc::clone(&settings), 7, durable))
+                .collect(),
+            settings,
+            disk: durable.then(Disk::new),
+            stores: true,
             effects: map.iter().map(|_| Effects::new(map)).collect(),
             clients: Vec::new(),
             slots: vec![Vec::new(); shards],
             carriage: Carriage::AtOnce,
             transit: BTreeMap::new(),
         }
+    }
+
+    // The journal.
+
+    /// One that outlives its process.
+    pub(crate) fn durable(shards: usize) -> Self {
+        Self::build(shards, &Settings::default(), true)
+    }
+
+    pub(crate) fn durable_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        Self::build(shards, &settings, true)
+    }
+
+    /// From now on nothing is stored but by [`Self::store`].
+    pub(crate) fn hold_disk(&mut self) {
+        self.stores = false;
+    }
+
+    /// Everything that is to be written now is stored, and so on until there is nothing more.
+    pub(crate) fn store(&mut self) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for shard in self.map.iter() {
+                self.write_out_journal(shard);
+                moved |= self.store_batch(shard);
+            }
+            self.carry_if_at_once();
+        }
+    }
+
+    /// One batch of each shard, and no more.
+    pub(crate) fn store_once(&mut self) {
+        for shard in self.map.iter() {
+            self.write_out_journal(shard);
+            self.store_batch(shard);
+        }
+    }
+
+    /// From now on everything is stored at once.
+    pub(crate) fn store_at_once(&mut self) {
+        self.stores = true;
+        self.store();
+    }
+
+    /// The machine is off.
+    pub(crate) fn pass_without_process(&mut self, duration: Duration) {
+        self.now = self.now.after(duration);
+    }
+
+    /// Records that hold this text cannot be read any more.
+    pub(crate) fn damage(&mut self, text: &str) {
+        self.disk.as_mut().expect("a World with a journal").damage(text.as_bytes());
+    }
+
+    /// Long enough for whatever may wait a little before it is written; then all is stored.
+    pub(crate) fn settle_disk(&mut self) {
+        self.pass(Duration::from_millis(100));
+        self.store();
+    }
+
+    /// The process ends as it is; whatever was not stored is lost. Another begins, with as many shards as are named.
+    pub(crate) fn crash(&mut self, shards: usize) {
+        for client in &mut self.clients {
+            if client.at.take().is_some() {
+                client.to_server.clear();
+                client.from_server.clear();
+                client.got.push_back(Got::Closed);
+            }
+        }
+        self.map = ShardMap::new(shards).unwrap();
+        self.slots = vec![Vec::new(); shards];
+        self.transit.clear();
+        self.engines = self
+            .map
+            .iter()
+            .map(|shard| Engine::new(shard, self.map, Arc::clone(&self.settings), 8, true))
+            .collect();
+        self.effects = self.map.iter().map(|_| Effects::new(self.map)).collect();
+        let disk = self.disk.as_mut().expect("a World with a journal");
+        disk.crash();
+        for shard in self.map.iter() {
+            let (engine, effects) = (&mut self.engines[shard.index()], &mut self.effects[shard.index()]);
+            disk.restore(self.map, shard, engine, self.now, effects);
+        }
+        for shard in self.map.iter() {
+            self.perform(shard);
+        }
+        self.carry_if_at_once();
+    }
+
+    /// Records that are needed.
+    pub(crate) fn live_records(&self) -> usize {
+        self.disk.as_ref().map_or(0, Disk::live)
+    }
+
+    /// Tells every shard whether there is room.
+    pub(crate) fn set_full(&mut self, full: bool) {
+        for shard in self.map.iter() {
+            self.event(shard, Event::JournalFull(full));
+        }
+    }
+
+    fn write_out_journal(&mut self, shard: ShardId) {
+        let Some(disk) = &mut self.disk else { return };
+        let engine = &mut self.engines[shard.index()];
+        // Where everything is stored at once, nothing is waited for.
+        let now = if self.stores { self.now.after(Duration::from_secs(1)) } else { self.now };
+        if engine.write_deadline().is_some_and(|at| at <= now) {
+            let mut batch = JournalBatch::default();
+            engine.write(now, &mut batch);
+            disk.append(shard, batch);
+        }
+    }
+
+    fn store_batch(&mut self, shard: ShardId) -> bool {
+        let stored = self.disk.as_mut().is_some_and(|disk| disk.store(shard));
+        if stored {
+            self.step(shard, Event::Stored { relief_only: false });
+        }
+        stored
     }
 
     // Connections.
@@ -506,9 +652,19 @@ impl World {
                     }
                 }
                 Effect::Notice(notice) => self.notices.push(*notice),
+                Effect::Read { token, partition, records } => {
+                    let disk = self.disk.as_ref().expect("only what was written is read");
+                    let read = |(seq, number): &(u32, u64)| (*seq, disk.read(partition, *number));
+                    let records: Vec<_> = records.iter().map(read).collect();
+                    self.step(shard, Event::Read { token, records: &records });
+                }
             }
         }
         self.collect_mail(shard);
+        if self.stores {
+            self.write_out_journal(shard);
+            self.store_batch(shard);
+        }
     }
 
     /// Offers the engine what it has not consumed.

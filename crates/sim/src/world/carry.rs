@@ -111,6 +111,7 @@ impl World {
                     let delay = self.rng.below(self.scenario.tick + 1);
                     self.plan(delay, Action::Offer(link));
                 }
+                Effect::Read { .. } => unreachable!("without a journal nothing is read back"),
                 Effect::Notice(notice) => {
                     self.trace.note(&[5, shard], || format!("shard {shard}: {notice:?}"));
                 }

@@ -103,7 +103,7 @@ impl World {
         let shards: Vec<Shard> = map
             .iter()
             .map(|shard| {
-                let engine = Engine::new(shard, map, scenario.settings.clone(), rng.word());
+                let engine = Engine::new(shard, map, scenario.settings.clone(), rng.word(), false);
                 Shard::new(engine, Effects::new(map))
             })
             .collect();

@@ -1,0 +1,450 @@
+//! What has to survive a restart: collected during a tick, written in batches, and who waits for that.
+//!
+//! In:    what happens to Sessions, retained messages and groups; what the log has stored.
+//! Out:   batches of records; how far everything is safe.
+//! Never: I/O. A record all of whose targets acknowledged before it is written is left out.
+//! Spec:  MQTT 5.0 section 4.1 and 4.3; `docs/durability.md`.
+//!
+//! There are two streams. What happened is written in order, each with a serial number; a serial number below `safe` is
+//! stored, or needs not be. How far Sessions have come is written as a whole for each that moved: whichever is written
+//! last counts, so it waits for nothing and can be written while the log is full.
+
+pub(crate) mod record;
+mod restore;
+mod row;
+mod write;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+pub(crate) use self::record::Exchange;
+pub(crate) use self::restore::{Restoring, group_partition};
+use self::row::Row;
+pub(crate) use self::row::{Due, Opening};
+pub use self::write::{JournalBatch, JournalCheckpoint, JournalRecord};
+use crate::frame::Passing;
+use crate::map::{Map, seeded};
+use crate::message::Message;
+use crate::partition::{Partition, ShardId, ShardMap};
+use crate::session::SessionId;
+use crate::session::entry::Home;
+use crate::time::Time;
+
+/// How long a message that was sent may wait for its acknowledgements before it is written: long enough for a client that
+/// keeps up on a local network, short beside a sync.
+const HOLD: Duration = Duration::from_millis(2);
+/// How long acknowledgements that nobody waits for may stay unwritten. A crash makes the messages be sent again.
+const LAZY: Duration = Duration::from_millis(50);
+/// Messages that wait to be written or stored. Beyond, connections are not read.
+const WAITING_MAXIMUM: usize = 256 * 1024;
+/// Bytes of them.
+const WAITING_BYTES_MAXIMUM: usize = 32 * 1024 * 1024;
+
+/// Everything about durability in one shard.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    /// Without it nothing outlives the process, and nothing waits.
+    pub(crate) enabled: bool,
+    /// The log has no room: what would need it is refused.
+    pub(crate) full: bool,
+    /// Not written yet; the first has the serial number `first`.
+    pending: VecDeque<Pending>,
+    pending_bytes: usize,
+    first: u64,
+    /// Below it everything is safe.
+    safe: u64,
+    /// What is below is to be written at once.
+    urgent: u64,
+    writing: Option<Writing>,
+    /// The batch of progress that is being written by itself, while the log is full.
+    relieving: Option<u64>,
+    /// Sessions whose progress is to be written, and since when.
+    dirty: Vec<SessionId>,
+    dirty_since: Option<Time>,
+    /// Of the batches of progress: the one being collected, and the last that is safe.
+    relief: u64,
+    relief_safe: u64,
+    row: Row,
+    /// Records that are not needed any more.
+    releases: Vec<(u8, u64)>,
+    /// How many need a record that several share.
+    shared: Map<(u8, u64), u32>,
+    /// Records that open exchanges of publishers brought here.
+    seen: Map<Exchange, SmallVec<[(u8, u64); 1]>>,
+    partitions: Box<[PartitionState]>,
+    /// Of the messages that were delivered to durable Sessions.
+    publications: u64,
+    /// The next Session's name in its partition.
+    next_key: u64,
+    /// What was posted to each other shard that it says when it is safe, and how much of that is.
+    posted: Vec<u64>,
+    confirmed: Vec<u64>,
+    /// What came from each other shard, and what it is to be told once a serial number is safe.
+    received: Vec<u64>,
+    told: Vec<u64>,
+    owed: Vec<VecDeque<(u64, u64)>>,
+    pub(crate) restoring: Option<Box<Restoring>>,
+    /// There was a journal before: publishers may send again what came then.
+    pub(crate) is_restored: bool,
+}
+
+/// What is kept for each partition.
+#[derive(Debug, Default)]
+struct PartitionState {
+    /// The number of its next record.
+    next: u64,
+    /// Records that the next checkpoint makes superfluous.
+    controls: Vec<u64>,
+    /// The pending delivery of a publication.
+    slot: (u64, u64),
+    /// Records of retained messages, and of messages of groups, that count.
+    retained: BTreeSet<u64>,
+    groups: BTreeSet<u64>,
+    /// Done with since the last batch.
+    groups_done: Vec<u64>,
+}
+
+/// Something to be written.
+#[derive(Debug)]
+struct Pending {
+    partition: u8,
+    body: Body,
+    /// 0: nobody needs it any more.
+    outstanding: u32,
+    since: Time,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// Encoded already.
+    Control(Box<[u8]>),
+    Deliver {
+        message: Message,
+        targets: SmallVec<[(SessionId, u32); 1]>,
+        exchange: Option<Exchange>,
+    },
+    Retained {
+        message: Message,
+    },
+    Cleared {
+        topic: Box<str>,
+    },
+    Group {
+        group: u32,
+        number: u64,
+        message: Message,
+    },
+}
+
+/// What was written and is not stored.
+#[derive(Debug, Default)]
+struct Writing {
+    /// Serial numbers below are in it.
+    upto: u64,
+    relief: u64,
+    /// QoS 2 deliveries that wait for it.
+    exactly_once: Vec<(SessionId, u32)>,
+    /// Records that it replaces.
+    replaced: Vec<(u8, u64)>,
+}
+
+impl Journal {
+    pub(crate) fn new(map: ShardMap, seed: u64, enabled: bool) -> Self {
+        Self {
+            enabled,
+            full: false,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            first: 0,
+            safe: 0,
+            urgent: 0,
+            writing: None,
+            relieving: None,
+            dirty: Vec::new(),
+            dirty_since: None,
+            relief: 1,
+            relief_safe: 0,
+            row: Row::default(),
+            releases: Vec::new(),
+            shared: seeded(seed),
+            seen: seeded(seed),
+            partitions: if enabled {
+                (0..Partition::COUNT).map(|_| PartitionState::default()).collect()
+            } else {
+                Box::default()
+            },
+            publications: 0,
+            next_key: 1,
+            posted: vec![0; map.count()],
+            confirmed: vec![0; map.count()],
+            received: vec![0; map.count()],
+            told: vec![0; map.count()],
+            owed: vec![VecDeque::new(); map.count()],
+            restoring: None,
+            is_restored: false,
+        }
+    }
+
+    /// A name for a new Session.
+    pub(crate) fn new_key(&mut self) -> u64 {
+        self.next_key += 1;
+        self.next_key - 1
+    }
+
+    /// The serial number that comes next: what is pending now is safe when it is.
+    pub(crate) fn serial(&self) -> u64 {
+        self.first + self.pending.len() as u64
+    }
+
+    /// Is there so much to be written or waited for that nothing more should be read?
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.pending.len() + self.row.len() > WAITING_MAXIMUM || self.pending_bytes > WAITING_BYTES_MAXIMUM
+    }
+
+    fn push(&mut self, now: Time, partition: u8, body: Body, outstanding: u32, urgent: bool) -> u64 {
+        let serial = self.serial();
+        self.pending_bytes += body.weight();
+        self.pending.push_back(Pending { partition, body, outstanding, since: now });
+        if urgent {
+            self.urgent = serial + 1;
+        }
+        serial
+    }
+
+    /// Something that happened.
+    pub(crate) fn control(&mut self, now: Time, partition: u8, record: &record::Record<'_>) {
+        if !self.enabled {
+            return;
+        }
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        self.push(now, partition, Body::Control(bytes.into()), 1, true);
+    }
+
+    /// A message for a durable Session. `urgent` where nobody will acknowledge it soon. Its serial number.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Time,
+        partition: u8,
+        target: (SessionId, u32),
+        passing: &mut Passing<'_>,
+        urgent: bool,
+    ) -> u64 {
+        let publication = *passing.publication.get_or_insert_with(|| {
+            self.publications += 1;
+            self.publications
+        });
+        let slot = &mut self.partitions[usize::from(partition)].slot;
+        if slot.0 == publication && slot.1 >= self.first {
+            let serial = slot.1;
+            let at = usize::try_from(serial - self.first).unwrap_or(usize::MAX);
+            if let Some(Pending { body: Body::Deliver { targets, .. }, outstanding, .. }) =
+                self.pending.get_mut(at)
+            {
+                targets.push(target);
+                *outstanding += 1;
+                if urgent {
+                    self.urgent = self.urgent.max(serial + 1);
+                }
+                return serial;
+            }
+        }
+        let exchange = passing.view.exchange;
+        let body =
+            Body::Deliver { message: passing.stored(), targets: smallvec::smallvec![target], exchange };
+        let serial = self.push(now, partition, body, 1 + u32::from(exchange.is_some()), urgent);
+        self.partitions[usize::from(partition)].slot = (publication, serial);
+        serial
+    }
+
+    /// Did this exchange bring its message to the partition before a restart?
+    pub(crate) fn has_seen(&self, partition: u8, exchange: Option<Exchange>) -> bool {
+        !self.seen.is_empty()
+            && exchange
+                .and_then(|exchange| self.seen.get(&exchange))
+                .is_some_and(|records| records.iter().any(|(of, _)| *of == partition))
+    }
+
+    /// A publisher's exchange is over: another message may have its identifier.
+    pub(crate) fn exchange_released(&mut self, now: Time, exchange: Exchange) {
+        for (partition, number) in self.seen.remove(&exchange).unwrap_or_default() {
+            self.control(now, partition, &record::Record::Released { exchange });
+            self.release(partition, number, true);
+        }
+        // What was never written needs no mark either; but it is known by its exchange no more.
+        for pending in &mut self.pending {
+            if let Body::Deliver { exchange: of, .. } = &mut pending.body
+                && *of == Some(exchange)
+            {
+                *of = None;
+                pending.outstanding = pending.outstanding.saturating_sub(1);
+            }
+        }
+    }
+
+    /// A retained message was set.
+    pub(crate) fn retained(&mut self, now: Time, topic: &str, message: Option<Message>, old: Option<u64>) {
+        if !self.enabled {
+            return;
+        }
+        let partition = Partition::of(&[topic]).index();
+        let body = match message {
+            Some(message) => Body::Retained { message },
+            None => Body::Cleared { topic: topic.into() },
+        };
+        self.push(now, partition, body, 1, true);
+        if let Some(old) = old {
+            self.retained_replaced(partition, old);
+        }
+    }
+
+    /// The record of a retained message does not count any more once all that is pending is stored.
+    fn retained_replaced(&mut self, partition: u8, number: u64) {
+        self.partitions[usize::from(partition)].retained.remove(&number);
+        self.replaced(partition, Some(number));
+    }
+
+    /// A record does not count any more once all that is pending is stored.
+    pub(crate) fn replaced(&mut self, partition: u8, number: Option<u64>) {
+        let serial = self.serial();
+        self.row.replaced.extend(number.map(|number| (serial, partition, number)));
+    }
+
+    /// A message for a group with durable members.
+    pub(crate) fn group_message(
+        &mut self,
+        now: Time,
+        partition: u8,
+        group: u32,
+        number: u64,
+        message: Message,
+    ) -> Home {
+        Home::Pending(self.push(now, partition, Body::Group { group, number, message }, 1, false))
+    }
+
+    /// A message of a group is done with.
+    pub(crate) fn group_done(&mut self, now: Time, partition: u8, home: Home) {
+        match home {
+            Home::None => {}
+            Home::Pending(serial) => self.acknowledged(serial),
+            Home::Record { number, .. } => {
+                let state = &mut self.partitions[usize::from(partition)];
+                if state.groups.remove(&number) {
+                    state.groups_done.push(number);
+                    self.dirty_since.get_or_insert(now);
+                    self.releases.push((partition, number));
+                }
+            }
+        }
+    }
+
+    /// One who needed what is pending does not need it any more.
+    fn acknowledged(&mut self, serial: u64) {
+        let at = usize::try_from(serial.wrapping_sub(self.first)).unwrap_or(usize::MAX);
+        if let Some(pending) = self.pending.get_mut(at) {
+            pending.outstanding = pending.outstanding.saturating_sub(1);
+        }
+    }
+
+    /// A delivery is over. True where the Session's progress has to say so.
+    pub(crate) fn delivered(&mut self, partition: u8, home: Home) -> bool {
+        match home {
+            Home::None => false,
+            Home::Pending(serial) => {
+                self.acknowledged(serial);
+                false
+            }
+            Home::Record { number, shared } => {
+                self.release(partition, number, shared);
+                true
+            }
+        }
+    }
+
+    fn release(&mut self, partition: u8, number: u64, shared: bool) {
+        if shared {
+            let Some(count) = self.shared.get_mut(&(partition, number)) else { return };
+            *count -= 1;
+            if *count > 0 {
+                return;
+            }
+            self.shared.remove(&(partition, number));
+        }
+        self.releases.push((partition, number));
+    }
+
+    /// The Session's progress is to be written: soon, or some time.
+    pub(crate) fn moved(&mut self, now: Time, session: SessionId, dirty: &mut bool, soon: bool) {
+        if !std::mem::replace(dirty, true) {
+            self.dirty.push(session);
+        }
+        let since = if soon { Time::ZERO } else { now };
+        self.dirty_since = Some(self.dirty_since.map_or(since, |old| old.min(since)));
+    }
+
+    /// Something that will be said to be safe went to another shard.
+    pub(crate) fn posted(&mut self, to: ShardId) -> u64 {
+        self.posted[to.index()] += 1;
+        self.posted[to.index()]
+    }
+
+    /// Something that is to be said to be safe came from another shard.
+    pub(crate) fn received(&mut self, from: ShardId) {
+        self.received[from.index()] += 1;
+    }
+
+    /// What came from that shard so far is safe when what is pending now is.
+    pub(crate) fn owe(&mut self, from: ShardId) {
+        let (serial, count) = (self.serial(), self.received[from.index()]);
+        if std::mem::replace(&mut self.told[from.index()], count) != count {
+            self.owed[from.index()].push_back((serial, count));
+        }
+    }
+
+    /// A shard says how much of what was posted to it is safe.
+    pub(crate) fn confirmed(&mut self, from: ShardId, count: u64) {
+        self.confirmed[from.index()] = count;
+    }
+
+    /// Moves `safe` over what nobody needs any more.
+    fn advance(&mut self) {
+        if self.writing.is_none() {
+            while let Some(pending) = self.pending.pop_front_if(|pending| pending.outstanding == 0) {
+                self.pending_bytes -= pending.body.weight();
+                self.first += 1;
+            }
+            self.safe = self.first;
+        }
+    }
+
+    /// When a batch should be written, unless one is being written.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        if !self.enabled || self.writing.is_some() && (!self.full || self.relieving.is_some()) {
+            return None;
+        }
+        let pending = self.pending.front().filter(|_| self.writing.is_none()).map(|front| {
+            if self.urgent > self.first || self.pending_bytes > WAITING_BYTES_MAXIMUM / 2 {
+                Time::ZERO
+            } else {
+                front.since.after(HOLD)
+            }
+        });
+        let dirty = self.dirty_since.map(|since| if since == Time::ZERO { since } else { since.after(LAZY) });
+        let released = (self.releases.len() > 4096).then_some(Time::ZERO);
+        [pending, dirty, released].into_iter().flatten().min()
+    }
+}
+
+impl Body {
+    fn weight(&self) -> usize {
+        64 + match self {
+            Self::Control(bytes) => bytes.len(),
+            Self::Deliver { message, .. } | Self::Retained { message } | Self::Group { message, .. } => {
+                message.weight()
+            }
+            Self::Cleared { topic } => topic.len(),
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! The way back: from checkpoints and records to Sessions, retained messages and groups.
+//!
+//! In:    checkpoints, then every record that the log still has, in order within each partition.
+//! Out:   the state that was stored last; which records count.
+//! Never: an error that stops a start. What cannot be read is counted and left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dunlin_codec::{SubscriptionOptions, TopicFilter};
+
+use super::record::{Record, Target, WillView, decode};
+use super::{Exchange, Journal};
+use crate::connect::TENANT;
+use crate::effect::Effects;
+use crate::engine::Engine;
+use crate::hub::Cx;
+use crate::mail::MemberEvent;
+use crate::map::{Map, seeded};
+use crate::message::MessageView;
+use crate::partition::Partition;
+use crate::session::entry::Home;
+use crate::session::outgoing::{Options, Outgoing, Progress};
+use crate::session::{Session, SessionId, Subscription, Will};
+use crate::subscribe::SubAckToken;
+use crate::time::Time;
+
+/// What is only needed while records are read.
+#[derive(Debug, Default)]
+pub(crate) struct Restoring {
+    sessions: Map<(u8, u64), SessionId>,
+    /// What checkpoints say of Sessions' deliveries.
+    progress: Map<(u8, u64), Progress>,
+    /// The first record that each partition's checkpoint does not contain.
+    upto: BTreeMap<u8, u64>,
+    /// Records of retained messages and groups that count although they are older than the checkpoint.
+    retained: BTreeMap<u8, Vec<u64>>,
+    groups: BTreeMap<u8, Vec<u64>>,
+    /// Topics that are retained, with the number of their record.
+    topics: BTreeMap<Box<str>, u64>,
+    /// Every record that may count, with the deliveries it is for.
+    deliveries: BTreeMap<u8, Vec<u64>>,
+    /// Sessions that were connected, as far as is known so far.
+    connected: BTreeSet<(u8, u64)>,
+    /// The latest time that anything says.
+    latest: Time,
+    unreadable: u64,
+}
+
+impl Engine {
+    /// The state of a partition at its newest checkpoint. To be called before its records are given, and before anything else.
+    /// Records numbered below `upto` may be given all the same.
+    pub fn restore_checkpoint(&mut self, partition: Partition, upto: u64, state: &[u8]) {
+        self.restoring().upto.insert(partition.index(), upto);
+        let mut rest = state;
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let Some((record, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else {
+                break;
+            };
+            rest = after;
+            self.restore(partition.index(), None, record);
+        }
+        if !rest.is_empty() {
+            self.restoring().unreadable += 1;
+        }
+    }
+
+    /// A record that the log has.
+    pub fn restore_record(&mut self, partition: Partition, number: u64, record: &[u8]) {
+        self.restore(partition.index(), Some(number), record);
+    }
+
+    fn restoring(&mut self) -> &mut Restoring {
+        let seed = self.hub.seed;
+        self.hub.journal.restoring.get_or_insert_with(|| {
+            Box::new(Restoring { sessions: seeded(seed), progress: seeded(seed), ..Restoring::default() })
+        })
+    }
+
+    fn restore(&mut self, partition: u8, number: Option<u64>, bytes: &[u8]) {
+        let upto = self.restoring().upto.get(&partition).copied().unwrap_or(0);
+        let is_old = number.is_some_and(|number| number < upto);
+        let Some(record) = decode(bytes) else {
+            self.restoring().unreadable += 1;
+            return;
+        };
+        match record {
+            Record::Deliver { exchange, targets, message } => {
+                self.restore_delivery(partition, number, is_old, exchange, &targets, &message);
+            }
+            Record::Retained { message } => self.restore_retained(partition, number, is_old, &message),
+            Record::Group { share, filter, message } => {
+                let listed = self.restoring().groups.get(&partition);
+                let counts = listed
+                    .is_some_and(|list| number.is_some_and(|number| list.binary_search(&number).is_ok()));
+                if let Some(number) = number.filter(|_| !is_old || counts) {
+                    self.hub.journal.partitions[usize::from(partition)].groups.insert(number);
+                    self.groups.restore_message(share, filter, number, &message);
+                }
+            }
+            _ if is_old => {}
+            record => {
+                let is_progress = matches!(record, Record::Progress { .. });
+                if let Some(number) = number.filter(|_| !is_progress) {
+                    self.hub.journal.partitions[usize::from(partition)].controls.push(number);
+                }
+                self.restore_control(partition, number, record);
+            }
+        }
+    }
+
+    fn restore_control(&mut self, partition: u8, number: Option<u64>, record: Record<'_>) {
+        match record {
+            Record::Opened { key, client_id, expiry, at, will } => {
+                self.restore_opened(partition, key, client_id, expiry, at, will);
+            }
+            Record::Closed { key, expiry, at, will } => {
+                self.seen_time(at);
+                self.restoring().connected.remove(&(partition, key));
+                let Some(session) = self.restored_session(partition, key) else { return };
+                session.expiry = expiry;
+                session.disconnected_at = at;
+                let due = |of: &Will| at.after(of.delay);
+                session.will = session.will.take().filter(|_| will);
+                if let Some(will) = &mut session.will {
+                    will.due = Some(due(will));
+                }
+            }
+            Record::Ended { key } => {
+                if let Some(id) = self.restoring().sessions.remove(&(partition, key)) {
+                    self.hub.sessions.remove(id);
+                }
+            }
+            Record::Subscribed { key, options, identifier, filter } => {
+                self.next_join = self.next_join.wrapping_add(1);
+                let joined = self.next_join;
+                let Some(options) = SubscriptionOptions::from_bits(options) else { return };
+                let Some(session) = self.restored_session(partition, key) else { return };
+                let subscription = Subscription { options, identifier, joined, born: joined };
+                session.subscriptions.insert(filter.into(), subscription);
+            }
+            Record::Unsubscribed { key, filter } => {
+                if let Some(session) = self.restored_session(partition, key) {
+                    session.subscriptions.remove(filter);
+                }
+            }
+            Record::Progress { key, outgoing, received } => {
+                if number.is_none() {
+                    self.restoring().progress.insert((partition, key), outgoing.clone());
+                }
+                let Some(session) = self.restored_session(partition, key) else { return };
+                session.outgoing_mut().restore(&outgoing, number);
+                session.received = (!received.is_empty()).then(|| Box::new(received.into_iter().collect()));
+            }
+            Record::Released { exchange } => {
+                self.hub.journal.seen.remove(&exchange);
+            }
+            Record::Cleared { topic } => self.forget_retained(partition, topic),
+            Record::GroupDone { numbers } => {
+                let groups = &mut self.hub.journal.partitions[usize::from(partition)].groups;
+                numbers.iter().for_each(|number| {
+                    groups.remove(number);
+                });
+                self.groups.forget_messages(&numbers, partition);
+            }
+            Record::Live { retained, groups } => {
+                let restoring = self.restoring();
+                restoring.retained.insert(partition, retained);
+                restoring.groups.insert(partition, groups);
+            }
+            Record::Seen { exchange, number } => {
+                self.hub.journal.seen.entry(exchange).or_default().push((partition, number));
+            }
+            Record::Deliver { .. } | Record::Retained { .. } | Record::Group { .. } => {
+                unreachable!("not among controls")
+            }
+        }
+    }
+
+    fn restored_session(&mut self, partition: u8, key: u64) -> Option<&mut Session> {
+        let id = *self.restoring().sessions.get(&(partition, key))?;
+        self.hub.sessions.get_mut(id)
+    }
+
+    fn seen_time(&mut self, at: Time) {
+        let latest = &mut self.restoring().latest;
+        *latest = (*latest).max(at);
+    }
+
+    fn restore_opened(
+        &mut self,
+        partition: u8,
+        key: u64,
+        client_id: &str,
+        expiry: u32,
+        at: Time,
+        will: Option<WillView<'_>>,
+    ) {
+        self.seen_time(at);
+        self.hub.journal.next_key = self.hub.journal.next_key.max(key + 1);
+        let will = will.map(|will| {
+            let delay = Duration::from_secs(will.delay);
+            let expiry = will.expiry.checked_sub(1).and_then(|seconds| seconds.try_into().ok());
+            // Its connection ends with the process, unless a later record says when it did.
+            Box::new(Will { message: will.message.to_message(), expiry, delay, due: Some(Time::ZERO) })
+        });
+        if self.restored_session(partition, key).is_none() {
+            if let Some(old) = self.hub.sessions.find(client_id) {
+                // Its end was written for another partition's sake, or not at all.
+                self.hub.sessions.remove(old);
+            }
+            let mut session = Session::new(client_id, at);
+            (session.key, session.partition) = (key, partition);
+            let id = self.hub.sessions.insert(session);
+            self.restoring().sessions.insert((partition, key), id);
+        }
+        let Some(session) = self.restored_session(partition, key) else { return };
+        (session.expiry, session.will) = (expiry, will);
+        self.restoring().connected.insert((partition, key));
+    }
+
+    fn restore_delivery(
+        &mut self,
+        partition: u8,
+        number: Option<u64>,
+        is_old: bool,
+        exchange: Option<Exchange>,
+        targets: &[Target],
+        message: &MessageView<'_>,
+    ) {
+        let Some(number) = number else { return };
+        let shared = targets.len() > 1 || exchange.is_some();
+        let mut live = 0;
+        for target in targets {
+            let restoring = self.restoring();
+            if is_old {
+                let progress = restoring.progress.get(&(partition, target.key));
+                let lives = progress.is_some_and(|progress| {
+                    target.seq >= progress.queue_from && target.seq < progress.next
+                        || progress.sent.binary_search(&target.seq).is_ok()
+                });
+                if !lives {
+                    continue;
+                }
+            }
+            let Some(session) = self.restored_session(partition, target.key) else { continue };
+            let options = Options { qos: target.qos, retain: target.retain, extra: None };
+            session.outgoing_mut().restore_entry(target.seq, &options, number, shared, message.weight());
+            live += 1;
+        }
+        if let Some(exchange) = exchange.filter(|_| !is_old) {
+            let seen = self.hub.journal.seen.entry(exchange).or_default();
+            if !seen.contains(&(partition, number)) {
+                seen.push((partition, number));
+            }
+        }
+        let is_seen = exchange.is_some_and(|exchange| self.hub.journal.has_seen(partition, Some(exchange)));
+        if live > 0 || is_seen {
+            self.restoring().deliveries.entry(partition).or_default().push(number);
+        }
+    }
+
+    fn restore_retained(
+        &mut self,
+        partition: u8,
+        number: Option<u64>,
+        is_old: bool,
+        message: &MessageView<'_>,
+    ) {
+        let listed = self.restoring().retained.get(&partition);
+        let counts = !is_old
+            || listed.is_some_and(|list| number.is_some_and(|number| list.binary_search(&number).is_ok()));
+        let Some(number) = number.filter(|_| counts) else { return };
+        self.forget_retained(partition, message.topic);
+        self.retained.restore(message, number);
+        self.hub.journal.partitions[usize::from(partition)].retained.insert(number);
+        self.restoring().topics.insert(message.topic.into(), number);
+    }
+
+    fn forget_retained(&mut self, partition: u8, topic: &str) {
+        if let Some(old) = self.restoring().topics.remove(topic) {
+            self.hub.journal.partitions[usize::from(partition)].retained.remove(&old);
+            self.retained.forget(topic);
+        }
+    }
+
+    /// Everything was read. `next`: the number of the next record of each partition that is at home here. The engines of all
+    /// shards must have come so far before any of them gets another event; the letters in `effects` are carried as ever.
+    ///
+    /// Returns the records that count, for each partition, ascending; whatever else the log has may be released; and how many
+    /// records could not be read.
+    pub fn restored(
+        &mut self,
+        now: Time,
+        next: &[(Partition, u64)],
+        effects: &mut Effects,
+    ) -> (Vec<(Partition, Vec<u64>)>, u64) {
+        let mut restoring = std::mem::take(self.restoring());
+        self.hub.journal.restoring = None;
+        let behind = restoring.latest.since(now);
+        let cx = &mut Cx { now, fx: effects };
+        let window = self.hub.settings.limits.inflight_maximum.get();
+        let mut ids: Vec<_> = restoring.sessions.iter().map(|(name, id)| (*id, *name)).collect();
+        ids.sort_unstable();
+        for (id, name) in ids {
+            let Some(session) = self.hub.sessions.get_mut(id) else { continue };
+            if restoring.connected.contains(&name) {
+                // It was connected when the process ended; only now is it known that it is not.
+                session.disconnected_at = now;
+                if let Some(will) = &mut session.will {
+                    will.due = Some(now.after(will.delay));
+                }
+            } else if behind > Duration::ZERO {
+                // The clock went back in between: intervals go on from where they were.
+                session.disconnected_at = earlier(session.disconnected_at, behind);
+                if let Some(will) = &mut session.will {
+                    will.due = will.due.map(|due| earlier(due, behind));
+                }
+            }
+            session.window = window;
+            if let Some(outgoing) = &mut session.outgoing {
+                outgoing.restored(window);
+                if let Some(record) = outgoing.record {
+                    restoring.deliveries.entry(session.partition).or_default().push(record);
+                }
+                for home in outgoing.homes() {
+                    if let Home::Record { number, shared: true } = home {
+                        *self.hub.journal.shared.entry((session.partition, number)).or_insert(0) += 1;
+                    }
+                }
+            }
+            self.hub.arm_session(id);
+            self.restore_subscriptions(cx, id);
+        }
+        for records in self.hub.journal.seen.values() {
+            for record in records {
+                *self.hub.journal.shared.entry(*record).or_insert(0) += 1;
+            }
+        }
+        for (partition, next) in next {
+            self.hub.journal.partitions[usize::from(partition.index())].next = *next;
+        }
+        self.hub.journal.is_restored = true;
+        self.settle(cx);
+        let live = next
+            .iter()
+            .map(|(partition, _)| (*partition, self.live_records(*partition, &mut restoring)))
+            .collect();
+        (live, restoring.unreadable)
+    }
+
+    fn live_records(&self, partition: Partition, restoring: &mut Restoring) -> Vec<u64> {
+        let journal: &Journal = &self.hub.journal;
+        let state = &journal.partitions[usize::from(partition.index())];
+        let mut live = restoring.deliveries.remove(&partition.index()).unwrap_or_default();
+        live.extend(state.controls.iter().chain(&state.retained).chain(&state.groups));
+        live.sort_unstable();
+        live.dedup();
+        live
+    }
+
+    fn restore_subscriptions(&mut self, cx: &mut Cx<'_>, id: SessionId) {
+        let Some(session) = self.hub.sessions.get(id) else { return };
+        let window = session.window;
+        let subscriptions: Vec<_> = session
+            .subscriptions
+            .iter()
+            .map(|(filter, subscription)| (filter.clone(), *subscription))
+            .collect();
+        for (filter, subscription) in subscriptions {
+            let Ok(filter) = TopicFilter::parse(&filter) else { continue };
+            if filter.shared().is_none() {
+                self.want(cx, id, filter, &subscription);
+                continue;
+            }
+            if let Some(session) = self.hub.sessions.get_mut(id) {
+                session.joined.insert(subscription.joined);
+            }
+            let event = MemberEvent::Join {
+                options: subscription.options,
+                subscription_identifier: subscription.identifier,
+                joined: subscription.joined,
+                connected: false,
+                window,
+                durable: true,
+                token: SubAckToken::NOBODY,
+            };
+            self.tell_group(cx, id, filter, event);
+        }
+    }
+
+    /// What [`Self::restore_checkpoint`] reads.
+    pub(super) fn checkpoint_state(&self, partition: u8) -> Vec<u8> {
+        let mut out = Vec::new();
+        let journal = &self.hub.journal;
+        let state = &journal.partitions[usize::from(partition)];
+        let live = Record::Live {
+            retained: state.retained.iter().copied().collect(),
+            groups: state.groups.iter().copied().collect(),
+        };
+        put(&mut out, &live);
+        for session in self
+            .hub
+            .sessions
+            .in_partition(partition)
+            .iter()
+            .filter_map(|index| self.hub.sessions.slots.get(*index))
+        {
+            session_state(&mut out, session);
+        }
+        for (exchange, records) in &journal.seen {
+            for (_, number) in records.iter().filter(|(of, _)| *of == partition) {
+                put(&mut out, &Record::Seen { exchange: *exchange, number: *number });
+            }
+        }
+        out
+    }
+}
+
+fn earlier(at: Time, by: Duration) -> Time {
+    Time::from_micros(at.as_micros().saturating_sub(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
+}
+
+fn put(out: &mut Vec<u8>, record: &Record<'_>) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    record.encode(out);
+    let length = u32::try_from(out.len() - at - 4).unwrap_or(u32::MAX);
+    out[at..at + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+fn session_state(out: &mut Vec<u8>, session: &Session) {
+    let Session { key, expiry, .. } = *session;
+    if key == 0 {
+        return;
+    }
+    put(out, &session.opened_record(session.disconnected_at));
+    if session.connection.is_none() && session.opening.is_none() {
+        put(out, &Record::Closed { key, expiry, at: session.disconnected_at, will: session.will.is_some() });
+    }
+    for (filter, Subscription { options, identifier, .. }) in &session.subscriptions {
+        put(out, &Record::Subscribed { key, options: options.to_bits(), identifier: *identifier, filter });
+    }
+    let received = session.received.as_ref().map_or_else(Vec::new, |received| received.sure());
+    let outgoing = session.outgoing.as_deref().map_or_else(Progress::default, Outgoing::progress);
+    put(out, &Record::Progress { key, outgoing, received });
+}
+
+/// The name of the group that a filter belongs to, as a partition.
+pub(crate) fn group_partition(share: &str, filter: &str) -> Partition {
+    Partition::of(&[TENANT, share, filter])
+}

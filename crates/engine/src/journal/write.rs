@@ -1,0 +1,305 @@
+//! Batches: records are encoded when they are written, without what nobody needs any more.
+
+use super::record::{Record, Target, deliver_head, encode_message, encode_target};
+use super::{Body, Journal, Pending, Writing};
+use crate::engine::Engine;
+use crate::hub::{Cx, Hub};
+use crate::session::SessionId;
+use crate::session::entry::Home;
+use crate::time::Time;
+
+/// Control records of a partition for each Session there, before a checkpoint replaces them.
+const CONTROLS_PER_SESSION: usize = 8;
+/// At least so many.
+const CONTROLS_MINIMUM: usize = 1024;
+
+/// What goes to the log at once. Used again for the next batch.
+#[derive(Debug, Default)]
+pub struct JournalBatch {
+    /// The records, one behind the other.
+    pub bytes: Vec<u8>,
+    /// Where each is, in the order in which they must be appended.
+    pub records: Vec<JournalRecord>,
+    /// Partitions and numbers of records that are not needed any more.
+    pub releases: Vec<(u8, u64)>,
+    /// Partitions whose state replaces what led to it.
+    pub checkpoints: Vec<JournalCheckpoint>,
+}
+
+/// One record of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalRecord {
+    /// Which of the 256.
+    pub partition: u8,
+    /// The number that it must get.
+    pub number: u64,
+    /// Where it ends in [`JournalBatch::bytes`]; it begins where the one before ends.
+    pub end: usize,
+    /// It lets the log keep less afterwards.
+    pub relief: bool,
+}
+
+/// The state of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalCheckpoint {
+    /// Which of the 256.
+    pub partition: u8,
+    /// The first record that it does not contain.
+    pub upto: u64,
+    /// For [`Engine::restore_checkpoint`].
+    pub state: Vec<u8>,
+    /// Records that are not needed any more as soon as it is stored.
+    pub releases: Vec<u64>,
+}
+
+impl JournalBatch {
+    /// Is there nothing to be done?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.releases.is_empty() && self.checkpoints.is_empty()
+    }
+
+    /// Forgets everything, keeps some memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(4 * 1024 * 1024);
+        self.records.clear();
+        self.records.shrink_to(64 * 1024);
+        self.releases.clear();
+        self.checkpoints.clear();
+    }
+
+    fn put(
+        &mut self,
+        journal: &mut Journal,
+        partition: u8,
+        relief: bool,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> u64 {
+        encode(&mut self.bytes);
+        let next = &mut journal.partitions[usize::from(partition)].next;
+        let number = *next;
+        *next += 1;
+        self.records.push(JournalRecord { partition, number, end: self.bytes.len(), relief });
+        number
+    }
+}
+
+impl Engine {
+    /// When [`Self::write`] should be called, unless a batch is being written; `None` while there is nothing to write.
+    #[must_use]
+    pub fn write_deadline(&self) -> Option<Time> {
+        self.hub.journal.deadline()
+    }
+
+    /// Hands over what is to be written. [`crate::Event::Stored`] says when that is safe; until then there is no other batch.
+    pub fn write(&mut self, now: Time, batch: &mut JournalBatch) {
+        let journal = &mut self.hub.journal;
+        let is_stuck = journal.writing.is_some();
+        if !journal.enabled || is_stuck && (!journal.full || journal.relieving.is_some()) {
+            return;
+        }
+        let mut writing = Writing { relief: journal.relief, ..Writing::default() };
+        journal.relief += 1;
+        self.hub.write_progress(batch, &mut writing.replaced);
+        if is_stuck {
+            self.hub.journal.relieving = Some(writing.relief);
+            if let Some(stuck) = &mut self.hub.journal.writing {
+                stuck.replaced.append(&mut writing.replaced);
+            }
+            batch.releases.append(&mut self.hub.journal.releases);
+            return;
+        }
+        let journal = &mut self.hub.journal;
+        let is_held = journal.pending.front().is_some_and(|front| front.since.after(super::HOLD) <= now);
+        let due =
+            journal.partitions.iter().position(|partition| partition.controls.len() >= CONTROLS_MINIMUM);
+        let count = if is_held || due.is_some() || journal.pending_bytes > super::WAITING_BYTES_MAXIMUM / 2 {
+            journal.pending.len()
+        } else {
+            usize::try_from(journal.urgent.saturating_sub(journal.first)).unwrap_or_default()
+        };
+        for _ in 0..count {
+            let Some(pending) = self.hub.journal.pending.pop_front() else { break };
+            self.hub.journal.pending_bytes -= pending.body.weight();
+            self.hub.journal.first += 1;
+            if pending.outstanding > 0 {
+                self.write_one(batch, &mut writing, pending);
+            }
+        }
+        self.hub.journal.write_groups_done(batch);
+        if let Some(partition) = due.and_then(|partition| u8::try_from(partition).ok()) {
+            self.write_checkpoint(batch, partition);
+        }
+        let journal = &mut self.hub.journal;
+        batch.releases.append(&mut journal.releases);
+        writing.upto = journal.first;
+        journal.writing = Some(writing);
+    }
+
+    fn write_one(&mut self, batch: &mut JournalBatch, writing: &mut Writing, pending: Pending) {
+        let Pending { partition, body, .. } = pending;
+        let journal = &mut self.hub.journal;
+        match body {
+            Body::Control(bytes) => {
+                let number = batch.put(journal, partition, false, |out| out.extend_from_slice(&bytes));
+                journal.partitions[usize::from(partition)].controls.push(number);
+            }
+            Body::Deliver { message, targets, exchange } => {
+                self.hub.write_delivery(batch, writing, partition, &message, &targets, exchange);
+            }
+            Body::Retained { message } => {
+                let view = message.view();
+                let record = Record::Retained { message: view };
+                let number = batch.put(journal, partition, false, |out| record.encode(out));
+                if self.retained.recorded(&message, number) {
+                    journal.partitions[usize::from(partition)].retained.insert(number);
+                } else {
+                    // A newer one is pending.
+                    journal.retained_replaced(partition, number);
+                }
+            }
+            Body::Cleared { topic } => {
+                let number =
+                    batch.put(journal, partition, false, |out| Record::Cleared { topic: &topic }.encode(out));
+                journal.partitions[usize::from(partition)].controls.push(number);
+            }
+            Body::Group { group, number: deal, message } => {
+                let Some((share, filter, home)) = self.groups.message_home(group, deal) else { return };
+                let record = Record::Group { share, filter, message: message.view() };
+                let number = batch.put(journal, partition, false, |out| record.encode(out));
+                *home = Home::Record { number, shared: false };
+                journal.partitions[usize::from(partition)].groups.insert(number);
+            }
+        }
+    }
+
+    /// A partition's state takes the place of the control records that led to it.
+    fn write_checkpoint(&mut self, batch: &mut JournalBatch, partition: u8) {
+        let count = self.hub.sessions.in_partition(partition).len();
+        let journal = &mut self.hub.journal;
+        let state = &mut journal.partitions[usize::from(partition)];
+        if state.controls.len() < CONTROLS_PER_SESSION * count {
+            return;
+        }
+        let upto = state.next;
+        let releases = std::mem::take(&mut state.controls);
+        let state = self.checkpoint_state(partition);
+        batch.checkpoints.push(JournalCheckpoint { partition, upto, state, releases });
+    }
+
+    /// The log has no room for what was handed over, but for progress; or it has again.
+    pub(crate) fn journal_full(&mut self, full: bool) {
+        let journal = &mut self.hub.journal;
+        journal.full = full;
+        if full
+            && let Some(writing) = &journal.writing
+            && journal.relieving.is_none()
+        {
+            journal.relieving = Some(writing.relief);
+        }
+    }
+
+    /// A batch is safe: whatever waited for it goes on.
+    pub(crate) fn batch_stored(&mut self, cx: &mut Cx<'_>, relief_only: bool) {
+        let journal = &mut self.hub.journal;
+        if let Some(relief) = journal.relieving.take() {
+            journal.relief_safe = relief;
+        }
+        if relief_only {
+            return;
+        }
+        let Some(writing) = journal.writing.take() else { return };
+        journal.safe = journal.safe.max(writing.upto);
+        journal.relief_safe = journal.relief_safe.max(writing.relief);
+        journal.releases.extend(writing.replaced);
+        for (session, seq) in writing.exactly_once {
+            let Some(found) = self.hub.sessions.get_mut(session) else { continue };
+            if let Some(outgoing) = &mut found.outgoing {
+                outgoing.stored(seq);
+            }
+            self.hub.pump(cx, session.index());
+        }
+    }
+}
+
+impl Hub {
+    /// How far every Session has come that moved.
+    fn write_progress(&mut self, batch: &mut JournalBatch, replaced: &mut Vec<(u8, u64)>) {
+        self.journal.dirty_since = None;
+        for id in std::mem::take(&mut self.journal.dirty) {
+            let Some(session) = self.sessions.get_mut(id).filter(|session| session.key != 0) else {
+                continue;
+            };
+            let (partition, key) = (session.partition, session.key);
+            let received = session.received.as_ref().map_or_else(Vec::new, |received| received.sure());
+            let Some(outgoing) = &mut session.outgoing else { continue };
+            outgoing.dirty = false;
+            let record = Record::Progress { key, outgoing: outgoing.progress(), received };
+            let number = batch.put(&mut self.journal, partition, true, |out| record.encode(out));
+            replaced.extend(outgoing.record.replace(number).map(|old| (partition, old)));
+        }
+    }
+
+    fn write_delivery(
+        &mut self,
+        batch: &mut JournalBatch,
+        writing: &mut Writing,
+        partition: u8,
+        message: &crate::message::Message,
+        targets: &[(SessionId, u32)],
+        exchange: Option<super::Exchange>,
+    ) {
+        let wanted: Vec<_> = targets.iter().filter_map(|(id, seq)| self.wanted_target(*id, *seq)).collect();
+        if wanted.is_empty() && exchange.is_none() {
+            return;
+        }
+        let number = batch.put(&mut self.journal, partition, false, |out| {
+            deliver_head(out, exchange, wanted.len());
+            wanted.iter().for_each(|(_, _, target)| encode_target(out, target));
+            encode_message(out, &message.view());
+        });
+        let shared = wanted.len() + usize::from(exchange.is_some()) > 1 || exchange.is_some();
+        if shared {
+            let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX) + u32::from(exchange.is_some());
+            self.journal.shared.insert((partition, number), count);
+        }
+        if let Some(exchange) = exchange {
+            self.journal.seen.entry(exchange).or_default().push((partition, number));
+        }
+        for (id, seq, target) in wanted {
+            if target.qos == dunlin_codec::QoS::ExactlyOnce {
+                writing.exactly_once.push((id, seq));
+            }
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            let connected = session.connection.is_some();
+            if let Some(outgoing) = &mut session.outgoing {
+                outgoing.recorded(seq, number, shared, connected);
+            }
+        }
+    }
+
+    fn wanted_target(&self, id: SessionId, seq: u32) -> Option<(SessionId, u32, Target)> {
+        let session = self.sessions.get(id)?;
+        let (full, options) = session.outgoing.as_ref()?.wanted(seq)?;
+        let identifiers = options.extra.map_or_else(Vec::new, |extra| extra.identifiers.as_slice().to_vec());
+        let target =
+            Target { key: session.key, seq: full, qos: options.qos, retain: options.retain, identifiers };
+        Some((id, seq, target))
+    }
+}
+
+impl Journal {
+    fn write_groups_done(&mut self, batch: &mut JournalBatch) {
+        for partition in 0..=u8::MAX {
+            let mut numbers = std::mem::take(&mut self.partitions[usize::from(partition)].groups_done);
+            if numbers.is_empty() {
+                continue;
+            }
+            numbers.sort_unstable();
+            let record = Record::GroupDone { numbers };
+            let number = batch.put(self, partition, true, |out| record.encode(out));
+            self.partitions[usize::from(partition)].controls.push(number);
+        }
+    }
+}

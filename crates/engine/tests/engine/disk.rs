@@ -1,0 +1,130 @@
+//! A log in memory that can lose what it has not stored, and that gives back what was released.
+
+use std::collections::BTreeMap;
+
+use dunlin_engine::{Effects, Engine, JournalBatch, Partition, ShardId, ShardMap, Time};
+
+/// The log of all shards.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    /// What is stored, for each partition by number.
+    records: Vec<BTreeMap<u64, Vec<u8>>>,
+    /// Released, but a crash brings it back.
+    released: Vec<(u8, u64)>,
+    checkpoints: BTreeMap<u8, (u64, Vec<u8>)>,
+    /// Handed over by each shard and not stored.
+    unstored: BTreeMap<usize, JournalBatch>,
+    /// The number of the next record of each partition.
+    next: Vec<u64>,
+}
+
+impl Disk {
+    pub(crate) fn new() -> Self {
+        Self {
+            records: vec![BTreeMap::new(); Partition::COUNT],
+            next: vec![0; Partition::COUNT],
+            ..Self::default()
+        }
+    }
+
+    /// Takes a batch of a shard. Its records can be read at once, and are lost in a crash until they are stored.
+    pub(crate) fn append(&mut self, shard: ShardId, batch: JournalBatch) {
+        for record in &batch.records {
+            let next = &mut self.next[usize::from(record.partition)];
+            assert_eq!(record.number, *next, "records are numbered without a gap");
+            *next += 1;
+        }
+        let old = self.unstored.insert(shard.index(), batch);
+        assert!(old.is_none(), "one batch at a time");
+    }
+
+    /// Stores what a shard handed over. False where there is nothing.
+    pub(crate) fn store(&mut self, shard: ShardId) -> bool {
+        let Some(batch) = self.unstored.remove(&shard.index()) else { return false };
+        let mut start = 0;
+        for record in &batch.records {
+            let bytes = batch.bytes[start..record.end].to_vec();
+            start = record.end;
+            self.records[usize::from(record.partition)].insert(record.number, bytes);
+        }
+        for checkpoint in batch.checkpoints {
+            self.released.extend(checkpoint.releases.iter().map(|number| (checkpoint.partition, *number)));
+            self.checkpoints.insert(checkpoint.partition, (checkpoint.upto, checkpoint.state));
+        }
+        self.released.extend(batch.releases);
+        true
+    }
+
+    pub(crate) fn read(&self, partition: u8, number: u64) -> Option<Vec<u8>> {
+        if let Some(bytes) = self.records[usize::from(partition)].get(&number) {
+            return Some(bytes.clone());
+        }
+        self.unstored.values().find_map(|batch| {
+            let at = batch
+                .records
+                .iter()
+                .position(|record| (record.partition, record.number) == (partition, number))?;
+            let start = at.checked_sub(1).map_or(0, |before| batch.records[before].end);
+            Some(batch.bytes[start..batch.records[at].end].to_vec())
+        })
+    }
+
+    /// Loses the records that end with these bytes.
+    pub(crate) fn damage(&mut self, end: &[u8]) {
+        self.records.iter_mut().for_each(|records| records.retain(|_, bytes| !bytes.ends_with(end)));
+    }
+
+    /// Records that nobody has released.
+    pub(crate) fn live(&self) -> usize {
+        let all: usize = self.records.iter().map(BTreeMap::len).sum();
+        all - self
+            .released
+            .iter()
+            .filter(|(partition, number)| self.records[usize::from(*partition)].contains_key(number))
+            .count()
+    }
+
+    /// The process is gone, and what was not stored.
+    pub(crate) fn crash(&mut self) {
+        self.unstored.clear();
+        for (records, next) in self.records.iter().zip(&mut self.next) {
+            *next = records.last_key_value().map_or(0, |(number, _)| number + 1);
+        }
+        for (partition, (upto, _)) in &self.checkpoints {
+            let next = &mut self.next[usize::from(*partition)];
+            *next = (*next).max(*upto);
+        }
+    }
+
+    /// Fills an engine that has just begun.
+    pub(crate) fn restore(
+        &mut self,
+        map: ShardMap,
+        shard: ShardId,
+        engine: &mut Engine,
+        now: Time,
+        effects: &mut Effects,
+    ) {
+        let home = |partition: u8| map.home(Partition::from(partition)) == shard;
+        for (partition, (upto, state)) in self.checkpoints.iter().filter(|(partition, _)| home(**partition)) {
+            engine.restore_checkpoint(Partition::from(*partition), *upto, state);
+        }
+        let partitions: Vec<u8> = (0..=u8::MAX).filter(|partition| home(*partition)).collect();
+        for partition in &partitions {
+            for (number, bytes) in &self.records[usize::from(*partition)] {
+                engine.restore_record(Partition::from(*partition), *number, bytes);
+            }
+        }
+        let next: Vec<_> = partitions
+            .iter()
+            .map(|partition| (Partition::from(*partition), self.next[usize::from(*partition)]))
+            .collect();
+        let (live, unreadable) = engine.restored(now, &next, effects);
+        assert_eq!(unreadable, 0, "every record can be read");
+        for (partition, live) in live {
+            let records = &mut self.records[usize::from(partition.index())];
+            records.retain(|number, _| live.binary_search(number).is_ok());
+        }
+        self.released.retain(|(partition, _)| !home(*partition));
+    }
+}

@@ -1,0 +1,387 @@
+//! What survives the end of the process: everything that somebody was told, and nothing twice that must come once.
+
+use dunlin_engine::Drop;
+
+use crate::hello::{at, hello, message};
+use crate::world::{V5, V31, V311, World};
+
+const NOTHING: [&str; 0] = [];
+
+/// Sessions, Subscriptions and queues are there after a crash, whatever the number of shards is now.
+#[test]
+fn a_crash_loses_nothing_that_was_acknowledged() {
+    for version in [V31, V311, V5] {
+        for (before, after) in [(1, 1), (1, 3), (4, 1), (3, 4)] {
+            let mut world = World::durable(before);
+            for name in ["a", "b", "c"] {
+                let client = world.enter(&hello(version, name).lasting(60));
+                world.subscribe(client, "t/#", 2);
+                world.lose(client);
+            }
+            let publisher = world.connect(version, "p");
+            for (number, qos) in [(1, 1), (2, 2), (3, 1)] {
+                world.publish(publisher, &message("t/x", number.to_string()).qos(qos, number));
+            }
+            assert_eq!(world.take(publisher), ["PUBACK #1", "PUBREC #2", "PUBACK #3"]);
+            world.crash(after);
+
+            for name in ["c", "a", "b"] {
+                let client = world.knock(&hello(version, name).lasting(60));
+                let present = if version == V31 { "CONNACK 00" } else { "CONNACK 00 present" };
+                assert_eq!(world.take(client)[0], present);
+            }
+            let publisher = world.connect(version, "p");
+            world.publish(publisher, &message("t/x", "4").qos(1, 4));
+            for name in ["c", "a", "b"] {
+                let client = world.enter(&hello(version, name).lasting(60));
+                assert_eq!(world.acknowledge_all(client), ["1", "2", "3", "4"], "{before} {after}");
+            }
+        }
+    }
+}
+
+/// Nothing is said before it is true.
+#[test]
+fn answers_wait_for_the_disk() {
+    for shards in [1, 2] {
+        let mut world = World::durable(shards);
+        let (near, far) = (world.client_on(0, 0), world.client_on(shards - 1, 1));
+        let subscriber = world.enter(&hello(V5, &near).lasting(60));
+        world.subscribe(subscriber, "t", 1);
+        let publisher = world.connect(V5, &far);
+        world.lose(subscriber);
+        world.store();
+        world.hold_disk();
+
+        world.publish(publisher, &message("t", "1").qos(1, 1));
+        world.publish(publisher, &message("t", "2").qos(2, 2));
+        world.publish(publisher, &message("elsewhere", "3").qos(1, 3));
+        let newcomer = world.knock(&hello(V5, "n").lasting(60));
+        world.ask(newcomer, &[("x", at(1))], 0);
+        assert_eq!(world.take(publisher), NOTHING);
+        assert_eq!(world.take(newcomer), NOTHING);
+
+        world.store();
+        assert_eq!(world.take(publisher), ["PUBACK #1", "PUBREC #2", "PUBACK #3 10"]);
+        world.store();
+        assert_eq!(world.take(newcomer), ["CONNACK 00", "SUBACK #1 [01]"]);
+    }
+}
+
+/// A message that everybody acknowledged in time needs no disk.
+#[test]
+fn a_message_that_was_acknowledged_is_not_written() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.subscribe(subscriber, "t", 1);
+    let publisher = world.connect(V5, "p");
+    world.settle_disk();
+    let before = world.live_records();
+    world.hold_disk();
+    for id in 1..=100 {
+        world.publish(publisher, &message("t", "x").qos(1, id));
+    }
+    assert_eq!(world.take(publisher), NOTHING);
+    world.acknowledge_all(subscriber);
+    assert_eq!(world.take(publisher).len(), 100);
+    world.settle_disk();
+    assert_eq!(world.live_records(), before);
+}
+
+/// What was consumed is not kept.
+#[test]
+fn a_queue_that_was_drained_leaves_no_records() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.subscribe(subscriber, "t", 1);
+    world.lose(subscriber);
+    world.settle_disk();
+    let before = world.live_records();
+    let publisher = world.connect(V5, "p");
+    for id in 1..=1000 {
+        world.publish(publisher, &message("t", "x").qos(1, id));
+    }
+    assert!(world.live_records() >= before + 1000);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    assert_eq!(world.acknowledge_all(subscriber).len(), 1000);
+    world.settle_disk();
+    assert!(world.live_records() < before + 100, "{}", world.live_records());
+}
+
+/// [MQTT-4.3.3-10] A QoS 2 message whose PUBREC was lost in a crash is sent again, and delivered once.
+#[test]
+fn a_publisher_does_not_know_and_sends_again() {
+    for shards in [1, 3] {
+        for told in [false, true] {
+            let mut world = World::durable(shards);
+            let subscriber = world.enter(&hello(V5, "s").lasting(60));
+            world.subscribe(subscriber, "t", 2);
+            world.lose(subscriber);
+            let publisher = world.enter(&hello(V5, "p").lasting(60));
+            if !told {
+                world.hold_disk();
+            }
+            world.publish(publisher, &message("t", "1").qos(2, 7));
+            if !told {
+                // The message is safe, what the publisher's Session knows of it is not.
+                world.store_once();
+            }
+            world.crash(shards);
+            world.store_at_once();
+
+            let publisher = world.enter(&hello(V5, "p").lasting(60));
+            world.publish(publisher, &message("t", "1").qos(2, 7).dup());
+            assert_eq!(world.take(publisher), ["PUBREC #7"]);
+            world.pubrel(publisher, 7);
+            assert_eq!(world.take(publisher), ["PUBCOMP #7"]);
+            // Now the identifier means another message.
+            world.publish(publisher, &message("t", "2").qos(2, 7));
+            let subscriber = world.enter(&hello(V5, "s").lasting(60));
+            assert_eq!(world.acknowledge_all(subscriber), ["1", "2"], "{shards} {told}");
+        }
+    }
+}
+
+/// [MQTT-4.3.3-2] [MQTT-4.4.0-1] A QoS 2 delivery keeps its identifier and its place in the exchange.
+#[test]
+fn a_qos_2_delivery_goes_on_where_it_was() {
+    for version in [V311, V5] {
+        let mut world = World::durable(1);
+        let subscriber = world.enter(&hello(version, "s").lasting(60));
+        world.subscribe(subscriber, "t", 2);
+        let publisher = world.connect(version, "p");
+        for id in 1..=2 {
+            world.publish(publisher, &message("t", id.to_string()).qos(2, id));
+        }
+        assert_eq!(world.take(subscriber), ["PUBLISH t=1 q2 #1", "PUBLISH t=2 q2 #2"]);
+        world.pubrec(subscriber, 1);
+        assert_eq!(world.take(subscriber), ["PUBREL #1"]);
+        world.crash(1);
+
+        let subscriber = world.enter(&hello(version, "s").lasting(60));
+        assert_eq!(world.take(subscriber), ["PUBREL #1", "PUBLISH t=2 q2 #2 dup"]);
+        world.pubcomp(subscriber, 1);
+        world.pubrec(subscriber, 2);
+        world.pubcomp(subscriber, 2);
+        world.settle_disk();
+        world.crash(1);
+        let subscriber = world.enter(&hello(version, "s").lasting(60));
+        assert_eq!(world.take(subscriber).len(), 0);
+    }
+}
+
+/// A QoS 2 delivery is not sent before its identifier is sure to survive; nor is what comes after it.
+#[test]
+fn a_qos_2_delivery_waits_for_its_record() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.subscribe(subscriber, "t", 2);
+    let publisher = world.connect(V5, "p");
+    world.hold_disk();
+    world.publish(publisher, &message("t", "1").qos(2, 1));
+    world.publish(publisher, &message("t", "2").qos(1, 2));
+    assert_eq!(world.take(subscriber), NOTHING);
+    world.store();
+    assert_eq!(world.take(subscriber), ["PUBLISH t=1 q2 #1", "PUBLISH t=2 q1 #2"]);
+}
+
+/// [MQTT-3.3.1-5] [MQTT-3.3.1-6] Retained messages survive, and those that were cleared do not come back.
+#[test]
+fn retained_messages_survive_and_cleared_ones_do_not() {
+    for (before, after) in [(1, 4), (4, 1)] {
+        let mut world = World::durable(before);
+        let publisher = world.connect(V5, "p");
+        for (id, topic, payload) in [(1, "a", "1"), (2, "b", "1"), (3, "a", "2"), (4, "b", ""), (5, "c", "1")]
+        {
+            world.publish(publisher, &message(topic, payload).retain().qos(1, id));
+        }
+        world.publish(publisher, &message("d", "0").retain());
+        for _ in 0..2 {
+            world.crash(after);
+            let reader = world.connect(V5, "r");
+            world.subscribe(reader, "#", 0);
+            let mut got = world.take(reader);
+            got.sort();
+            assert_eq!(got, ["PUBLISH a=2 retain", "PUBLISH c=1 retain", "PUBLISH d=0 retain"]);
+        }
+    }
+}
+
+/// [MQTT-3.1.2-8] A Will goes out although the process ended before it was due; once.
+#[test]
+fn wills_survive() {
+    let mut world = World::durable(2);
+    let reader = world.enter(&hello(V5, "r").lasting(1000));
+    world.subscribe(reader, "w/#", 1);
+    let _online = world.enter(&hello(V5, "a").lasting(100).will(message("w/a", "now").qos(1, 0)));
+    let late = world.enter(&hello(V5, "b").lasting(100).will(message("w/b", "late").qos(1, 0).delay(10)));
+    let gone = world.enter(&hello(V5, "c").lasting(100).will(message("w/c", "never").qos(1, 0)));
+    world.lose(late);
+    world.leave(gone);
+    world.crash(2);
+    world.seconds(20);
+    let reader = world.enter(&hello(V5, "r").lasting(1000));
+    let mut got = world.acknowledge_all(reader);
+    got.sort();
+    assert_eq!(got, ["late", "now"]);
+    world.settle_disk();
+    world.crash(1);
+    world.seconds(20);
+    let reader = world.enter(&hello(V5, "r").lasting(1000));
+    assert_eq!(world.acknowledge_all(reader), NOTHING);
+}
+
+/// [MQTT-3.1.2-23] Intervals count while the process does not run.
+#[test]
+fn sessions_expire_whether_or_not_the_process_runs() {
+    let mut world = World::durable(1);
+    for (name, seconds) in [("short", 10), ("long", 100)] {
+        let client = world.enter(&hello(V5, name).lasting(seconds));
+        world.lose(client);
+    }
+    world.settle_disk();
+    world.pass_without_process(std::time::Duration::from_secs(50));
+    world.crash(1);
+    world.seconds(1);
+    let client = world.knock(&hello(V5, "short").lasting(10));
+    assert_eq!(world.take(client), ["CONNACK 00"]);
+    let client = world.knock(&hello(V5, "long").lasting(10));
+    assert_eq!(world.take(client), ["CONNACK 00 present"]);
+}
+
+/// [MQTT-3.3.2-5] Also of messages.
+#[test]
+fn messages_expire_whether_or_not_the_process_runs() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    world.subscribe(client, "t", 1);
+    world.lose(client);
+    let publisher = world.connect(V5, "p");
+    world.publish(publisher, &message("t", "short").expiry(10).qos(1, 1));
+    world.publish(publisher, &message("t", "long").expiry(100).qos(1, 2));
+    world.settle_disk();
+    world.pass_without_process(std::time::Duration::from_secs(50));
+    world.crash(1);
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    assert_eq!(world.acknowledge_all(client), ["long"]);
+    assert_eq!(world.dropped(Drop::Expired), 1);
+}
+
+/// [MQTT-3.8.4-3] [MQTT-3.10.4-1] Subscriptions as they were last, with identifiers and options; ended Sessions stay ended.
+#[test]
+fn subscriptions_come_back_as_they_were() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    world.subscribe_as(client, "a", at(1), 5);
+    world.subscribe_as(client, "b", at(1), 6);
+    world.subscribe_as(client, "a", at(0), 7);
+    world.unsubscribe(client, &["b"]);
+    let ended = world.enter(&hello(V5, "e").lasting(1000));
+    world.subscribe(ended, "a", 1);
+    world.leave_with(ended, 0, Some(0));
+    world.settle_disk();
+    world.crash(1);
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    let publisher = world.connect(V5, "p");
+    for topic in ["a", "b"] {
+        world.publish(publisher, &message(topic, "x").qos(1, 1));
+    }
+    assert_eq!(world.take(client), ["PUBLISH a=x [subscription=7]"]);
+    let client = world.knock(&hello(V5, "e").lasting(1000));
+    assert_eq!(world.take(client), ["CONNACK 00"]);
+}
+
+/// [MQTT-4.8.2-4] What a shared group was dealt and nobody acknowledged goes to a member after the crash.
+#[test]
+fn messages_of_shared_groups_survive() {
+    for (before, after) in [(1, 1), (3, 2)] {
+        let mut world = World::durable(before);
+        for name in ["a", "b"] {
+            let client = world.enter(&hello(V5, name).lasting(1000));
+            world.subscribe(client, "$share/g/t", 1);
+        }
+        let publisher = world.connect(V5, "p");
+        for id in 1..=4 {
+            world.publish(publisher, &message("t", id.to_string()).qos(1, id));
+        }
+        world.settle_disk();
+        world.crash(after);
+        let client = world.enter(&hello(V5, "a").lasting(1000));
+        assert_eq!(world.acknowledge_all(client), ["1", "2", "3", "4"]);
+        world.settle_disk();
+        world.crash(before);
+        let client = world.enter(&hello(V5, "b").lasting(1000));
+        assert_eq!(world.acknowledge_all(client), NOTHING);
+    }
+}
+
+/// A checkpoint takes the place of what led to it, and a crash after it brings back the same.
+#[test]
+fn checkpoints_replace_what_led_to_them() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    world.subscribe(client, "keep", 1);
+    world.lose(client);
+    let publisher = world.connect(V5, "p");
+    for id in 1..=3 {
+        world.publish(publisher, &message("keep", id.to_string()).qos(1, id));
+        world.publish(publisher, &message(&format!("r/{id}"), "r").retain().qos(1, 9));
+    }
+    for round in 0..3000 {
+        let client = world.enter(&hello(V5, "d").lasting(1000));
+        if round % 2 == 0 {
+            world.subscribe(client, &format!("x/{}", round % 10), 1);
+        }
+        world.lose(client);
+    }
+    world.settle_disk();
+    assert!(world.live_records() < 3000, "{}", world.live_records());
+    world.crash(2);
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    assert_eq!(world.acknowledge_all(client), ["1", "2", "3"]);
+    let reader = world.connect(V5, "r");
+    world.subscribe(reader, "r/+", 0);
+    assert_eq!(world.take(reader).len(), 3);
+}
+
+/// A full journal refuses what would need it, and only that.
+#[test]
+fn a_full_journal_refuses_what_needs_it() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    world.subscribe(client, "t", 1);
+    let publisher = world.connect(V5, "p");
+    let old = world.connect(V311, "old");
+    world.set_full(true);
+    world.publish(publisher, &message("t", "1").qos(1, 1));
+    world.publish(publisher, &message("t", "2").qos(2, 2));
+    world.publish(publisher, &message("nobody", "3").qos(1, 3));
+    world.publish(publisher, &message("t", "4"));
+    assert_eq!(world.take(publisher), ["PUBACK #1 97", "PUBREC #2 97", "PUBACK #3 10"]);
+    assert_eq!(world.take(client), ["PUBLISH t=4"]);
+    world.publish(old, &message("t", "5").qos(1, 5));
+    assert_eq!(world.take(old), ["closed"]);
+    assert_eq!(world.dropped(Drop::JournalFull), 3);
+    world.set_full(false);
+    world.publish(publisher, &message("t", "6").qos(1, 6));
+    world.acknowledge_all(client);
+    assert_eq!(world.take(publisher), ["PUBACK #6"]);
+}
+
+/// A message that the journal cannot give back is counted, and what comes after it is delivered.
+#[test]
+fn a_damaged_record_holds_up_nothing() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    world.subscribe(client, "t", 1);
+    world.lose(client);
+    let publisher = world.connect(V5, "p");
+    for id in 1..=3 {
+        world.publish(publisher, &message("t", id.to_string()).qos(1, id));
+    }
+    world.settle_disk();
+    world.damage("2");
+    let client = world.enter(&hello(V5, "c").lasting(1000));
+    assert_eq!(world.acknowledge_all(client), ["1", "3"]);
+    assert_eq!(world.dropped(Drop::Damaged), 1);
+}
