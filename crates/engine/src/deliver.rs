@@ -388,7 +388,7 @@ impl Hub {
         let records = outgoing.absent();
         if !records.is_empty() {
             outgoing.reading = true;
-            cx.fx.list.push(Effect::Read { token, partition, records });
+            cx.fx.list.push(Effect::Read { token, partition: partition.into(), records });
         }
     }
 

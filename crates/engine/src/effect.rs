@@ -62,8 +62,8 @@ pub enum Effect {
     Read {
         /// Comes back.
         token: ReadToken,
-        /// All of this partition.
-        partition: u8,
+        /// All of this partition of the log.
+        partition: u16,
         /// A number that comes back, and the record's number, ascending.
         records: Vec<(u32, u64)>,
     },

@@ -159,7 +159,7 @@ impl Engine {
             let record = Record::Ended { key: session.key };
             self.hub.journal.control(cx.now, session.partition, &record);
             let progress = session.outgoing.as_ref().and_then(|outgoing| outgoing.record);
-            self.hub.journal.replaced(session.partition, progress);
+            self.hub.journal.progress_replaced(session.partition, progress);
             for home in session.outgoing.iter().flat_map(|outgoing| outgoing.homes()) {
                 self.hub.journal.delivered(session.partition, home);
             }

@@ -41,7 +41,7 @@ pub use counters::{Counters, Drop};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};
-pub use journal::{JournalBatch, JournalCheckpoint, JournalRecord};
+pub use journal::{JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord};
 pub use mail::{Mail, MailBag};
 pub use outbox::Outbox;
 pub use partition::{Partition, ShardId, ShardMap, ShardSet};

@@ -20,6 +20,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 pub(crate) use self::record::Exchange;
+pub use self::restore::JournalLive;
 pub(crate) use self::restore::{Restoring, group_partition};
 use self::row::Row;
 pub(crate) use self::row::{Due, Opening};
@@ -41,6 +42,11 @@ const LAZY: Duration = Duration::from_millis(50);
 const WAITING_MAXIMUM: usize = 256 * 1024;
 /// Bytes of them.
 const WAITING_BYTES_MAXIMUM: usize = 32 * 1024 * 1024;
+/// What happens in a partition goes to the log's partition of the same number; how far its Sessions have come, to this much
+/// more, so that it can be written while the other has to wait.
+const PROGRESS: u16 = 256;
+/// Partitions that the log must have.
+pub const JOURNAL_PARTITIONS: u16 = 2 * PROGRESS;
 
 /// Everything about durability in one shard.
 #[derive(Debug)]
@@ -68,7 +74,7 @@ pub(crate) struct Journal {
     relief_safe: u64,
     row: Row,
     /// Records that are not needed any more.
-    releases: Vec<(u8, u64)>,
+    releases: Vec<(u16, u64)>,
     /// How many need a record that several share.
     shared: Map<(u8, u64), u32>,
     /// Records that open exchanges of publishers brought here.
@@ -147,7 +153,7 @@ struct Writing {
     /// QoS 2 deliveries that wait for it.
     exactly_once: Vec<(SessionId, u32)>,
     /// Records that it replaces.
-    replaced: Vec<(u8, u64)>,
+    replaced: Vec<(u16, u64)>,
 }
 
 impl Journal {
@@ -171,7 +177,7 @@ impl Journal {
             shared: seeded(seed),
             seen: seeded(seed),
             partitions: if enabled {
-                (0..Partition::COUNT).map(|_| PartitionState::default()).collect()
+                (0..JOURNAL_PARTITIONS).map(|_| PartitionState::default()).collect()
             } else {
                 Box::default()
             },
@@ -185,6 +191,11 @@ impl Journal {
             restoring: None,
             is_restored: false,
         }
+    }
+
+    /// A Session's progress does not count any more once all that is pending is stored.
+    pub(crate) fn progress_replaced(&mut self, partition: u8, number: Option<u64>) {
+        self.replaced(u16::from(partition) + PROGRESS, number);
     }
 
     /// A name for a new Session.
@@ -303,11 +314,11 @@ impl Journal {
     /// The record of a retained message does not count any more once all that is pending is stored.
     fn retained_replaced(&mut self, partition: u8, number: u64) {
         self.partitions[usize::from(partition)].retained.remove(&number);
-        self.replaced(partition, Some(number));
+        self.replaced(partition.into(), Some(number));
     }
 
     /// A record does not count any more once all that is pending is stored.
-    pub(crate) fn replaced(&mut self, partition: u8, number: Option<u64>) {
+    pub(crate) fn replaced(&mut self, partition: u16, number: Option<u64>) {
         let serial = self.serial();
         self.row.replaced.extend(number.map(|number| (serial, partition, number)));
     }
@@ -334,7 +345,7 @@ impl Journal {
                 if state.groups.remove(&number) {
                     state.groups_done.push(number);
                     self.dirty_since.get_or_insert(now);
-                    self.releases.push((partition, number));
+                    self.releases.push((partition.into(), number));
                 }
             }
         }
@@ -372,7 +383,7 @@ impl Journal {
             }
             self.shared.remove(&(partition, number));
         }
-        self.releases.push((partition, number));
+        self.releases.push((partition.into(), number));
     }
 
     /// The Session's progress is to be written: soon, or some time.

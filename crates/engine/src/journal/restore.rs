@@ -10,7 +10,7 @@ use std::time::Duration;
 use dunlin_codec::{SubscriptionOptions, TopicFilter};
 
 use super::record::{Record, Target, WillView, decode};
-use super::{Exchange, Journal};
+use super::{Exchange, Journal, PROGRESS};
 use crate::connect::TENANT;
 use crate::effect::Effects;
 use crate::engine::Engine;
@@ -20,7 +20,7 @@ use crate::map::{Map, seeded};
 use crate::message::MessageView;
 use crate::partition::Partition;
 use crate::session::entry::Home;
-use crate::session::outgoing::{Options, Outgoing, Progress};
+use crate::session::outgoing::{Options, Progress};
 use crate::session::{Session, SessionId, Subscription, Will};
 use crate::subscribe::SubAckToken;
 use crate::time::Time;
@@ -29,8 +29,8 @@ use crate::time::Time;
 #[derive(Debug, Default)]
 pub(crate) struct Restoring {
     sessions: Map<(u8, u64), SessionId>,
-    /// What checkpoints say of Sessions' deliveries.
-    progress: Map<(u8, u64), Progress>,
+    /// How far each Session had come, by the last record that says so.
+    progress: Map<(u8, u64), Reached>,
     /// The first record that each partition's checkpoint does not contain.
     upto: BTreeMap<u8, u64>,
     /// Records of retained messages and groups that count although they are older than the checkpoint.
@@ -39,7 +39,7 @@ pub(crate) struct Restoring {
     /// Topics that are retained, with the number of their record.
     topics: BTreeMap<Box<str>, u64>,
     /// Every record that may count, with the deliveries it is for.
-    deliveries: BTreeMap<u8, Vec<u64>>,
+    deliveries: BTreeMap<u16, Vec<u64>>,
     /// Sessions that were connected, as far as is known so far.
     connected: BTreeSet<(u8, u64)>,
     /// The latest time that anything says.
@@ -47,27 +47,69 @@ pub(crate) struct Restoring {
     unreadable: u64,
 }
 
+#[derive(Debug)]
+struct Reached {
+    record: u64,
+    outgoing: Progress,
+    received: Vec<u64>,
+}
+
+impl Reached {
+    /// Has this delivery not ended?
+    fn lives(&self, seq: u64) -> bool {
+        let Progress { next, queue_from, sent, .. } = &self.outgoing;
+        seq >= *next || seq >= *queue_from || sent.binary_search(&seq).is_ok()
+    }
+}
+
+/// What of a partition of the log counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalLive {
+    /// Below [`crate::JOURNAL_PARTITIONS`].
+    pub partition: u16,
+    /// Ascending. Whatever else the partition has may be released.
+    pub records: Vec<u64>,
+}
+
 impl Engine {
     /// The state of a partition at its newest checkpoint. To be called before its records are given, and before anything else.
     /// Records numbered below `upto` may be given all the same.
-    pub fn restore_checkpoint(&mut self, partition: Partition, upto: u64, state: &[u8]) {
-        self.restoring().upto.insert(partition.index(), upto);
+    pub fn restore_checkpoint(&mut self, partition: u16, upto: u64, state: &[u8]) {
+        let Ok(partition) = u8::try_from(partition) else { return };
+        self.restoring().upto.insert(partition, upto);
         let mut rest = state;
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
             let Some((record, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else {
                 break;
             };
             rest = after;
-            self.restore(partition.index(), None, record);
+            self.restore(partition, None, record);
         }
         if !rest.is_empty() {
             self.restoring().unreadable += 1;
         }
     }
 
-    /// A record that the log has.
-    pub fn restore_record(&mut self, partition: Partition, number: u64, record: &[u8]) {
-        self.restore(partition.index(), Some(number), record);
+    /// A record that the log has: first those of the partitions from [`Self::RESTORED_FIRST`] on, then the others, each partition's
+    /// in order.
+    pub fn restore_record(&mut self, partition: u16, number: u64, record: &[u8]) {
+        match u8::try_from(partition) {
+            Ok(partition) => self.restore(partition, Some(number), record),
+            Err(_) => self.restore_progress(partition, number, record),
+        }
+    }
+
+    /// The first partition of those that must be restored before all others, and before the checkpoints.
+    pub const RESTORED_FIRST: u16 = PROGRESS;
+
+    fn restore_progress(&mut self, partition: u16, number: u64, bytes: &[u8]) {
+        let (Some(Record::Progress { key, outgoing, received }), Ok(partition)) =
+            (decode(bytes), u8::try_from(partition - PROGRESS))
+        else {
+            self.restoring().unreadable += 1;
+            return;
+        };
+        self.restoring().progress.insert((partition, key), Reached { record: number, outgoing, received });
     }
 
     fn restoring(&mut self) -> &mut Restoring {
@@ -100,16 +142,15 @@ impl Engine {
             }
             _ if is_old => {}
             record => {
-                let is_progress = matches!(record, Record::Progress { .. });
-                if let Some(number) = number.filter(|_| !is_progress) {
+                if let Some(number) = number {
                     self.hub.journal.partitions[usize::from(partition)].controls.push(number);
                 }
-                self.restore_control(partition, number, record);
+                self.restore_control(partition, record);
             }
         }
     }
 
-    fn restore_control(&mut self, partition: u8, number: Option<u64>, record: Record<'_>) {
+    fn restore_control(&mut self, partition: u8, record: Record<'_>) {
         match record {
             Record::Opened { key, client_id, expiry, at, will } => {
                 self.restore_opened(partition, key, client_id, expiry, at, will);
@@ -144,14 +185,6 @@ impl Engine {
                     session.subscriptions.remove(filter);
                 }
             }
-            Record::Progress { key, outgoing, received } => {
-                if number.is_none() {
-                    self.restoring().progress.insert((partition, key), outgoing.clone());
-                }
-                let Some(session) = self.restored_session(partition, key) else { return };
-                session.outgoing_mut().restore(&outgoing, number);
-                session.received = (!received.is_empty()).then(|| Box::new(received.into_iter().collect()));
-            }
             Record::Released { exchange } => {
                 self.hub.journal.seen.remove(&exchange);
             }
@@ -171,6 +204,7 @@ impl Engine {
             Record::Seen { exchange, number } => {
                 self.hub.journal.seen.entry(exchange).or_default().push((partition, number));
             }
+            Record::Progress { .. } => self.restoring().unreadable += 1,
             Record::Deliver { .. } | Record::Retained { .. } | Record::Group { .. } => {
                 unreachable!("not among controls")
             }
@@ -211,6 +245,13 @@ impl Engine {
             }
             let mut session = Session::new(client_id, at);
             (session.key, session.partition) = (key, partition);
+            if let Some(Reached { record, outgoing, received }) =
+                self.restoring().progress.get(&(partition, key))
+            {
+                session.outgoing_mut().restore(outgoing, *record);
+                session.received =
+                    (!received.is_empty()).then(|| Box::new(received.iter().copied().collect()));
+            }
             let id = self.hub.sessions.insert(session);
             self.restoring().sessions.insert((partition, key), id);
         }
@@ -233,15 +274,9 @@ impl Engine {
         let mut live = 0;
         for target in targets {
             let restoring = self.restoring();
-            if is_old {
-                let progress = restoring.progress.get(&(partition, target.key));
-                let lives = progress.is_some_and(|progress| {
-                    target.seq >= progress.queue_from && target.seq < progress.next
-                        || progress.sent.binary_search(&target.seq).is_ok()
-                });
-                if !lives {
-                    continue;
-                }
+            let reached = restoring.progress.get(&(partition, target.key));
+            if reached.is_some_and(|reached| !reached.lives(target.seq)) {
+                continue;
             }
             let Some(session) = self.restored_session(partition, target.key) else { continue };
             let options = Options { qos: target.qos, retain: target.retain, extra: None };
@@ -256,7 +291,7 @@ impl Engine {
         }
         let is_seen = exchange.is_some_and(|exchange| self.hub.journal.has_seen(partition, Some(exchange)));
         if live > 0 || is_seen {
-            self.restoring().deliveries.entry(partition).or_default().push(number);
+            self.restoring().deliveries.entry(partition.into()).or_default().push(number);
         }
     }
 
@@ -287,14 +322,13 @@ impl Engine {
     /// Everything was read. `next`: the number of the next record of each partition that is at home here. The engines of all
     /// shards must have come so far before any of them gets another event; the letters in `effects` are carried as ever.
     ///
-    /// Returns the records that count, for each partition, ascending; whatever else the log has may be released; and how many
-    /// records could not be read.
+    /// Returns the records that count, of each partition named in `next`, and how many records could not be read.
     pub fn restored(
         &mut self,
         now: Time,
-        next: &[(Partition, u64)],
+        next: &[(u16, u64)],
         effects: &mut Effects,
-    ) -> (Vec<(Partition, Vec<u64>)>, u64) {
+    ) -> (Vec<JournalLive>, u64) {
         let mut restoring = std::mem::take(self.restoring());
         self.hub.journal.restoring = None;
         let behind = restoring.latest.since(now);
@@ -321,7 +355,11 @@ impl Engine {
             if let Some(outgoing) = &mut session.outgoing {
                 outgoing.restored(window);
                 if let Some(record) = outgoing.record {
-                    restoring.deliveries.entry(session.partition).or_default().push(record);
+                    restoring
+                        .deliveries
+                        .entry(u16::from(session.partition) + PROGRESS)
+                        .or_default()
+                        .push(record);
                 }
                 for home in outgoing.homes() {
                     if let Home::Record { number, shared: true } = home {
@@ -338,21 +376,24 @@ impl Engine {
             }
         }
         for (partition, next) in next {
-            self.hub.journal.partitions[usize::from(partition.index())].next = *next;
+            self.hub.journal.partitions[usize::from(*partition)].next = *next;
         }
         self.hub.journal.is_restored = true;
         self.settle(cx);
         let live = next
             .iter()
-            .map(|(partition, _)| (*partition, self.live_records(*partition, &mut restoring)))
+            .map(|(partition, _)| JournalLive {
+                partition: *partition,
+                records: self.live_records(*partition, &mut restoring),
+            })
             .collect();
         (live, restoring.unreadable)
     }
 
-    fn live_records(&self, partition: Partition, restoring: &mut Restoring) -> Vec<u64> {
+    fn live_records(&self, partition: u16, restoring: &mut Restoring) -> Vec<u64> {
         let journal: &Journal = &self.hub.journal;
-        let state = &journal.partitions[usize::from(partition.index())];
-        let mut live = restoring.deliveries.remove(&partition.index()).unwrap_or_default();
+        let state = &journal.partitions[usize::from(partition)];
+        let mut live = restoring.deliveries.remove(&partition).unwrap_or_default();
         live.extend(state.controls.iter().chain(&state.retained).chain(&state.groups));
         live.sort_unstable();
         live.dedup();
@@ -441,9 +482,6 @@ fn session_state(out: &mut Vec<u8>, session: &Session) {
     for (filter, Subscription { options, identifier, .. }) in &session.subscriptions {
         put(out, &Record::Subscribed { key, options: options.to_bits(), identifier: *identifier, filter });
     }
-    let received = session.received.as_ref().map_or_else(Vec::new, |received| received.sure());
-    let outgoing = session.outgoing.as_deref().map_or_else(Progress::default, Outgoing::progress);
-    put(out, &Record::Progress { key, outgoing, received });
 }
 
 /// The name of the group that a filter belongs to, as a partition.

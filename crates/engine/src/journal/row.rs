@@ -22,7 +22,7 @@ pub(super) struct Row {
     /// For the progress of Sessions, by the number of the batch.
     relief: VecDeque<(u64, Due)>,
     /// Records to be released when a serial number is safe.
-    pub(super) replaced: VecDeque<(u64, u8, u64)>,
+    pub(super) replaced: VecDeque<(u64, u16, u64)>,
 }
 
 #[derive(Debug)]

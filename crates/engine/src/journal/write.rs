@@ -1,7 +1,7 @@
 //! Batches: records are encoded when they are written, without what nobody needs any more.
 
 use super::record::{Record, Target, deliver_head, encode_message, encode_target};
-use super::{Body, Journal, Pending, Writing};
+use super::{Body, Journal, PROGRESS, Pending, Writing};
 use crate::engine::Engine;
 use crate::hub::{Cx, Hub};
 use crate::session::SessionId;
@@ -21,7 +21,7 @@ pub struct JournalBatch {
     /// Where each is, in the order in which they must be appended.
     pub records: Vec<JournalRecord>,
     /// Partitions and numbers of records that are not needed any more.
-    pub releases: Vec<(u8, u64)>,
+    pub releases: Vec<(u16, u64)>,
     /// Partitions whose state replaces what led to it.
     pub checkpoints: Vec<JournalCheckpoint>,
 }
@@ -29,8 +29,8 @@ pub struct JournalBatch {
 /// One record of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalRecord {
-    /// Which of the 256.
-    pub partition: u8,
+    /// Below [`crate::JOURNAL_PARTITIONS`].
+    pub partition: u16,
     /// The number that it must get.
     pub number: u64,
     /// Where it ends in [`JournalBatch::bytes`]; it begins where the one before ends.
@@ -42,8 +42,8 @@ pub struct JournalRecord {
 /// The state of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalCheckpoint {
-    /// Which of the 256.
-    pub partition: u8,
+    /// Below [`crate::JOURNAL_PARTITIONS`].
+    pub partition: u16,
     /// The first record that it does not contain.
     pub upto: u64,
     /// For [`Engine::restore_checkpoint`].
@@ -69,18 +69,17 @@ impl JournalBatch {
         self.checkpoints.clear();
     }
 
-    fn put(
-        &mut self,
-        journal: &mut Journal,
-        partition: u8,
-        relief: bool,
-        encode: impl FnOnce(&mut Vec<u8>),
-    ) -> u64 {
+    fn put(&mut self, journal: &mut Journal, partition: u16, encode: impl FnOnce(&mut Vec<u8>)) -> u64 {
         encode(&mut self.bytes);
         let next = &mut journal.partitions[usize::from(partition)].next;
         let number = *next;
         *next += 1;
-        self.records.push(JournalRecord { partition, number, end: self.bytes.len(), relief });
+        self.records.push(JournalRecord {
+            partition,
+            number,
+            end: self.bytes.len(),
+            relief: partition >= PROGRESS,
+        });
         number
     }
 }
@@ -142,7 +141,7 @@ impl Engine {
         let journal = &mut self.hub.journal;
         match body {
             Body::Control(bytes) => {
-                let number = batch.put(journal, partition, false, |out| out.extend_from_slice(&bytes));
+                let number = batch.put(journal, partition.into(), |out| out.extend_from_slice(&bytes));
                 journal.partitions[usize::from(partition)].controls.push(number);
             }
             Body::Deliver { message, targets, exchange } => {
@@ -151,7 +150,7 @@ impl Engine {
             Body::Retained { message } => {
                 let view = message.view();
                 let record = Record::Retained { message: view };
-                let number = batch.put(journal, partition, false, |out| record.encode(out));
+                let number = batch.put(journal, partition.into(), |out| record.encode(out));
                 if self.retained.recorded(&message, number) {
                     journal.partitions[usize::from(partition)].retained.insert(number);
                 } else {
@@ -161,13 +160,13 @@ impl Engine {
             }
             Body::Cleared { topic } => {
                 let number =
-                    batch.put(journal, partition, false, |out| Record::Cleared { topic: &topic }.encode(out));
+                    batch.put(journal, partition.into(), |out| Record::Cleared { topic: &topic }.encode(out));
                 journal.partitions[usize::from(partition)].controls.push(number);
             }
             Body::Group { group, number: deal, message } => {
                 let Some((share, filter, home)) = self.groups.message_home(group, deal) else { return };
                 let record = Record::Group { share, filter, message: message.view() };
-                let number = batch.put(journal, partition, false, |out| record.encode(out));
+                let number = batch.put(journal, partition.into(), |out| record.encode(out));
                 *home = Home::Record { number, shared: false };
                 journal.partitions[usize::from(partition)].groups.insert(number);
             }
@@ -185,7 +184,7 @@ impl Engine {
         let upto = state.next;
         let releases = std::mem::take(&mut state.controls);
         let state = self.checkpoint_state(partition);
-        batch.checkpoints.push(JournalCheckpoint { partition, upto, state, releases });
+        batch.checkpoints.push(JournalCheckpoint { partition: partition.into(), upto, state, releases });
     }
 
     /// The log has no room for what was handed over, but for progress; or it has again.
@@ -225,7 +224,7 @@ impl Engine {
 
 impl Hub {
     /// How far every Session has come that moved.
-    fn write_progress(&mut self, batch: &mut JournalBatch, replaced: &mut Vec<(u8, u64)>) {
+    fn write_progress(&mut self, batch: &mut JournalBatch, replaced: &mut Vec<(u16, u64)>) {
         self.journal.dirty_since = None;
         for id in std::mem::take(&mut self.journal.dirty) {
             let Some(session) = self.sessions.get_mut(id).filter(|session| session.key != 0) else {
@@ -236,8 +235,10 @@ impl Hub {
             let Some(outgoing) = &mut session.outgoing else { continue };
             outgoing.dirty = false;
             let record = Record::Progress { key, outgoing: outgoing.progress(), received };
-            let number = batch.put(&mut self.journal, partition, true, |out| record.encode(out));
-            replaced.extend(outgoing.record.replace(number).map(|old| (partition, old)));
+            let number =
+                batch.put(&mut self.journal, u16::from(partition) + PROGRESS, |out| record.encode(out));
+            replaced
+                .extend(outgoing.record.replace(number).map(|old| (u16::from(partition) + PROGRESS, old)));
         }
     }
 
@@ -254,7 +255,7 @@ impl Hub {
         if wanted.is_empty() && exchange.is_none() {
             return;
         }
-        let number = batch.put(&mut self.journal, partition, false, |out| {
+        let number = batch.put(&mut self.journal, partition.into(), |out| {
             deliver_head(out, exchange, wanted.len());
             wanted.iter().for_each(|(_, _, target)| encode_target(out, target));
             encode_message(out, &message.view());
@@ -298,7 +299,7 @@ impl Journal {
             }
             numbers.sort_unstable();
             let record = Record::GroupDone { numbers };
-            let number = batch.put(self, partition, true, |out| record.encode(out));
+            let number = batch.put(self, partition.into(), |out| record.encode(out));
             self.partitions[usize::from(partition)].controls.push(number);
         }
     }

@@ -601,8 +601,8 @@ impl Outgoing {
     }
 
     /// A Session as a restart found it.
-    pub(crate) fn restore(&mut self, progress: &Progress, record: Option<u64>) {
-        self.record = record;
+    pub(crate) fn restore(&mut self, progress: &Progress, record: u64) {
+        self.record = Some(record);
         self.next = self.next.max(progress.next);
         let lives = |seq: u64| {
             seq >= progress.queue_from

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_engine::{Effects, Engine, JournalBatch, Partition, ShardId, ShardMap, Time};
+use dunlin_engine::{
+    Effects, Engine, JOURNAL_PARTITIONS, JournalBatch, JournalLive, Partition, ShardId, ShardMap, Time,
+};
 
 /// The log of all shards.
 #[derive(Debug, Default)]
@@ -10,8 +12,8 @@ pub(crate) struct Disk {
     /// What is stored, for each partition by number.
     records: Vec<BTreeMap<u64, Vec<u8>>>,
     /// Released, but a crash brings it back.
-    released: Vec<(u8, u64)>,
-    checkpoints: BTreeMap<u8, (u64, Vec<u8>)>,
+    released: Vec<(u16, u64)>,
+    checkpoints: BTreeMap<u16, (u64, Vec<u8>)>,
     /// Handed over by each shard and not stored.
     unstored: BTreeMap<usize, JournalBatch>,
     /// The number of the next record of each partition.
@@ -21,8 +23,8 @@ pub(crate) struct Disk {
 impl Disk {
     pub(crate) fn new() -> Self {
         Self {
-            records: vec![BTreeMap::new(); Partition::COUNT],
-            next: vec![0; Partition::COUNT],
+            records: vec![BTreeMap::new(); JOURNAL_PARTITIONS.into()],
+            next: vec![0; JOURNAL_PARTITIONS.into()],
             ..Self::default()
         }
     }
@@ -55,7 +57,7 @@ impl Disk {
         true
     }
 
-    pub(crate) fn read(&self, partition: u8, number: u64) -> Option<Vec<u8>> {
+    pub(crate) fn read(&self, partition: u16, number: u64) -> Option<Vec<u8>> {
         if let Some(bytes) = self.records[usize::from(partition)].get(&number) {
             return Some(bytes.clone());
         }
@@ -105,24 +107,28 @@ impl Disk {
         now: Time,
         effects: &mut Effects,
     ) {
-        let home = |partition: u8| map.home(Partition::from(partition)) == shard;
-        for (partition, (upto, state)) in self.checkpoints.iter().filter(|(partition, _)| home(**partition)) {
-            engine.restore_checkpoint(Partition::from(*partition), *upto, state);
-        }
-        let partitions: Vec<u8> = (0..=u8::MAX).filter(|partition| home(*partition)).collect();
-        for partition in &partitions {
-            for (number, bytes) in &self.records[usize::from(*partition)] {
-                engine.restore_record(Partition::from(*partition), *number, bytes);
+        let home = |partition: u16| map.home(Partition::from(partition.to_le_bytes()[0])) == shard;
+        let partitions: Vec<u16> = (0..JOURNAL_PARTITIONS).filter(|partition| home(*partition)).collect();
+        let (events, first): (Vec<u16>, Vec<u16>) =
+            partitions.iter().partition(|partition| **partition < Engine::RESTORED_FIRST);
+        let restore = |engine: &mut Engine, partitions: &[u16]| {
+            for partition in partitions {
+                for (number, bytes) in &self.records[usize::from(*partition)] {
+                    engine.restore_record(*partition, *number, bytes);
+                }
             }
+        };
+        restore(engine, &first);
+        for (partition, (upto, state)) in self.checkpoints.iter().filter(|(partition, _)| home(**partition)) {
+            engine.restore_checkpoint(*partition, *upto, state);
         }
-        let next: Vec<_> = partitions
-            .iter()
-            .map(|partition| (Partition::from(*partition), self.next[usize::from(*partition)]))
-            .collect();
+        restore(engine, &events);
+        let next: Vec<_> =
+            partitions.iter().map(|partition| (*partition, self.next[usize::from(*partition)])).collect();
         let (live, unreadable) = engine.restored(now, &next, effects);
         assert_eq!(unreadable, 0, "every record can be read");
-        for (partition, live) in live {
-            let records = &mut self.records[usize::from(partition.index())];
+        for JournalLive { partition, records: live } in live {
+            let records = &mut self.records[usize::from(partition)];
             records.retain(|number, _| live.binary_search(number).is_ok());
         }
         self.released.retain(|(partition, _)| !home(*partition));

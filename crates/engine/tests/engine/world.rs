@@ -133,12 +133,6 @@ impl World {
         Self::build(shards, &Settings::default(), true)
     }
 
-    pub(crate) fn durable_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings::default();
-        change(&mut settings);
-        Self::build(shards, &settings, true)
-    }
-
     /// From now on nothing is stored but by [`Self::store`].
     pub(crate) fn hold_disk(&mut self) {
         self.stores = false;
