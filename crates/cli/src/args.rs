@@ -69,7 +69,7 @@ pub(crate) struct Serve {
     /// Configuration file (TOML); the command line beats it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Directory for what must survive a restart; not available in this version
+    /// Directory for what must survive a restart; without it nothing does
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Where clients connect: HOST:PORT, tcp://HOST:PORT, ws://HOST:PORT or unix:PATH; may be repeated

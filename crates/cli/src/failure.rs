@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use dunlin_runtime::{IdentityError, ShardFailed, StartError};
 
@@ -24,12 +25,15 @@ pub(crate) enum Failure {
          `dunlin serve --dev` accepts that, for clients on this machine only (loopback addresses)"
     )]
     Anonymous,
-    /// `--data` before there is a store.
+    /// The directory of the data.
+    #[error("cannot use {} for data: {why}", path.display())]
+    Data { path: PathBuf, why: String },
+    /// A packet that is let in would not fit into the log.
     #[error(
-        "--data is not available in this version: sessions, queues and retained messages are kept in memory\n\
-         and end with the process. Start without --data to accept that"
+        "limits.maximum_packet_size = {packet} is more than storage.segment_bytes = {segment} allows, which is {most}: \
+         a quarter of a segment must hold the largest packet"
     )]
-    Data,
+    Segment { packet: u64, segment: u64, most: u64 },
     /// `--dev` for other machines.
     #[error(
         "{url} is not a loopback address{}: other machines could reach it, and --dev lets anybody in,\n\
@@ -77,7 +81,8 @@ impl Failure {
         match self {
             Self::Listen { error: ListenUrlError::NotAvailable { .. }, .. }
             | Self::Anonymous
-            | Self::Data
+            | Self::Data { .. }
+            | Self::Segment { .. }
             | Self::NotLoopback { .. } => Exit::Refused,
             Self::Listen { .. } | Self::NoFiles { .. } => Exit::Usage,
             Self::Config(_) | Self::Identity(_) => Exit::Configuration,

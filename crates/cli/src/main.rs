@@ -13,6 +13,7 @@ mod log;
 mod notify;
 mod say;
 mod serve;
+mod storage;
 mod tools;
 
 use std::path::Path;

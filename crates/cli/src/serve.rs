@@ -24,6 +24,7 @@ use crate::listeners::Listeners;
 use crate::log::{self, Levels};
 use crate::notify::Notify;
 use crate::say;
+use crate::storage;
 
 /// Runs until a signal ends it.
 ///
@@ -32,9 +33,6 @@ use crate::say;
 pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let listeners = Listeners::wanted(&arguments.listen, &config)?;
-    if arguments.data.is_some() {
-        return Err(Failure::Data);
-    }
     if !arguments.dev {
         return Err(Failure::Anonymous);
     }
@@ -45,12 +43,15 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     warn_of_files(&config);
 
     let shards = arguments.shards.unwrap_or(config.shards);
+    let data = arguments.data.as_deref().or(config.storage.data.as_deref());
+    let journal = data.map(|directory| storage::open(directory, &config)).transpose()?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
         settings: Arc::new(config.settings()),
         seed: None,
         on_failure: end_by_signal,
+        journal,
     })
     .map_err(|error| listeners.failure(error))?;
     for url in listeners.bound(server.places()) {
@@ -137,6 +138,7 @@ impl Running {
         [
             ("shards", self.arguments.shards.is_none() && config.shards != started.shards),
             ("listener", self.arguments.listen.is_empty() && config.listener != started.listener),
+            ("storage", config.storage != started.storage),
             ("log.format", config.log.format != started.log.format),
         ]
         .into_iter()

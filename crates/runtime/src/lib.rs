@@ -15,11 +15,14 @@ mod exchange_tests;
 mod flush;
 mod inbox;
 mod input;
+mod journal;
+mod librarian;
 mod linger;
 mod notices;
 mod perform;
 mod post;
 mod reading;
+mod recovery;
 mod server;
 mod shard;
 

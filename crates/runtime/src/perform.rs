@@ -7,6 +7,7 @@
 use dunlin_engine::{ConnectionId, Effect, ShardId};
 
 use crate::connections::{Connection, Phase, slot};
+use crate::librarian::Request;
 use crate::linger::{Due, LINGERING_MAX};
 use crate::post::Arrival;
 use crate::shard::Shard;
@@ -22,7 +23,10 @@ impl Shard {
             match effect {
                 Effect::Close { connection } => self.close(connection),
                 Effect::HandOver { connection, to } => self.hand_over(connection, to),
-                Effect::Read { .. } => {}
+                Effect::Read { token, partition, records } => {
+                    // It ends after the shards.
+                    let _ = self.desk.send(Request { shard: self.id(), token, partition, records });
+                }
                 Effect::ReadMore { connection } => self.read_more(connection),
                 Effect::Notice(notice) => self.notices.notice(self.now, &notice),
             }

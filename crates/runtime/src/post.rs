@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use dunlin_engine::{MailBag, Peer, Settings, ShardId, ShardMap};
+use dunlin_engine::{MailBag, Peer, ReadToken, Settings, ShardId, ShardMap};
 use dunlin_net::Transport;
 use mio::Waker;
 
@@ -28,6 +28,10 @@ pub(crate) enum Item {
     Bag { from: ShardId, bag: MailBag, weight: usize },
     /// A connection whose Session lives here.
     Arrival(Box<Arrival>),
+    /// Records that the shard asked for.
+    Read { token: ReadToken, records: Vec<(u32, Option<Vec<u8>>)> },
+    /// A checkpoint of a partition is safe.
+    Checkpointed { partition: u16, upto: u64 },
     /// The settings changed.
     Reconfigure(Arc<Settings>),
     /// Close every connection in good order, then end.
@@ -61,6 +65,11 @@ impl Post {
             inboxes: wakers.into_iter().map(Inbox::new).collect(),
             credits: Credits::new(map, UNDER_WAY_MAX),
         }
+    }
+
+    /// Puts something into an inbox.
+    pub(crate) fn push(&self, to: ShardId, item: Item) {
+        self.inbox(to).push(item);
     }
 
     /// Puts the same into every inbox.

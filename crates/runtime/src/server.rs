@@ -7,21 +7,26 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use dunlin_engine::{Counters, Settings, ShardMap};
 use dunlin_net::{Place, SocketFile, Wrapping};
+use dunlin_store::Journal;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::accept::BoundSocket;
 use crate::admissions::Admissions;
 use crate::counters::{Snapshot, Traffic};
+use crate::journal::Log;
+use crate::librarian::{self, Request};
 use crate::post::{Item, Post};
+use crate::recovery::{Prepared, prepare};
 use crate::shard::{Seat, Shard, Shared};
 
 /// What a Server is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerOptions {
     /// Where it listens.
     pub listeners: Vec<Listener>,
@@ -34,6 +39,18 @@ pub struct ServerOptions {
     /// Called once, on its thread, for each shard that ends without having been told to; all others end then too. For whoever
     /// waits for something else than [`Server::wait`].
     pub on_failure: fn(),
+    /// Where to keep what has to outlive the process, with [`dunlin_engine::JOURNAL_PARTITIONS`] partitions; `None`: nothing does.
+    pub journal: Option<Arc<dyn Journal>>,
+}
+
+impl std::fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerOptions")
+            .field("listeners", &self.listeners)
+            .field("shards", &self.shards)
+            .field("journal", &self.journal.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where and how to listen.
@@ -73,6 +90,9 @@ pub enum StartError {
         /// Most that can be.
         maximum: usize,
     },
+    /// The log cannot be used.
+    #[error("the log cannot be used: {0}")]
+    Journal(String),
     /// The operating system refused something that every Server needs.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
@@ -103,6 +123,8 @@ pub struct Server {
     places: Vec<Place>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<()>>>,
+    /// Ends by itself after the last shard.
+    librarian: Option<JoinHandle<()>>,
     /// Removed while the sockets are still there.
     files: Mutex<Vec<SocketFile>>,
 }
@@ -113,11 +135,12 @@ impl Server {
     /// # Errors
     /// See [`StartError`]. Nothing is left behind.
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
-        let ServerOptions { listeners, shards, settings, seed, on_failure } = options;
+        let ServerOptions { listeners, shards, settings, seed, on_failure, journal } = options;
         let map = shard_map(shards)?;
         let admissions = Admissions::new(settings.limits.connections_maximum, map.count())?;
         let Bound { places, mut sockets, files } = bind_all(&listeners, map)?;
         let seed = seed.map_or_else(random_seed, Ok)?;
+        let (prepared, log) = prepare(map, &settings, seed, journal.as_ref())?;
         let (mut seats, mut wakers) = (Vec::new(), Vec::new());
         for id in map.iter() {
             let (seat, waker) = Seat::new(id, std::mem::take(&mut sockets[id.index()]))?;
@@ -128,15 +151,39 @@ impl Server {
             post: Post::new(map, wakers),
             admissions,
             snapshots: map.iter().map(|_| Snapshot::default()).collect(),
+            log: OnceLock::new(),
         });
         // Dropped on the way out where a thread cannot be started, which ends those that were.
-        let mut server = Self { places, shared, threads: Vec::new(), files: Mutex::new(files) };
-        for seat in seats {
+        let mut server =
+            Self { places, shared, threads: Vec::new(), librarian: None, files: Mutex::new(files) };
+        // After the Server, so that it is dropped before: the librarian waits for the last of these.
+        let (desk, requests) = librarian::desk();
+        if let (Some(log), Some(journal)) = (log, journal) {
+            server.open_log(log, &*journal, requests)?;
+        }
+        for (seat, prepared) in seats.into_iter().zip(prepared) {
             let end_all = EndAll { shared: Arc::clone(&server.shared), on_failure, armed: true };
-            let thread = spawn(seat, end_all, Arc::clone(&settings), seed)?;
+            let thread = spawn(seat, end_all, prepared, desk.clone())?;
             server.threads.push(thread);
         }
         Ok(server)
+    }
+
+    fn open_log(&mut self, log: Log, journal: &dyn Journal, requests: Receiver<Request>) -> io::Result<()> {
+        // The shards are not there yet: nothing is missed.
+        let _ = self.shared.log.set(log);
+        let shared = Arc::downgrade(&self.shared);
+        journal.watch(Box::new(move |progress| {
+            if let Some(shared) = shared.upgrade()
+                && let Some(log) = shared.log.get()
+            {
+                log.moved(progress).for_each(|shard| shared.post.inbox(shard).nudge());
+            }
+        }));
+        let shared = Arc::clone(&self.shared);
+        let work = move || librarian::work(&shared, &requests);
+        self.librarian = Some(std::thread::Builder::new().name("dunlin-librarian".to_owned()).spawn(work)?);
+        Ok(())
     }
 
     /// What it listens on, in the order of the listeners, with the ports that were asked for as 0.
@@ -221,6 +268,10 @@ impl Server {
             };
             failed.get_or_insert(ShardFailed { shard, reason });
         }
+        if let Some(librarian) = self.librarian.take() {
+            // It panics no more than a shard does, and nothing depends on it any more.
+            let _ = librarian.join();
+        }
         failed.map_or(Ok(()), Err)
     }
 }
@@ -258,16 +309,15 @@ impl Drop for EndAll {
     }
 }
 
-/// The engine is made on its thread: it never leaves it.
 fn spawn(
     seat: Seat,
     mut end_all: EndAll,
-    settings: Arc<Settings>,
-    seed: u64,
+    prepared: Prepared,
+    desk: Sender<Request>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let name = format!("dunlin-shard-{}", seat.id().index());
     std::thread::Builder::new().name(name).spawn(move || {
-        let result = Shard::new(seat, Arc::clone(&end_all.shared), settings, seed).run();
+        let result = Shard::new(seat, Arc::clone(&end_all.shared), prepared, desk).run();
         if result.is_ok() {
             end_all.disarm();
         }
@@ -340,6 +390,7 @@ mod tests {
             on_failure: || {
                 FAILURES.fetch_add(1, Ordering::SeqCst);
             },
+            journal: None,
         })
         .unwrap();
         let on_failure = || {

@@ -9,10 +9,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dunlin_engine::{ConnectionId, Effects, Engine, Event, Settings, ShardId, ShardSet, Time};
+use dunlin_engine::{ConnectionId, Effects, Engine, Event, ShardId, ShardSet, Time};
 use dunlin_net::Workspace;
 use mio::{Events, Poll, Token, Waker};
 
@@ -22,10 +23,13 @@ use crate::clock;
 use crate::connections::{Connection, Connections};
 use crate::counters::{Snapshot, Traffic};
 use crate::input::InputPool;
+use crate::journal::{Log, Scribe};
+use crate::librarian::Request;
 use crate::linger::Linger;
 use crate::notices::Notices;
 use crate::post::{Arrival, Item, Post};
 use crate::reading::SCRATCH;
+use crate::recovery::Prepared;
 
 /// The waker's token. Connections have their slot, which is below 2^32 (and, on machines of 32 bits, below 2^31).
 const WAKER: Token = Token(usize::MAX);
@@ -50,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) post: Post,
     pub(crate) admissions: Admissions,
     pub(crate) snapshots: Box<[Snapshot]>,
+    /// Where what happens is kept; empty where nothing is.
+    pub(crate) log: OnceLock<Log>,
 }
 
 /// What a shard needs of the operating system, taken before its thread starts: what fails, fails the start.
@@ -105,6 +111,9 @@ pub(crate) struct Shard {
     pub(crate) linger: Linger,
     /// Taken from the inbox, not handled yet.
     items: VecDeque<Item>,
+    pub(crate) scribe: Scribe,
+    /// Where to ask for records.
+    pub(crate) desk: Sender<Request>,
     pub(crate) notices: Notices,
     pub(crate) traffic: Traffic,
     /// The engine had an event since the counters were published.
@@ -116,9 +125,9 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(seat: Seat, shared: Arc<Shared>, settings: Arc<Settings>, seed: u64) -> Self {
+    pub(crate) fn new(seat: Seat, shared: Arc<Shared>, prepared: Prepared, desk: Sender<Request>) -> Self {
         let Seat { id, poll, acceptors, spare } = seat;
-        let map = shared.post.map();
+        let Prepared { engine, effects } = prepared;
         Self {
             id,
             shared,
@@ -127,8 +136,8 @@ impl Shard {
             now: clock::now(),
             looked_at_all: true,
             read_all: clock::now(),
-            engine: Engine::new(id, map, settings, seed, false),
-            effects: Effects::new(map),
+            engine,
+            effects,
             acceptors,
             spare,
             connections: Connections::default(),
@@ -139,6 +148,8 @@ impl Shard {
             dirty: Vec::new(),
             linger: Linger::default(),
             items: VecDeque::new(),
+            scribe: Scribe::default(),
+            desk,
             notices: Notices::default(),
             traffic: Traffic::default(),
             touched: false,
@@ -162,13 +173,19 @@ impl Shard {
             self.take_items();
             self.fire_timer();
             self.take_own_mail();
+            self.turn_journal();
             // Mail first: whoever reads an acknowledgement finds that the message has reached the other shards.
             self.send_mail();
             self.flush();
             self.end_tick();
         }
+        self.finish_journal();
         self.publish();
         Ok(())
+    }
+
+    pub(crate) const fn id(&self) -> ShardId {
+        self.id
     }
 
     /// Gives the engine an event and does what it wants done.
@@ -207,11 +224,17 @@ impl Shard {
     fn next_deadline(&self) -> Option<Time> {
         let publish = (self.touched || self.notices.owes()).then(|| self.published.after(PUBLISH_EVERY));
         let accept = self.acceptors.iter().filter_map(Acceptor::deadline);
-        [self.engine.next_deadline(), self.linger.next_deadline(), publish, self.stopping]
-            .into_iter()
-            .flatten()
-            .chain(accept)
-            .min()
+        [
+            self.engine.next_deadline(),
+            self.engine.write_deadline(),
+            self.linger.next_deadline(),
+            publish,
+            self.stopping,
+        ]
+        .into_iter()
+        .flatten()
+        .chain(accept)
+        .min()
     }
 
     /// Sorts what the poll reported into the queues of the tick.
@@ -262,6 +285,8 @@ impl Shard {
                     budget = budget.saturating_sub(weight);
                 }
                 Item::Arrival(arrival) => self.welcome(*arrival),
+                Item::Read { token, records } => self.handle(Event::Read { token, records: &records }),
+                Item::Checkpointed { partition, upto } => self.checkpointed(partition, upto),
                 Item::Reconfigure(settings) => self.handle(Event::Reconfigured(settings)),
                 Item::ShutDown => self.shut_down(),
                 Item::Stop => self.stopped = true,

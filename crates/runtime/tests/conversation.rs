@@ -21,6 +21,7 @@ fn start(shards: usize) -> Server {
         settings: Arc::new(Settings::default()),
         seed: Some(1),
         on_failure: || {},
+        journal: None,
     })
     .unwrap()
 }

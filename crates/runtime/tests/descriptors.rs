@@ -21,6 +21,7 @@ fn newcomers_are_closed_at_once_while_no_descriptor_is_left_and_welcome_again_af
         settings: Arc::new(Settings::default()),
         seed: Some(1),
         on_failure: || {},
+        journal: None,
     })
     .unwrap();
     let mut files = Vec::new();

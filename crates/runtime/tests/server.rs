@@ -19,6 +19,7 @@ fn options(shards: usize, settings: Settings) -> ServerOptions {
         settings: Arc::new(settings),
         seed: Some(1),
         on_failure: || {},
+        journal: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod limits;
 mod listener;
 mod log;
 mod protocol;
+mod storage;
 mod strictness;
 
 use dunlin_engine::ShardMap;
@@ -63,7 +64,7 @@ pub(super) enum Kind {
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 7] = [
+pub(super) static SECTIONS: [Section; 8] = [
     Section {
         name: "",
         repeated: false,
@@ -78,6 +79,7 @@ pub(super) static SECTIONS: [Section; 7] = [
         }],
     },
     listener::LISTENER,
+    storage::STORAGE,
     log::LOG,
     log::AREAS,
     limits::LIMITS,

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) shards: u16,
     /// `[[listener]]`
     pub(crate) listener: Vec<Listener>,
+    /// `[storage]`
+    pub(crate) storage: Storage,
     /// `[log]`
     pub(crate) log: Log,
     /// `[limits]`
@@ -43,6 +45,24 @@ pub(crate) struct Config {
     pub(crate) strictness: Strictness,
     /// `[protocol]`
     pub(crate) protocol: Protocol,
+}
+
+/// What survives the end of the process, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Storage {
+    /// The directory; `None` where it is named by the command line, or nothing survives.
+    pub(crate) data: Option<PathBuf>,
+    /// Bytes that the log may take; 0: as many as there are.
+    pub(crate) quota_bytes: u64,
+    /// Bytes of one of its files.
+    pub(crate) segment_bytes: u64,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { data: None, quota_bytes: 0, segment_bytes: 64 << 20 }
+    }
 }
 
 /// One address that Clients connect to.

@@ -1,0 +1,36 @@
+//! `[storage]`
+
+use super::{Key, Kind, Section};
+
+pub(super) const STORAGE: Section = Section {
+    name: "storage",
+    repeated: false,
+    about: "What survives the end of the process: sessions, queues, retained messages and wills, in a log on disk.",
+    keys: &[
+        Key {
+            name: "data",
+            kind: Kind::File,
+            reloads: false,
+            about: "Directory for it; made if it is not there, readable by the owner alone, used by one process at a \
+                    time. --data beats it. Without either, everything is kept in memory and ends with the process.",
+            example: Some("\"/var/lib/dunlin\""),
+        },
+        Key {
+            name: "quota_bytes",
+            kind: Kind::Integer { least: 0, most: i64::MAX as u64, unit: "bytes" },
+            reloads: false,
+            about: "Bytes that the log may take, at least four segments. Where it is full, messages that would need it \
+                    are refused with 0x97 Quota exceeded (5.0) or the connection is closed (3.x), and all goes on when \
+                    there is room. 0: until the disk is full, which is treated alike.",
+            example: None,
+        },
+        Key {
+            name: "segment_bytes",
+            kind: Kind::Integer { least: 1 << 20, most: 1 << 30, unit: "bytes" },
+            reloads: false,
+            about: "Bytes of one file of the log, taken at once. A quarter of it must hold the largest packet. Smaller \
+                    ones give room back sooner, larger ones are switched less often: 64 MiB is a second of heavy load.",
+            example: None,
+        },
+    ],
+};

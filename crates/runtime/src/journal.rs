@@ -1,0 +1,284 @@
+//! A shard's part in the log: its batches on their way there, and what comes back.
+//!
+//! In:    batches of the engine; how far the log has come.
+//! Out:   records appended in order; events that say when they are safe, or that there is no room.
+//! Never: a wait. What the log does not take now is offered again when it has moved.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use dunlin_engine::{Event, JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, ShardId, Time};
+use dunlin_store::{
+    AppendError, Checkpoint, Journal, PartitionId, Progress, Purpose, RecordNumber, Ticket, Writer,
+};
+use tracing::{error, warn};
+
+use crate::shard::Shard;
+
+/// The log, and how far it has come, for all shards.
+pub(crate) struct Log {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) writers: Box<[Writer]>,
+    synced: AtomicU64,
+    /// Shards that want to be woken when it moves.
+    waiting: Box<[AtomicBool]>,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("synced", &self.synced).finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    pub(crate) fn new(journal: Arc<dyn Journal>, writers: Box<[Writer]>, shards: usize) -> Self {
+        let synced = AtomicU64::new(journal.progress().synced.0);
+        Self { journal, writers, synced, waiting: (0..shards).map(|_| AtomicBool::new(false)).collect() }
+    }
+
+    /// The log has moved. Which shards are to be woken.
+    pub(crate) fn moved(&self, progress: Progress) -> impl Iterator<Item = ShardId> {
+        self.synced.fetch_max(progress.synced.0, Ordering::SeqCst);
+        let woken =
+            self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.swap(false, Ordering::SeqCst));
+        woken.filter_map(|(index, _)| ShardId::new(index))
+    }
+}
+
+/// Batches of one shard on their way to the log.
+#[derive(Debug, Default)]
+pub(crate) struct Scribe {
+    /// What happened. Until all of it is safe there is no other.
+    batch: JournalBatch,
+    /// Records of it that are appended, and where the next begins in its bytes.
+    appended: usize,
+    start: usize,
+    /// All of it is safe when the log has come so far.
+    ticket: Option<Ticket>,
+    is_open: bool,
+    /// The log has no room for the rest.
+    is_stuck: bool,
+    /// The progress of Sessions that went past it.
+    relief: Option<Ticket>,
+    spare: JournalBatch,
+    /// Checkpoints that are being written, with the records that they make superfluous.
+    checkpoints: Vec<(u16, u64, Vec<u64>)>,
+}
+
+impl Shard {
+    /// Tells the engine what has become safe and takes what is to be written.
+    pub(crate) fn turn_journal(&mut self) {
+        if self.shared.log.get().is_none() {
+            return;
+        }
+        // Once more where something was stored: its end may have been waited for to begin the next.
+        for _ in 0..2 {
+            self.append_rest();
+            self.look_at_log();
+            let due = self.engine.write_deadline().is_some_and(|at| at <= self.now);
+            if !due || self.scribe.is_open && !self.scribe.is_stuck {
+                break;
+            }
+            if self.scribe.is_stuck {
+                self.write_relief();
+            } else {
+                self.write_batch(self.now);
+            }
+        }
+    }
+
+    fn write_batch(&mut self, now: Time) {
+        self.scribe.batch.clear();
+        self.engine.write(now, &mut self.scribe.batch);
+        let scribe = &mut self.scribe;
+        (scribe.appended, scribe.start, scribe.ticket, scribe.is_open) = (0, 0, None, true);
+        self.append_rest();
+    }
+
+    /// Appends what of the batch is not.
+    fn append_rest(&mut self) {
+        let Some(log) = self.shared.log.get() else { return };
+        let scribe = &mut self.scribe;
+        if !scribe.is_open {
+            return;
+        }
+        let mut refused = None;
+        while scribe.appended < scribe.batch.records.len() {
+            match append_run(log, &scribe.batch, scribe.appended, scribe.start) {
+                Ok((count, end, ticket)) => {
+                    (scribe.appended, scribe.start, scribe.ticket) = (count, end, Some(ticket));
+                }
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        let was_stuck = scribe.is_stuck;
+        scribe.is_stuck = matches!(refused, Some(AppendError::Full(_)));
+        match refused {
+            None => {
+                release(log, &mut scribe.batch.releases);
+                for JournalCheckpoint { partition, upto, state, releases } in
+                    scribe.batch.checkpoints.drain(..)
+                {
+                    begin_checkpoint(log, partition, upto, state);
+                    scribe.checkpoints.push((partition, upto, releases));
+                }
+            }
+            Some(AppendError::Full(shortage)) if !was_stuck => {
+                release(log, &mut scribe.batch.releases);
+                warn!(target: "dunlin::journal", ?shortage, "the log has no room: what would need it is refused");
+            }
+            Some(AppendError::Full(_) | AppendError::Busy { .. }) => {}
+            Some(error) => error!(target: "dunlin::journal", %error, "the log takes no more"),
+        }
+        let is_stuck = scribe.is_stuck;
+        if is_stuck != was_stuck {
+            if !is_stuck {
+                warn!(target: "dunlin::journal", "the log has room again");
+            }
+            self.handle(Event::JournalFull(is_stuck));
+        }
+    }
+
+    /// While the log has no room, what lets it keep less is written all the same.
+    fn write_relief(&mut self) {
+        let mut batch = std::mem::take(&mut self.scribe.spare);
+        batch.clear();
+        self.engine.write(self.now, &mut batch);
+        let Some(log) = self.shared.log.get() else { return };
+        let (mut at, mut start, mut last) = (0, 0, log.journal.progress().synced);
+        while at < batch.records.len() {
+            match append_run(log, &batch, at, start) {
+                Ok((count, end, ticket)) => (at, start, last) = (count, end, ticket),
+                Err(error) => {
+                    // The reserve is used up, too. What it would have said is lost with a crash: messages are sent again.
+                    warn!(target: "dunlin::journal", %error, "acknowledgements are not written");
+                    break;
+                }
+            }
+        }
+        release(log, &mut batch.releases);
+        self.scribe.relief = Some(last);
+        self.scribe.spare = batch;
+    }
+
+    /// Tells the engine what is safe.
+    fn look_at_log(&mut self) {
+        let Some(log) = self.shared.log.get() else { return };
+        let shard = self.id().index();
+        let scribe = &mut self.scribe;
+        if scribe.is_open || scribe.relief.is_some() {
+            // Before the look: what moves after it wakes the shard.
+            log.waiting[shard].store(true, Ordering::SeqCst);
+        }
+        let synced = Ticket(log.synced.load(Ordering::SeqCst));
+        let is_all = scribe.is_open && scribe.appended == scribe.batch.records.len();
+        if is_all && scribe.ticket.is_none_or(|ticket| ticket <= synced) {
+            scribe.is_open = false;
+            scribe.relief = None;
+            self.handle(Event::Stored { relief_only: false });
+        } else if scribe.relief.is_some_and(|ticket| ticket <= synced) {
+            scribe.relief = None;
+            self.handle(Event::Stored { relief_only: true });
+        }
+    }
+
+    /// A checkpoint is safe: what it replaces may go.
+    pub(crate) fn checkpointed(&mut self, partition: u16, upto: u64) {
+        let Some(log) = self.shared.log.get() else { return };
+        self.scribe.checkpoints.retain_mut(|(of, until, releases)| {
+            let is_done = *of == partition && *until <= upto;
+            if is_done {
+                release(log, &mut releases.drain(..).map(|number| (partition, number)).collect());
+            }
+            !is_done
+        });
+    }
+
+    /// At the end: everything that happened goes to the log. What it does not take is lost, and was promised to nobody.
+    pub(crate) fn finish_journal(&mut self) {
+        if self.shared.log.get().is_none() {
+            return;
+        }
+        let never = Time::from_micros(u64::MAX);
+        for _ in 0..8 {
+            self.append_rest();
+            if let Some(log) = self.shared.log.get()
+                && log.journal.sync().is_ok()
+            {
+                log.moved(log.journal.progress()).for_each(drop);
+            }
+            self.look_at_log();
+            if self.scribe.is_open || self.engine.write_deadline().is_none() {
+                return;
+            }
+            self.write_batch(never);
+        }
+    }
+}
+
+/// Appends records of one partition and kind, as many as follow each other. How many of the batch are appended then, where the next
+/// begins, and when they are safe.
+fn append_run(
+    log: &Log,
+    batch: &JournalBatch,
+    from: usize,
+    start: usize,
+) -> Result<(usize, usize, Ticket), AppendError> {
+    /// Records of one append; several make it cheaper.
+    const RUN: usize = 1024;
+    /// Their bytes: a log takes some megabytes at a time.
+    const RUN_BYTES: usize = 1024 * 1024;
+    let first = batch.records[from];
+    let (mut at, mut begin) = (from, start);
+    let mut records: smallvec::SmallVec<[&[u8]; 64]> = smallvec::SmallVec::new();
+    while let Some(record) = batch.records.get(at)
+        && record.partition == first.partition
+        && records.len() < RUN
+        && begin - start < RUN_BYTES
+    {
+        records.push(&batch.bytes[begin..record.end]);
+        begin = record.end;
+        at += 1;
+    }
+    let purpose = if first.relief { Purpose::Relief } else { Purpose::Growth };
+    let writer = log.writers[usize::from(first.partition)];
+    let appended = log.journal.append(writer, purpose, &records)?;
+    assert!(
+        appended.first.0 == first.number,
+        "record {} of partition {} became {}",
+        first.number,
+        first.partition,
+        appended.first.0
+    );
+    Ok((at, begin, appended.ticket))
+}
+
+/// Gives up records; by partition, as the log wants it.
+fn release(log: &Log, releases: &mut Vec<(u16, u64)>) {
+    releases.sort_unstable();
+    for run in releases.chunk_by(|a, b| a.0 == b.0) {
+        let numbers: Vec<_> = run.iter().map(|(_, number)| RecordNumber(*number)).collect();
+        if let Err(error) = log.journal.release(log.writers[usize::from(run[0].0)], &numbers) {
+            error!(target: "dunlin::journal", %error, "records cannot be released");
+        }
+    }
+    releases.clear();
+}
+
+fn begin_checkpoint(log: &Log, partition: u16, upto: u64, state: Vec<u8>) {
+    let checkpoint = Checkpoint { upto: RecordNumber(upto), state };
+    if let Err(error) = log.journal.checkpoint(log.writers[usize::from(partition)], checkpoint) {
+        error!(target: "dunlin::journal", %error, "no checkpoint can be written");
+    }
+}
+
+/// Becomes the writer of every partition.
+///
+/// # Errors
+/// Where the log has fewer partitions than are needed.
+pub(crate) fn claim_all(journal: &dyn Journal) -> Result<Box<[Writer]>, AppendError> {
+    (0..JOURNAL_PARTITIONS).map(|partition| journal.claim(PartitionId(partition))).collect()
+}
