@@ -79,6 +79,7 @@ const fn target(area: Area) -> &'static str {
         Area::Connection => "dunlin::connection",
         Area::Protocol => "dunlin::protocol",
         Area::Session => "dunlin::session",
+        Area::Journal => "dunlin::journal",
         Area::Log => "dunlin::log",
     }
 }

@@ -197,6 +197,8 @@ pub(crate) enum Area {
     Protocol,
     /// Sessions.
     Session,
+    /// The directory of the data.
+    Journal,
     /// What was left out.
     Log,
 }
