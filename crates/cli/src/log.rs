@@ -79,6 +79,7 @@ const fn target(area: Area) -> &'static str {
         Area::Connection => "dunlin::connection",
         Area::Protocol => "dunlin::protocol",
         Area::Session => "dunlin::session",
+        Area::Access => "dunlin::access",
         Area::Log => "dunlin::log",
     }
 }

@@ -4,7 +4,7 @@
 //! Out:   connections closed in good order or handed over; connections to be read again; lines in the log.
 //! Never: an event for the engine.
 
-use dunlin_engine::{ConnectionId, Effect, ShardId};
+use dunlin_engine::{ConnectionId, Effect, Pledge, ShardId};
 
 use crate::connections::{Connection, Phase, slot};
 use crate::linger::{Due, LINGERING_MAX};
@@ -21,7 +21,8 @@ impl Shard {
         for effect in list.drain(..) {
             match effect {
                 Effect::Close { connection } => self.close(connection),
-                Effect::HandOver { connection, to } => self.hand_over(connection, to),
+                Effect::HandOver { connection, to, pledge } => self.hand_over(connection, to, pledge),
+                Effect::Authenticate { connection, credentials } => self.ask(connection, *credentials),
                 Effect::Read { .. } => {}
                 Effect::ReadMore { connection } => self.read_more(connection),
                 Effect::Notice(notice) => self.notices.notice(self.now, &notice),
@@ -89,7 +90,7 @@ impl Shard {
     }
 
     /// Moves a connection to another shard. Nothing was written to it yet, or everything was sent.
-    fn hand_over(&mut self, id: ConnectionId, to: ShardId) {
+    fn hand_over(&mut self, id: ConnectionId, to: ShardId, pledge: Option<Box<Pledge>>) {
         if self.connections.get_open(id).is_none() {
             return;
         }
@@ -104,6 +105,6 @@ impl Shard {
             return;
         }
         let Connection { transport, peer, input, .. } = connection;
-        self.shared.post.send_connection(to, Box::new(Arrival { transport, peer, input }));
+        self.shared.post.send_connection(to, Box::new(Arrival { transport, peer, input, pledge }));
     }
 }

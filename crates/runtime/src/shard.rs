@@ -18,6 +18,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::accept::{Acceptor, BoundSocket, Spare};
 use crate::admissions::Admissions;
+use crate::authentication::Pool;
 use crate::clock;
 use crate::connections::{Connection, Connections};
 use crate::counters::{Snapshot, Traffic};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) post: Post,
     pub(crate) admissions: Admissions,
     pub(crate) snapshots: Box<[Snapshot]>,
+    /// Where a listener asks who its Clients are.
+    pub(crate) pool: Option<Pool>,
 }
 
 /// What a shard needs of the operating system, taken before its thread starts: what fails, fails the start.
@@ -146,6 +149,10 @@ impl Shard {
             stopping: None,
             stopped: false,
         }
+    }
+
+    pub(crate) const fn id(&self) -> ShardId {
+        self.id
     }
 
     /// Runs until it is told to stop.
@@ -262,6 +269,10 @@ impl Shard {
                     budget = budget.saturating_sub(weight);
                 }
                 Item::Arrival(arrival) => self.welcome(*arrival),
+                Item::Authenticated { connection, outcome } => {
+                    self.handle(Event::Authenticated { connection, outcome });
+                }
+                Item::Review(authority) => self.handle(Event::PolicyChanged(authority)),
                 Item::Reconfigure(settings) => self.handle(Event::Reconfigured(settings)),
                 Item::ShutDown => self.shut_down(),
                 Item::Stop => self.stopped = true,
@@ -271,12 +282,14 @@ impl Shard {
 
     /// Takes in a connection that another shard handed over.
     fn welcome(&mut self, arrival: Arrival) {
-        let Arrival { transport, peer, input } = arrival;
+        let Arrival { transport, peer, input, pledge } = arrival;
         let mut connection = Connection::new(transport, peer);
         connection.input = input;
         if self.stopping.is_some() {
             self.shared.admissions.release();
-        } else if let Some(index) = self.open(connection) {
+        } else if let Some(index) = self.open(connection, pledge)
+            && self.connections.get(index).is_some_and(|(_, connection)| connection.is_open())
+        {
             self.offer(index);
         }
     }

@@ -3,6 +3,7 @@
 //! The defaults themselves are those of the structs. Error messages, `dunlin config default` and docs/configuration.md
 //! come from this list; tests hold it against the structs.
 
+mod access;
 mod limits;
 mod listener;
 mod log;
@@ -63,7 +64,7 @@ pub(super) enum Kind {
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 7] = [
+pub(super) static SECTIONS: [Section; 8] = [
     Section {
         name: "",
         repeated: false,
@@ -83,6 +84,7 @@ pub(super) static SECTIONS: [Section; 7] = [
     limits::LIMITS,
     strictness::STRICTNESS,
     protocol::PROTOCOL,
+    access::ACCESS,
 ];
 
 impl Section {

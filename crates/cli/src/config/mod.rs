@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use dunlin_engine::{Limits, Protocol, Settings, Strictness};
+use dunlin_engine::{AccessRules, Limits, Protocol, Settings, Strictness};
 use dunlin_runtime::{TlsFiles, WebSocketRules};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) strictness: Strictness,
     /// `[protocol]`
     pub(crate) protocol: Protocol,
+    /// `[access]`
+    pub(crate) access: AccessRules,
 }
 
 /// One address that Clients connect to.
@@ -177,6 +179,8 @@ pub(crate) enum Area {
     Protocol,
     /// Sessions.
     Session,
+    /// What clients want and may not have.
+    Access,
     /// What was left out.
     Log,
 }
@@ -220,6 +224,7 @@ impl Config {
             limits: self.limits.clone(),
             strictness: self.strictness.clone(),
             protocol: self.protocol.clone(),
+            access: self.access.clone(),
         }
     }
 }

@@ -10,8 +10,9 @@ use dunlin_codec::{
     TopicFilter, Unsubscribe, VarInt,
 };
 use dunlin_engine::{
-    CloseCause, ConnectionId, Counters, Effect, Effects, Engine, Event, JournalBatch, MailBag, Notice,
-    Partition, Peer, Settings, ShardId, ShardMap, Time,
+    Admission, Authority, CloseCause, ConnectionId, Counters, Credentials, Effect, Effects, Engine, Event,
+    Identity, JournalBatch, MailBag, Notice, Outcome, Partition, Peer, Pledge, Policy, Settings, ShardId,
+    ShardMap, Time,
 };
 
 use crate::disk::Disk;
@@ -42,6 +43,7 @@ struct Client {
     version: ProtocolVersion,
     /// `None` once closed.
     at: Option<(ShardId, ConnectionId)>,
+    was_at: Option<(ShardId, ConnectionId)>,
     /// Bytes for the Server that it has not consumed.
     to_server: Vec<u8>,
     /// Bytes of the Server that are no packet yet.
@@ -69,6 +71,12 @@ pub(crate) struct World {
     stores: bool,
     carriage: Carriage,
     transit: BTreeMap<(usize, usize), VecDeque<MailBag>>,
+    /// Nobody is let in unasked.
+    guarded: bool,
+    /// Questions that nobody has answered.
+    asked: Vec<(Link, Box<Credentials>)>,
+    /// Is what was handed over admitted?
+    pledges: usize,
 }
 
 impl World {
@@ -123,6 +131,9 @@ impl World {
             slots: vec![Vec::new(); shards],
             carriage: Carriage::AtOnce,
             transit: BTreeMap::new(),
+            guarded: false,
+            asked: Vec::new(),
+            pledges: 0,
         }
     }
 
@@ -251,13 +262,14 @@ impl World {
         self.clients.push(Client {
             version,
             at: None,
+            was_at: None,
             to_server: Vec::new(),
             from_server: Vec::new(),
             got: VecDeque::new(),
             is_stuck: false,
             next_id: 1,
         });
-        self.open(link, ShardId::new(shard).unwrap());
+        self.open(link, ShardId::new(shard).unwrap(), None);
         self.carry_if_at_once();
         link
     }
@@ -293,6 +305,59 @@ impl World {
             self.free(shard, connection);
             self.event(shard, Event::Closed { connection, cause: CloseCause::Failed });
             self.effects[shard.index()].outbox.clear(connection);
+        }
+    }
+
+    // Who they are.
+
+    /// From now on nobody is let in unasked.
+    pub(crate) fn guard(&mut self) {
+        self.guarded = true;
+    }
+
+    /// From now on everybody is let in unasked.
+    pub(crate) fn unguard(&mut self) {
+        self.guarded = false;
+    }
+
+    /// Takes the question about a connection.
+    pub(crate) fn asked(&mut self, link: Link) -> Option<Credentials> {
+        let at = self.asked.iter().position(|(other, _)| *other == link)?;
+        Some(*self.asked.remove(at).1)
+    }
+
+    /// Connections that went to another shard admitted.
+    pub(crate) fn pledges(&self) -> usize {
+        self.pledges
+    }
+
+    /// Answers the question about a connection.
+    pub(crate) fn answer(&mut self, link: Link, outcome: Outcome) {
+        let (shard, connection) = self.client(link).at.unwrap();
+        self.event(shard, Event::Authenticated { connection, outcome: Box::new(outcome) });
+    }
+
+    /// The same for one that was lost, under the identifier that its connection would have.
+    pub(crate) fn answer_late(&mut self, link: Link, outcome: Outcome) {
+        let (shard, connection) = self.client(link).was_at.unwrap();
+        self.event(shard, Event::Authenticated { connection, outcome: Box::new(outcome) });
+    }
+
+    /// A connection whose Client was admitted under its Client Identifier; the CONNACK is read.
+    pub(crate) fn enter_with(&mut self, hello: &Hello, policy: Arc<dyn Policy>) -> Link {
+        self.guard();
+        let link = self.knock(hello);
+        let credentials = self.asked(link).expect("a question");
+        self.answer(link, Outcome::Admitted(admission(&credentials.client_id, Some(policy))));
+        let connack = self.client(link).got.pop_front().expect("an answer to CONNECT");
+        assert!(matches!(connack, Got::ConnAck { code: 0, .. }), "{connack}");
+        link
+    }
+
+    /// The rights of some are others now.
+    pub(crate) fn policy_changed(&mut self, authority: &Arc<dyn Authority>) {
+        for shard in self.map.iter() {
+            self.event(shard, Event::PolicyChanged(Arc::clone(authority)));
         }
     }
 
@@ -635,15 +700,20 @@ impl World {
                     client.to_server.clear();
                     client.got.push_back(Got::Closed);
                 }
-                Effect::HandOver { connection, to } => {
+                Effect::HandOver { connection, to, pledge } => {
                     let link = self.free(shard, connection);
-                    self.open(link, to);
+                    self.pledges += usize::from(pledge.is_some());
+                    self.open(link, to, pledge);
                     self.offer(link);
                 }
                 Effect::ReadMore { connection } => {
                     if let Some(link) = self.slots[shard.index()][connection.index()].0 {
                         self.offer(link);
                     }
+                }
+                Effect::Authenticate { connection, credentials } => {
+                    let link = self.slots[shard.index()][connection.index()].0.unwrap();
+                    self.asked.push((link, credentials));
                 }
                 Effect::Notice(notice) => self.notices.push(*notice),
                 Effect::Read { token, partition, records } => {
@@ -675,7 +745,7 @@ impl World {
         self.perform(shard);
     }
 
-    fn open(&mut self, link: Link, shard: ShardId) {
+    fn open(&mut self, link: Link, shard: ShardId, pledge: Option<Box<Pledge>>) {
         let slots = &mut self.slots[shard.index()];
         let index = slots.iter().position(|(user, _)| user.is_none()).unwrap_or(slots.len());
         slots.resize(slots.len().max(index + 1), (None, 0));
@@ -684,7 +754,9 @@ impl World {
         *generation += 1;
         let connection = ConnectionId::new(u32::try_from(index).unwrap(), *generation);
         self.client(link).at = Some((shard, connection));
-        self.step(shard, Event::Opened { connection, peer: Peer { listener: 0, address: None } });
+        self.client(link).was_at = self.client(link).at;
+        let peer = Peer { listener: 0, address: None, authenticate: self.guarded };
+        self.step(shard, Event::Opened { connection, peer, pledge });
     }
 
     fn free(&mut self, shard: ShardId, connection: ConnectionId) -> Link {
@@ -734,4 +806,10 @@ impl Client {
             self.from_server.drain(..len);
         }
     }
+}
+
+/// Of somebody with this name.
+pub(crate) fn admission(name: &str, policy: Option<Arc<dyn Policy>>) -> Admission {
+    let identity = Identity { name: name.into(), client_id: name.into(), ..Identity::default() };
+    Admission { client_id: None, identity: Arc::new(identity), policy, data: None }
 }
