@@ -206,6 +206,44 @@ fn a_session_that_is_resumed_with_other_rights_has_them() {
     assert_eq!(world.acknowledge_all(client), ["b/1"]);
 }
 
+/// The log knows no rights: a Session that it brings back has those that its Client comes back with.
+#[test]
+fn a_session_that_outlives_the_process_has_the_rights_of_now() {
+    for (before, after) in [(1, 1), (3, 2)] {
+        let mut world = World::durable_with(before, filtering);
+        let client = world.enter_with(&hello(V5, "c").lasting(60), rules(&[], &["#"]));
+        world.subscribe(client, "+/1", 1);
+        world.subscribe(client, "c", 1);
+        world.subscribe(client, "$share/g/s/+", 1);
+        world.lose(client);
+        world.unguard();
+        let publisher = world.connect(V5, "p");
+        for (number, topic) in (1..).zip(["a/1", "b/1", "c"]) {
+            world.publish(publisher, &message(topic, topic).qos(1, number));
+        }
+        world.crash(after);
+        let client = world.enter_with(&hello(V5, "c").lasting(60), rules(&[], &["b/#", "s/1"]));
+        assert_eq!(world.acknowledge_all(client), ["b/1"]);
+        world.unguard();
+        let publisher = world.connect(V5, "p");
+        for (number, topic) in (4..).zip(["a/1", "b/1", "c", "s/1", "s/2"]) {
+            world.publish(publisher, &message(topic, topic).qos(1, number));
+        }
+        let mut heard = world.acknowledge_all(client);
+        heard.sort();
+        // By itself, and for the group.
+        assert_eq!(heard, ["b/1", "s/1", "s/1"]);
+        // What was taken away stays away.
+        world.lose(client);
+        world.crash(before);
+        let client = world.enter_with(&hello(V5, "c").lasting(60), rules(&[], &["#"]));
+        world.unguard();
+        let publisher = world.connect(V5, "p");
+        world.publish(publisher, &message("c", "c").qos(1, 1));
+        assert_eq!(world.acknowledge_all(client), NOTHING);
+    }
+}
+
 /// A message dealt to a member that may not have it any more goes to one that may.
 #[test]
 fn a_shared_group_gives_what_waits_to_another_member() {

@@ -1,5 +1,7 @@
 //! A Server without threads or sockets: its shards, their mail, its Clients, and a clock that tests move.
 
+mod guard;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +12,11 @@ use dunlin_codec::{
     TopicFilter, Unsubscribe, VarInt,
 };
 use dunlin_engine::{
-    Admission, Authority, CloseCause, ConnectionId, Counters, Credentials, Effect, Effects, Engine, Event,
-    Identity, JournalBatch, MailBag, Notice, Outcome, Partition, Peer, Pledge, Policy, Settings, ShardId,
-    ShardMap, Time,
+    CloseCause, ConnectionId, Counters, Credentials, Effect, Effects, Engine, Event, JournalBatch, MailBag,
+    Notice, Partition, Peer, Pledge, Settings, ShardId, ShardMap, Time,
 };
 
+pub(crate) use self::guard::admission;
 use crate::disk::Disk;
 use crate::got::Got;
 use crate::hello::{Hello, Message, at, hello};
@@ -142,6 +144,13 @@ impl World {
     /// One that outlives its process.
     pub(crate) fn durable(shards: usize) -> Self {
         Self::build(shards, &Settings::default(), true)
+    }
+
+    /// The same, with what `change` does to the default settings.
+    pub(crate) fn durable_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        Self::build(shards, &settings, true)
     }
 
     /// From now on nothing is stored but by [`Self::store`].
@@ -305,59 +314,6 @@ impl World {
             self.free(shard, connection);
             self.event(shard, Event::Closed { connection, cause: CloseCause::Failed });
             self.effects[shard.index()].outbox.clear(connection);
-        }
-    }
-
-    // Who they are.
-
-    /// From now on nobody is let in unasked.
-    pub(crate) fn guard(&mut self) {
-        self.guarded = true;
-    }
-
-    /// From now on everybody is let in unasked.
-    pub(crate) fn unguard(&mut self) {
-        self.guarded = false;
-    }
-
-    /// Takes the question about a connection.
-    pub(crate) fn asked(&mut self, link: Link) -> Option<Credentials> {
-        let at = self.asked.iter().position(|(other, _)| *other == link)?;
-        Some(*self.asked.remove(at).1)
-    }
-
-    /// Connections that went to another shard admitted.
-    pub(crate) fn pledges(&self) -> usize {
-        self.pledges
-    }
-
-    /// Answers the question about a connection.
-    pub(crate) fn answer(&mut self, link: Link, outcome: Outcome) {
-        let (shard, connection) = self.client(link).at.unwrap();
-        self.event(shard, Event::Authenticated { connection, outcome: Box::new(outcome) });
-    }
-
-    /// The same for one that was lost, under the identifier that its connection would have.
-    pub(crate) fn answer_late(&mut self, link: Link, outcome: Outcome) {
-        let (shard, connection) = self.client(link).was_at.unwrap();
-        self.event(shard, Event::Authenticated { connection, outcome: Box::new(outcome) });
-    }
-
-    /// A connection whose Client was admitted under its Client Identifier; the CONNACK is read.
-    pub(crate) fn enter_with(&mut self, hello: &Hello, policy: Arc<dyn Policy>) -> Link {
-        self.guard();
-        let link = self.knock(hello);
-        let credentials = self.asked(link).expect("a question");
-        self.answer(link, Outcome::Admitted(admission(&credentials.client_id, Some(policy))));
-        let connack = self.client(link).got.pop_front().expect("an answer to CONNECT");
-        assert!(matches!(connack, Got::ConnAck { code: 0, .. }), "{connack}");
-        link
-    }
-
-    /// The rights of some are others now.
-    pub(crate) fn policy_changed(&mut self, authority: &Arc<dyn Authority>) {
-        for shard in self.map.iter() {
-            self.event(shard, Event::PolicyChanged(Arc::clone(authority)));
         }
     }
 
@@ -806,10 +762,4 @@ impl Client {
             self.from_server.drain(..len);
         }
     }
-}
-
-/// Of somebody with this name.
-pub(crate) fn admission(name: &str, policy: Option<Arc<dyn Policy>>) -> Admission {
-    let identity = Identity { name: name.into(), client_id: name.into(), ..Identity::default() };
-    Admission { client_id: None, identity: Arc::new(identity), policy, data: None }
 }
