@@ -37,6 +37,8 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         retained_messages,
         retained_bytes,
         publishers_slowed,
+        publishes_denied,
+        subscriptions_denied,
     } = *counters;
     info!(
         target: "dunlin::process",
@@ -56,6 +58,8 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         retained_messages = counted(retained_messages),
         retained_bytes = counted(retained_bytes),
         publishers_slowed = counted(publishers_slowed),
+        publishes_denied = counted(publishes_denied),
+        subscriptions_denied = counted(subscriptions_denied),
         "counters"
     );
 }

@@ -68,7 +68,10 @@ impl Listeners {
             if let Some(path) = url.file() {
                 let mode = listener.permissions.as_deref().and_then(config::mode).unwrap_or(MODE);
                 let place = Place::Unix(UnixSocket { path: path.to_owned(), mode });
-                listeners.places.push((url.scheme(), Listener { place, wrapping: Wrapping::default() }));
+                listeners.places.push((
+                    url.scheme(),
+                    Listener { place, wrapping: Wrapping::default(), authenticate: false },
+                ));
             } else {
                 let addresses = addresses(url)?;
                 let wrapping = listeners.wrapping(listener)?;
@@ -98,7 +101,8 @@ impl Listeners {
 
     fn add(&mut self, scheme: Scheme, addresses: Vec<SocketAddr>, wrapping: &Wrapping) {
         for address in addresses {
-            let listener = Listener { place: Place::Tcp(address), wrapping: wrapping.clone() };
+            let listener =
+                Listener { place: Place::Tcp(address), wrapping: wrapping.clone(), authenticate: false };
             self.places.push((scheme, listener));
         }
     }

@@ -50,6 +50,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         shards: (shards > 0).then_some(usize::from(shards)),
         settings: Arc::new(config.settings()),
         seed: None,
+        authentication: None,
         on_failure: end_by_signal,
         journal,
     })

@@ -8,6 +8,8 @@ use dunlin_codec::{
     ConnAck, Connect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode,
 };
 
+use crate::admission::Admission;
+use crate::admit::authentication_properties;
 use crate::connection::{Aliases, Announced, Pause, Phase};
 use crate::effect::{Effect, Notice};
 use crate::engine::Engine;
@@ -17,7 +19,7 @@ use crate::journal::{Due, Opening};
 use crate::mail::MemberEvent;
 use crate::map::seeded;
 use crate::message::MessageView;
-use crate::partition::{Partition, ShardSet};
+use crate::partition::{Partition, ShardId, ShardSet};
 use crate::receive::Taken;
 use crate::session::{Session, SessionId, Will};
 
@@ -74,25 +76,51 @@ impl Engine {
         cx: &mut Cx<'_>,
         id: ConnectionId,
         connect: &Connect<'_>,
+        packet: &[u8],
     ) -> Taken {
         let Some(connection) = self.hub.connections.get_mut(id) else { return Taken::Yes };
-        let wishes = Wishes::of(connect.properties);
         connection.version = connect.version;
-        connection.maximum_packet_size = wishes.maximum_packet_size;
+        connection.maximum_packet_size = Wishes::of(connect.properties).maximum_packet_size;
+        let asks = connection.peer.authenticate;
         let assigned = if connect.client_id.is_empty() { Some(self.assign_client_id()) } else { None };
+        if asks {
+            self.ask(cx, id, connect, packet, assigned);
+            return Taken::Yes;
+        }
         // From here on as if the Client had sent it [MQTT-3.1.3-7].
         let client_id = assigned.as_deref().unwrap_or(connect.client_id);
-        let home = self.hub.map.home(Partition::of_session(TENANT, client_id));
-        if home != self.hub.shard {
+        if let Some(to) = self.home_elsewhere(client_id) {
             self.hub.connections.remove(id);
-            cx.fx.list.push(Effect::HandOver { connection: id, to: home });
+            cx.fx.list.push(Effect::HandOver { connection: id, to, pledge: None });
             return Taken::HandedOver;
         }
-        match self.check_connect(connect, &wishes) {
-            Ok(will) => self.accept(cx, id, connect, &wishes, client_id, assigned.is_some(), will),
+        self.seat(cx, id, connect, client_id, None);
+        Taken::Yes
+    }
+
+    /// The home of a Session, if it is not here.
+    pub(crate) fn home_elsewhere(&self, client_id: &str) -> Option<ShardId> {
+        let home = self.hub.map.home(Partition::of_session(TENANT, client_id));
+        (home != self.hub.shard).then_some(home)
+    }
+
+    /// A CONNECT whose Session lives here, and whose Client is admitted or not asked.
+    pub(crate) fn seat(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        client_id: &str,
+        admission: Option<Admission>,
+    ) {
+        let wishes = Wishes::of(connect.properties);
+        if let Some(connection) = self.hub.connections.get_mut(id) {
+            connection.maximum_packet_size = wishes.maximum_packet_size;
+        }
+        match self.check_connect(connect, &wishes, admission.as_ref()) {
+            Ok(will) => self.accept(cx, id, connect, &wishes, client_id, will, admission),
             Err((reason, detail)) => self.refuse(cx, id, connect.client_id, reason, &detail),
         }
-        Taken::Yes
     }
 
     /// An identifier that nobody has and that has its home in this shard [MQTT-3.1.3-6] [MQTT311-3.1.3-6].
@@ -116,7 +144,12 @@ impl Engine {
         client_id.into()
     }
 
-    fn check_connect(&mut self, connect: &Connect<'_>, wishes: &Wishes<'_>) -> Result<Option<Will>, Refusal> {
+    fn check_connect(
+        &mut self,
+        connect: &Connect<'_>,
+        wishes: &Wishes<'_>,
+        admission: Option<&Admission>,
+    ) -> Result<Option<Will>, Refusal> {
         let limit = usize::from(self.hub.settings.limits.client_id_length_maximum);
         // [MQTT-3.1.3-5] [MQTT311-3.1.3-5] far more than 23 bytes, of any character; [MQTT-3.1.3-8] [MQTT311-3.1.3-9]
         if connect.client_id.len() > limit {
@@ -134,8 +167,8 @@ impl Engine {
             let detail = "empty client identifier without a clean session".to_owned();
             return Err((ReasonCode::ClientIdentifierNotValid, detail));
         }
-        if let Some(method) = wishes.authentication_method {
-            // [MQTT-4.12.0-1] [MQTT-4.12.0-4]
+        if let (Some(method), None) = (wishes.authentication_method, admission) {
+            // Nobody is asked here [MQTT-4.12.0-1] [MQTT-4.12.0-4].
             let detail = format!("authentication method {method:?} is not available");
             return Err((ReasonCode::BadAuthenticationMethod, detail));
         }
@@ -145,7 +178,12 @@ impl Engine {
         if is_refused(topic.as_str()) {
             return Err(refused("will: no Client publishes to $SYS and $share".to_owned()));
         }
-        Ok(Some(Will::of(will)))
+        let will = Will::of(will);
+        if !Self::may_have_will(admission, &will) {
+            self.hub.counters.publishes_denied += 1;
+            return Err((ReasonCode::NotAuthorized, "will: not allowed to publish to its topic".to_owned()));
+        }
+        Ok(Some(will))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of a checked CONNECT")]
@@ -156,8 +194,8 @@ impl Engine {
         connect: &Connect<'_>,
         wishes: &Wishes<'_>,
         client_id: &str,
-        assigned: bool,
         will: Option<Will>,
+        admission: Option<Admission>,
     ) {
         let limits = &self.hub.settings.limits;
         let is_v5 = connect.version == ProtocolVersion::V5;
@@ -169,8 +207,11 @@ impl Engine {
         };
         let window = limits.inflight_maximum.get().min(wishes.receive_maximum);
         let keep_alive = self.keep_alive_for(connect, is_v5);
-        let properties =
-            self.connack_properties(connect, wishes, expiry, keep_alive, assigned.then_some(client_id));
+        let mut properties = self.connack_properties(connect, wishes, expiry, keep_alive, client_id);
+        if let (Some(method), Some(admission)) = (wishes.authentication_method, &admission) {
+            let data = admission.data.as_deref();
+            properties.extend(authentication_properties(method, data).as_properties());
+        }
         let connack = ConnAck {
             session_present: false,
             reason: ReasonCode::Success,
@@ -183,7 +224,8 @@ impl Engine {
             return self.turn_away(cx, id, client_id, ReasonCode::PacketTooLarge, &detail);
         }
         let serial = self.hub.journal.serial();
-        let (session, resumed) = self.session_for(cx, connect, client_id);
+        let owner = admission.as_ref().map(|admission| &*admission.identity.name);
+        let (session, resumed) = self.session_for(cx, connect, client_id, owner);
         if let Some(found) = self.hub.sessions.get_mut(session) {
             found.opening = Some(id);
             found.version = connect.version;
@@ -198,6 +240,7 @@ impl Engine {
             }
         }
         self.open_connection(id, session, wishes, keep_alive);
+        self.grant(cx, id, session, admission);
         let opening = Opening { connection: id, session, resumed, properties };
         if self.hub.journal.serial() == serial {
             return self.finish_accept(cx, opening);
@@ -268,7 +311,13 @@ impl Engine {
 
     /// The Session of the Client, and whether it was there before [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.4-4]
     /// [MQTT311-3.1.2-4] [MQTT311-3.1.4-3], found by its Client Identifier [MQTT-3.1.3-2] [MQTT311-3.1.3-2].
-    fn session_for(&mut self, cx: &mut Cx<'_>, connect: &Connect<'_>, client_id: &str) -> (SessionId, bool) {
+    fn session_for(
+        &mut self,
+        cx: &mut Cx<'_>,
+        connect: &Connect<'_>,
+        client_id: &str,
+        owner: Option<&str>,
+    ) -> (SessionId, bool) {
         if let Some(session) = self.hub.sessions.find(client_id) {
             let found = self.hub.sessions.get(session);
             if let Some(old) = found.and_then(|session| session.connection.or(session.opening)) {
@@ -280,8 +329,12 @@ impl Engine {
                     "another connection uses this client identifier",
                 );
             }
-            // It may have ended with that connection.
-            if connect.clean_start {
+            let access = self.hub.sessions.get(session).and_then(|session| session.access.as_ref());
+            let is_anothers =
+                access.zip(owner).is_some_and(|(access, owner)| *access.identity.name != *owner);
+            // What one Client has subscribed to, and what waits for it, is not for another with the same identifier. It may
+            // have ended with that connection.
+            if connect.clean_start || is_anothers {
                 // [MQTT-3.1.2-4] [MQTT311-3.1.2-6]
                 self.end_session(cx, session);
             } else if let Some(resumed) = self.hub.sessions.get_mut(session) {
@@ -333,7 +386,7 @@ impl Engine {
         wishes: &Wishes<'_>,
         expiry: u32,
         keep_alive: u16,
-        assigned: Option<&str>,
+        client_id: &str,
     ) -> PropertyBuf {
         let limits = &self.hub.settings.limits;
         let mut properties = PropertyBuf::new();
@@ -348,7 +401,7 @@ impl Engine {
             if limits.topic_alias_maximum > 0 {
                 properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));
             }
-            if let Some(client_id) = assigned {
+            if connect.client_id.is_empty() {
                 // [MQTT-3.2.2-16]
                 properties.push(Property::AssignedClientIdentifier(client_id));
             }
@@ -359,7 +412,6 @@ impl Engine {
             let information = &self.hub.settings.protocol.response_information;
             if wishes.request_response_information && !information.is_empty() {
                 // [MQTT-3.1.2-28]
-                let client_id = assigned.unwrap_or(connect.client_id);
                 properties.push(Property::ResponseInformation(&information.replace("%c", client_id)));
             }
         }

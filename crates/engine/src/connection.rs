@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dunlin_codec::{PacketId, ProtocolVersion, ReasonCode};
 
+use crate::admission::{Exchange, SecretBytes};
 use crate::event::{ConnectionId, Peer};
 use crate::map::Map;
 use crate::session::SessionId;
@@ -17,6 +18,8 @@ pub(crate) enum Phase {
     New,
     /// CONNECT was accepted; CONNACK waits until the Session is safe.
     Opening(SessionId),
+    /// CONNECT came; whoever knows its Client has not said the last word.
+    Asking,
     /// CONNACK with success was sent.
     Connected(SessionId),
 }
@@ -34,6 +37,21 @@ pub(crate) enum Pause {
     Mail,
     /// It does not take its own answers.
     Output,
+    /// Nobody knows yet who it is.
+    Authentication,
+}
+
+/// How far a Client has shown who it is.
+#[derive(Debug)]
+pub(crate) struct Authentication {
+    /// Authentication Method of its CONNECT: all its AUTH have it.
+    pub(crate) method: Option<Box<str>>,
+    /// Somebody is finding out.
+    pub(crate) asking: bool,
+    /// The CONNECT until it is admitted, and the Client Identifier that takes the place of an empty one.
+    pub(crate) connect: Option<(SecretBytes, Option<Box<str>>)>,
+    /// To be given back with the next AUTH, where one is awaited.
+    pub(crate) exchange: Option<Exchange>,
 }
 
 /// Limits that CONNACK told the Client.
@@ -71,6 +89,10 @@ pub(crate) struct Connection {
     pub(crate) unreceived: u16,
     pub(crate) aliases: Option<Box<Aliases>>,
     pub(crate) slowed: Option<Box<Slowed>>,
+    /// Where it is asked who it is, or may be again.
+    pub(crate) authentication: Option<Box<Authentication>>,
+    /// Its Session has a policy.
+    pub(crate) restricted: bool,
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -130,6 +152,8 @@ impl Connection {
             unreceived: 0,
             aliases: None,
             slowed: None,
+            authentication: None,
+            restricted: false,
         }
     }
 
@@ -137,7 +161,7 @@ impl Connection {
     #[inline]
     pub(crate) fn session(&self) -> Option<SessionId> {
         match self.phase {
-            Phase::New | Phase::Opening(_) => None,
+            Phase::New | Phase::Asking | Phase::Opening(_) => None,
             Phase::Connected(session) => Some(session),
         }
     }
@@ -145,7 +169,7 @@ impl Connection {
     /// When it wants to be looked at.
     pub(crate) fn deadline(&self, connect_timeout: Duration) -> Option<Time> {
         match self.phase {
-            Phase::New | Phase::Opening(_) => Some(self.opened_at.after(connect_timeout)),
+            Phase::New | Phase::Asking | Phase::Opening(_) => Some(self.opened_at.after(connect_timeout)),
             Phase::Connected(_) if self.keep_alive.is_zero() => None,
             Phase::Connected(_) => Some(self.received_at.after(self.keep_alive)),
         }

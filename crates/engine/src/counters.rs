@@ -24,11 +24,13 @@ pub enum Drop {
     Damaged,
     /// Published while the journal had no room.
     JournalFull,
+    /// It waited for a Session that may not receive it any more, or for a shared group none of whose members may.
+    Denied,
 }
 
 impl Drop {
     /// Every reason, in the order of [`Counters::dropped`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OutputFull,
         Self::QueueFull,
         Self::Expired,
@@ -39,6 +41,7 @@ impl Drop {
         Self::SessionEnded,
         Self::Damaged,
         Self::JournalFull,
+        Self::Denied,
     ];
 }
 
@@ -71,6 +74,10 @@ pub struct Counters {
     pub retained_bytes: u64,
     /// Times that a publisher was slowed.
     pub publishers_slowed: u64,
+    /// Messages and Wills that their Clients may not publish.
+    pub publishes_denied: u64,
+    /// Subscriptions that were refused, or taken away, for want of a right.
+    pub subscriptions_denied: u64,
 }
 
 impl Counters {

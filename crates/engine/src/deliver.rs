@@ -312,7 +312,9 @@ impl Hub {
                 Some(Next::Publish(packet_id, options, message, doubt)) => {
                     // One with QoS 2 may be known to the Client by its identifier.
                     let is_new = doubt == Doubt::Perhaps && options.qos == QoS::AtLeastOnce;
-                    if is_new && message.view().is_expired(cx.now) {
+                    if self.is_withheld(index, message.view().topic) {
+                        self.abandon(cx, index, packet_id, Drop::Denied);
+                    } else if is_new && message.view().is_expired(cx.now) {
                         self.abandon(cx, index, packet_id, Drop::Expired);
                     } else {
                         self.resend(cx, index, to, packet_id, &options, &message);
@@ -321,6 +323,7 @@ impl Hub {
                 Some(Next::Queued(message)) => self.send_queued(cx, index, to, &message),
             }
         }
+        self.end_recheck(index);
         self.relieve(cx, index);
         self.invite_deals(cx, index);
         self.fetch_more(cx, index);
@@ -328,16 +331,21 @@ impl Hub {
 
     /// The first of the queue goes out, unless its time is over.
     fn send_queued(&mut self, cx: &mut Cx<'_>, index: u32, to: ConnectionId, message: &Message) {
+        let is_withheld = self.is_withheld(index, message.view().topic);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
         let keeps = session.expiry != 0;
         let Some(outgoing) = &mut session.outgoing else { return };
         let mut passing = Passing::of_stored(message);
-        if passing.view.is_expired(cx.now) {
-            // [MQTT-3.3.2-5]
+        if is_withheld || passing.view.is_expired(cx.now) {
+            // [MQTT-3.3.2-5]; what this Client may not have any more, another member of a group may.
+            let (bound, outcome) = match is_withheld {
+                true => (Drop::Denied, DealOutcome::Returned),
+                false => (Drop::Expired, DealOutcome::Done),
+            };
             let gone = outgoing.pop();
-            self.drop_message(cx, index, Drop::Expired);
+            self.drop_message(cx, index, bound);
             if let Some(gone) = gone {
-                self.forget(cx, index, gone, DealOutcome::Done);
+                self.forget(cx, index, gone, outcome);
             }
             return;
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use dunlin_codec::{ReasonCode, Rule};
 
+use crate::admission::{Credentials, Pledge};
 use crate::event::ConnectionId;
 use crate::mail::Mail;
 use crate::outbox::Outbox;
@@ -37,7 +38,7 @@ impl Effects {
 pub struct ReadToken(pub(crate) crate::session::SessionId);
 
 /// One thing to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Effect {
     /// Write what the outbox holds for the connection, as far as the peer takes it within the linger time, then close it.
     /// No event about the connection may follow; its identifier is free.
@@ -52,6 +53,16 @@ pub enum Effect {
         connection: ConnectionId,
         /// Where its Session lives.
         to: ShardId,
+        /// For [`crate::Event::Opened`] there, where the Client was admitted already.
+        pledge: Option<Box<Pledge>>,
+    },
+    /// Find out who this is, and say so with [`crate::Event::Authenticated`]. Where that never comes, the Client is turned away when
+    /// its time to connect is over.
+    Authenticate {
+        /// Which.
+        connection: ConnectionId,
+        /// What it says of itself.
+        credentials: Box<Credentials>,
     },
     /// A connection that did not consume a whole packet does now: offer its bytes again.
     ReadMore {
@@ -123,6 +134,28 @@ pub enum Notice {
         /// How many since the last notice.
         count: u64,
     },
+    /// A Client wanted what it may not have; at most one such notice a Session and second.
+    Denied {
+        /// Whose.
+        client_id: Box<str>,
+        /// What it wanted.
+        wanted: Wanted,
+        /// Topic Name or Topic Filter.
+        topic: Box<str>,
+        /// How many times since the last notice, whatever it wanted.
+        count: u64,
+    },
+}
+
+/// What a Client needs a right for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// To publish.
+    Publish,
+    /// To have a Will published.
+    Will,
+    /// To subscribe, or to keep a Subscription after its rights changed.
+    Subscribe,
 }
 
 /// How a connection that had a Session ended.

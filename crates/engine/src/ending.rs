@@ -188,6 +188,9 @@ impl Engine {
             return;
         }
         let Some(will) = session.will.take() else { return };
+        if !self.may_publish_will(cx, id, &will) {
+            return;
+        }
         let mut view = will.message.view();
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         view.origin = Some(self.hub.reference(id));

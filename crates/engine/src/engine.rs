@@ -15,6 +15,7 @@ use crate::interest::Interest;
 use crate::journal::Journal;
 use crate::partition::{ShardId, ShardMap};
 use crate::retained::RetainedStore;
+use crate::review::Reviews;
 use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::shared::Groups;
@@ -36,6 +37,7 @@ pub struct Engine {
     pub(crate) secret: Secret,
     pub(crate) next_query: u32,
     pub(crate) next_join: u32,
+    pub(crate) reviews: Reviews,
 }
 
 /// Numbers that only the seed decides and that tell nothing of each other (SipHash of the seed, a purpose and a count): for
@@ -72,6 +74,7 @@ impl Engine {
             secret,
             next_query: 0,
             next_join: 0,
+            reviews: Reviews::default(),
             hub: Hub {
                 shard,
                 seed: hash_seed,
@@ -95,12 +98,15 @@ impl Engine {
         effects.paused = false;
         let cx = &mut Cx { now, fx: effects };
         match event {
-            Event::Opened { connection, peer } => {
+            Event::Opened { connection, peer, pledge } => {
                 let limit = self.hub.settings.limits.maximum_packet_size.get();
                 self.hub
                     .connections
                     .insert(connection, Connection::new(connection.generation(), peer, now, limit));
                 self.hub.arm_connection(connection);
+                if let Some(pledge) = pledge {
+                    self.redeem(cx, connection, pledge);
+                }
             }
             Event::Received { connection, bytes } => cx.fx.consumed = self.receive(cx, connection, bytes),
             Event::Drained { connection } => {
@@ -117,6 +123,8 @@ impl Engine {
             Event::JournalFull(full) => self.journal_full(full),
             Event::Read { token, records } => self.hub.read_back(cx, token.0, records),
             Event::Timer => self.timer(cx),
+            Event::Authenticated { connection, outcome } => self.authenticated(cx, connection, *outcome),
+            Event::PolicyChanged(authority) => self.policy_changed(cx, authority),
             Event::Reconfigured(settings) => {
                 self.router.set_limits(&settings.limits);
                 self.hub.tolerance = settings.strictness.tolerance();
@@ -180,7 +188,7 @@ impl Engine {
             return self.hub.arm_connection(id);
         }
         if connection.session().is_none() {
-            return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "no CONNECT in time");
+            return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "not connected in time");
         }
         if matches!(connection.paused, Some(Pause::Slowed | Pause::Mail | Pause::Journal)) {
             // The Server does not read from it, so its silence says nothing.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::admission::{Authority, Outcome, Pledge};
 use crate::mail::MailBag;
 use crate::partition::ShardId;
 
@@ -40,6 +41,8 @@ pub struct Peer {
     pub listener: u16,
     /// The Client's end; `None` for Unix sockets and local clients.
     pub address: Option<SocketAddr>,
+    /// Nobody is let in here without [`crate::Effect::Authenticate`].
+    pub authenticate: bool,
 }
 
 /// Why the transport is gone.
@@ -60,6 +63,8 @@ pub enum Event<'a> {
         connection: ConnectionId,
         /// Its other end.
         peer: Peer,
+        /// From [`crate::Effect::HandOver`].
+        pledge: Option<Box<Pledge>>,
     },
     /// Bytes that the connection has to offer: those not consumed before, with what came since.
     /// [`crate::Effects::consumed`] says how many were used; the rest must be offered again with the next bytes, or at
@@ -110,6 +115,15 @@ pub enum Event<'a> {
     },
     /// [`crate::Engine::next_deadline`] has come.
     Timer,
+    /// The answer to [`crate::Effect::Authenticate`]. The connection may be gone: then it means nothing.
+    Authenticated {
+        /// Which.
+        connection: ConnectionId,
+        /// Is it let in?
+        outcome: Box<Outcome>,
+    },
+    /// The rights of some, or of all, are others than before.
+    PolicyChanged(std::sync::Arc<dyn Authority>),
     /// The settings changed.
     Reconfigured(std::sync::Arc<crate::Settings>),
     /// The Server stops: every connection is told and closed.

@@ -80,6 +80,7 @@ impl Engine {
                 let Self { groups, hub, .. } = self;
                 groups.deal_ended(cx, hub, deal, outcome);
             }
+            Letter::Review { round, next } => self.review_some(cx, round, next),
             Letter::Slow { session, by } => self.slow(session, by),
             Letter::Resume { session, by } => self.resume(cx, session, by),
             Letter::Safe { count } => self.hub.journal.confirmed(from, count),

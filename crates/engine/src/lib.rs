@@ -5,6 +5,9 @@
 //! Never: I/O, threads, clocks, randomness but from the seed. The same events give the same effects.
 //! Spec:  MQTT 5.0 chapter 4; MQTT 3.1.1 and 3.1 where they differ.
 
+mod access;
+mod admission;
+mod admit;
 mod connect;
 mod connection;
 mod counters;
@@ -28,6 +31,7 @@ mod policy;
 mod publish;
 mod receive;
 mod retained;
+mod review;
 mod session;
 mod settings;
 mod shared;
@@ -37,8 +41,11 @@ mod time;
 mod timers;
 mod topic;
 
+pub use admission::{
+    Admission, Authority, Credentials, Exchange, Identity, Outcome, Pledge, Review, SecretBytes, Step,
+};
 pub use counters::{Counters, Drop};
-pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken};
+pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};
 pub use journal::{JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord};
@@ -46,5 +53,8 @@ pub use mail::{Mail, MailBag};
 pub use outbox::Outbox;
 pub use partition::{Partition, ShardId, ShardMap, ShardSet};
 pub use policy::{Policy, Subscribing};
-pub use settings::{Limits, Protocol, QueueFull, RefusedV31, Settings, Strict, Strictness};
+pub use settings::{
+    AccessRules, DeniedPublish, Limits, Protocol, QueueFull, RefusedV31, Settings, Strict, Strictness,
+    WideSubscriptions,
+};
 pub use time::Time;

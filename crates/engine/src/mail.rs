@@ -4,12 +4,15 @@
 //! Out:   at most one bag a receiver and tick, as soon as the carrier has credit for it.
 //! Never: a lock, a channel: the runtime carries the bags. Order between two shards is kept.
 
+use std::sync::Arc;
+
 use dunlin_codec::{QoS, SubscriptionOptions};
 
 use crate::journal::record::Exchange;
 use crate::message::{Message, MessageView};
 use crate::outbox::SHARED_PAYLOAD_MIN;
 use crate::partition::{ShardId, ShardMap, ShardSet};
+use crate::policy::Policy;
 use crate::session::SessionId;
 use crate::subscribe::SubAckToken;
 use crate::time::Time;
@@ -71,10 +74,12 @@ pub(crate) enum Letter {
     Safe { count: u64 },
     /// A publisher released a QoS 2 message that went to the receiver.
     Released { exchange: Exchange },
+    /// To itself: review the Sessions from this slot on, unless a newer round has begun.
+    Review { round: u32, next: u32 },
 }
 
 /// What happened to a member of a shared group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum MemberEvent {
     /// Subscribed, or subscribed again; `token` comes back in `GroupJoined`.
     Join {
@@ -85,7 +90,11 @@ pub(crate) enum MemberEvent {
         window: u16,
         durable: bool,
         token: SubAckToken,
+        /// Where each message is asked about.
+        policy: Option<Arc<dyn Policy>>,
     },
+    /// The same Subscription with other rights; deals of `joined` before this one are not taken any more.
+    Rights { joined: u32, policy: Option<Arc<dyn Policy>> },
     /// Connected, and takes this many deals at a time.
     Online { window: u16 },
     /// Disconnected; its Session goes on.
@@ -252,7 +261,8 @@ impl Letter {
             | Self::Slow { .. }
             | Self::Resume { .. }
             | Self::Safe { .. }
-            | Self::Released { .. } => 0,
+            | Self::Released { .. }
+            | Self::Review { .. } => 0,
         }
     }
 }

@@ -10,7 +10,7 @@ use dunlin_codec::QoS;
 
 /// The rights of one Client. Answers for one topic never change: other rights are another policy.
 pub trait Policy: fmt::Debug + Send + Sync {
-    /// May it publish to this Topic Name? `false` is answered with 0x87 to 5.0 [MQTT-3.3.5-2] and as configured to 3.x
+    /// May it publish to this Topic Name? `false` is answered with 0x87 to 5.0 and as configured to 3.x
     /// [MQTT311-3.3.5-2].
     fn may_publish(&self, topic: &str, qos: QoS, retain: bool) -> bool;
 

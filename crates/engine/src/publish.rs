@@ -156,11 +156,16 @@ impl Engine {
             origin: Some(self.hub.reference(session)),
             exchange: self.hub.exchange_of(session, publish),
         };
-        let route = match self.router.route(topic) {
+        let route = match self.router.route(topic, &self.hub.sessions) {
             Ok(route) => route,
             Err(error) => return self.unroutable(cx, id, publish, error),
         };
-        let (is_empty, discouraged) = (route.is_empty(), route.discouraged);
+        let (number, is_empty, discouraged) = (route.number, route.is_empty(), route.discouraged);
+        if self.hub.connections.get(id).is_some_and(|connection| connection.restricted)
+            && !self.hub.may_publish(session, number, topic, publish.qos, publish.retain)
+        {
+            return self.deny_publish(cx, id, session, publish, topic);
+        }
         let tells = is_empty && self.hub.settings.protocol.no_matching_subscribers;
         let reason = if tells { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
         if discouraged
@@ -333,7 +338,7 @@ impl Engine {
     /// [MQTT311-3.3.2-3] [MQTT311-4.5.0-1]; which other shards want it.
     pub(crate) fn route(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<ShardSet, RouteError> {
         let Self { router, hub, groups, .. } = self;
-        let route = router.route(view.topic)?;
+        let route = router.route(view.topic, &hub.sessions)?;
         let frames = if route.targets.len() > 1 { hub.frames.take() } else { None };
         let mut passing = Passing::new(view, frames);
         for target in &route.targets {
@@ -367,7 +372,13 @@ impl Engine {
 
     /// PUBACK or PUBREC, after which QoS 2 knows the identifier, unless the publisher is being slowed. A 3.x Client whose message is refused gets a positive
     /// acknowledgement [MQTT311-3.3.5-2]; QoS 0 gets nothing at all [MQTT-3.3.4-1] [MQTT311-3.3.4-1].
-    fn answer(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, reason: ReasonCode) {
+    pub(crate) fn answer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        publish: &Publish<'_>,
+        reason: ReasonCode,
+    ) {
         let Some(packet_id) = publish.packet_id else { return };
         let is_rec = publish.qos == QoS::ExactlyOnce;
         let Some(connection) = self.hub.connections.get_mut(id) else { return };

@@ -37,7 +37,7 @@ impl Engine {
         {
             let configured = connection.announced.maximum_packet_size;
             let limit = match connection.phase {
-                Phase::New | Phase::Opening(_) => configured.min(LARGEST_CONNECT),
+                Phase::New | Phase::Asking | Phase::Opening(_) => configured.min(LARGEST_CONNECT),
                 Phase::Connected(_) if tolerates_size => LARGEST_PACKET,
                 Phase::Connected(_) => configured,
             };
@@ -60,10 +60,15 @@ impl Engine {
                 // Not read before its CONNACK.
                 Phase::Opening(_) => break,
                 Phase::New => {
-                    if self.first_packet(cx, id, frame, &mut broken) == Taken::HandedOver {
+                    let packet = &bytes[consumed..consumed + len];
+                    if self.first_packet(cx, id, frame, packet, &mut broken) == Taken::HandedOver {
                         break;
                     }
                 }
+                Phase::Asking => match Packet::decode(frame, version, tolerance, &mut broken) {
+                    Ok(packet) => self.packet_of_stranger(cx, id, &packet),
+                    Err(error) => self.undecodable(cx, id, Some(frame), error),
+                },
                 Phase::Connected(session) if frame.packet_type() == PUBLISH => {
                     match Publish::decode(frame, version, tolerance, &mut broken) {
                         Ok(publish) => self.publish_received(cx, id, session, &publish),
@@ -96,11 +101,12 @@ impl Engine {
         cx: &mut Cx<'_>,
         id: ConnectionId,
         frame: Frame<'_>,
+        packet: &[u8],
         broken: &mut RuleSet,
     ) -> Taken {
         let tolerance = self.hub.tolerance;
         match Packet::decode(frame, ProtocolVersion::V5, tolerance, broken) {
-            Ok(Packet::Connect(connect)) => return self.connect_received(cx, id, &connect),
+            Ok(Packet::Connect(connect)) => return self.connect_received(cx, id, &connect, packet),
             Ok(_) => unreachable!("the first byte was looked at"),
             Err(error) => self.undecodable(cx, id, Some(frame), error),
         }
@@ -126,12 +132,7 @@ impl Engine {
                 self.hub.send(cx, id, &Packet::PingResp);
             }
             Packet::Disconnect(disconnect) => self.disconnect_received(cx, id, session, disconnect),
-            // No CONNECT named an Authentication Method, or it would have been refused [MQTT-4.12.0-6] [MQTT-4.12.0-7]
-            // [MQTT-4.12.1-1].
-            Packet::Auth(_) => {
-                let detail = "no authentication method is available";
-                self.disconnect(cx, id, ReasonCode::BadAuthenticationMethod, detail);
-            }
+            Packet::Auth(auth) => self.auth_received(cx, id, auth),
             // [MQTT-3.1.0-2] [MQTT311-3.1.0-2]
             Packet::Connect(_) => self.disconnect(cx, id, ReasonCode::ProtocolError, "a second CONNECT"),
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
@@ -151,8 +152,11 @@ impl Engine {
         error: DecodeError,
     ) {
         let reason = error.reason_code();
-        let is_new = self.hub.connections.get(id).is_some_and(|connection| connection.session().is_none());
-        if !is_new {
+        let phase = self.hub.connections.get(id).map(|connection| connection.phase);
+        if phase == Some(Phase::Asking) {
+            return self.refuse_stranger(cx, id, reason, &error.to_string());
+        }
+        if !matches!(phase, Some(Phase::New | Phase::Opening(_))) {
             // A second CONNECT is a Protocol Error whatever is in it [MQTT-3.1.0-2]; what it could be refused for is no reason
             // for DISCONNECT.
             let is_connect = frame.is_some_and(|frame| frame.packet_type() == CONNECT);

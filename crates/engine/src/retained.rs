@@ -343,6 +343,9 @@ impl Engine {
         };
         for message in &messages {
             let mut passing = Passing::of_stored(message);
+            if subscription.filtered && !self.hub.sessions.may_receive(session.index(), passing.view.topic) {
+                continue;
+            }
             if self.hub.is_overtaken(session, passing.view.topic, since) {
                 continue;
             }

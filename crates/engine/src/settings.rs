@@ -15,6 +15,45 @@ pub struct Settings {
     pub strictness: Strictness,
     /// `[protocol]`
     pub protocol: Protocol,
+    /// `[access]`
+    pub access: AccessRules,
+}
+
+/// What a Client is told that wants what it may not have. Each time is counted, and said in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessRules {
+    /// For a PUBLISH of a 3.x Client, which has no code for it [MQTT311-3.3.5-2]. Default `acknowledge`: a Client that is
+    /// disconnected comes back and sends the same again.
+    pub denied_publish_v3: DeniedPublish,
+    /// For a QoS 0 PUBLISH of a 5.0 Client, which has no answer; QoS 1 and 2 are answered 0x87. Default `acknowledge`, which is to
+    /// say nothing.
+    pub denied_publish_qos0: DeniedPublish,
+    /// For a Subscription wider than what the Client may receive. Default `refuse`: a Client that hears less than it asked for
+    /// should know.
+    pub wide_subscriptions: WideSubscriptions,
+}
+
+/// What becomes of a PUBLISH that is not allowed and has no answer that says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeniedPublish {
+    /// Acknowledged as if it were, and discarded.
+    #[default]
+    Acknowledge,
+    /// The connection is closed.
+    Disconnect,
+}
+
+/// What becomes of a Subscription some of whose messages the Client may not receive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WideSubscriptions {
+    /// Refused with 0x87.
+    #[default]
+    Refuse,
+    /// Granted; what the Client may not receive is left out.
+    Filter,
 }
 
 /// Choices that the specification leaves to a Server.

@@ -6,6 +6,7 @@
 //! Spec:  MQTT 5.0 section 4.8.2.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dunlin_codec::{QoS, SubscriptionOptions, TopicFilter};
 
@@ -19,8 +20,12 @@ use crate::mail::{Deal, DealOptions, DealOutcome, Letter, Mail, MemberEvent, Ses
 use crate::map::{Map, seeded};
 use crate::message::{Message, MessageView};
 use crate::partition::ShardId;
+use crate::policy::Policy;
 use crate::session::entry::Home;
 use crate::slots::Slots;
+
+/// Messages that the members with room may not receive, and that are passed by to find one that they may.
+const SCAN: usize = 256;
 
 /// The groups homed in this shard.
 #[derive(Debug)]
@@ -72,9 +77,19 @@ struct Member {
     outstanding: u16,
     /// Its queue refused the last deal, and has not said that there is room again.
     is_full: bool,
+    /// Asked about each message.
+    policy: Option<Arc<dyn Policy>>,
 }
 
 impl Member {
+    fn may_receive(&self, topic: &str) -> bool {
+        self.policy.as_ref().is_none_or(|policy| policy.may_receive(topic))
+    }
+
+    fn may_receive_this(&self, message: &Message) -> bool {
+        self.policy.is_none() || self.may_receive(message.view().topic)
+    }
+
     fn has_room(&self, mail: &Mail) -> bool {
         self.connected
             && !self.is_full
@@ -91,13 +106,18 @@ impl Groups {
     /// A message for a group [MQTT-4.8.2-3].
     pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32, passing: &mut Passing<'_>) {
         let Some(group) = self.slots.get_mut(index) else { return };
+        let topic = passing.view.topic;
+        if !group.members.iter().any(|member| member.may_receive(topic)) {
+            return hub.withheld(1);
+        }
         if passing.view.qos == QoS::AtMostOnce {
             let mail = &cx.fx.mail;
-            return match group
-                .take_turn(|member| member.connected && !mail.is_congested(member.session.shard))
-            {
+            let fits = |member: &Member| {
+                member.connected && !mail.is_congested(member.session.shard) && member.may_receive(topic)
+            };
+            return match take_turn(&group.members, &mut group.turn, fits) {
                 Some(at) => group.members[at].give(cx, hub, None, &passing.stored()),
-                None if group.members.iter().any(|member| member.connected) => {
+                None if group.members.iter().any(|member| member.connected && member.may_receive(topic)) => {
                     hub.counters.drop(Drop::OutputFull)
                 }
                 None => hub.counters.drop(Drop::Offline),
@@ -217,25 +237,43 @@ impl Groups {
     }
 }
 
-impl Group {
-    /// The next member, from whose turn it is, for which `fits` holds.
-    fn take_turn(&mut self, fits: impl Fn(&Member) -> bool) -> Option<usize> {
-        let count = self.members.len();
-        let at = (0..count).map(|step| (self.turn + step) % count).find(|at| fits(&self.members[*at]))?;
-        self.turn = (at + 1) % count;
-        Some(at)
-    }
+/// The next member, from whose turn it is, for which `fits` holds.
+fn take_turn(members: &[Member], turn: &mut usize, fits: impl Fn(&Member) -> bool) -> Option<usize> {
+    let count = members.len();
+    let at = (0..count).map(|step| (*turn + step) % count).find(|at| fits(&members[*at]))?;
+    *turn = (at + 1) % count;
+    Some(at)
+}
 
+impl Group {
     fn keep(&mut self, number: u64, kept: Kept) {
         self.pending_bytes += kept.message.weight();
         self.pending.insert(number, kept);
     }
 
     fn deal_pending(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32) {
-        while !self.pending.is_empty()
-            && let Some(at) = self.take_turn(|member| member.has_room(&cx.fx.mail))
-            && let Some((number, kept)) = self.pending.pop_first()
+        let (mut from, mut passed_by) = (0, 0);
+        while passed_by < SCAN
+            && let Some((&number, kept)) = self.pending.range(from..).next()
         {
+            let message = &kept.message;
+            let fits = |member: &Member| member.has_room(&cx.fx.mail) && member.may_receive_this(message);
+            let Some(at) = take_turn(&self.members, &mut self.turn, fits) else {
+                if !self.members.iter().any(|member| member.has_room(&cx.fx.mail)) {
+                    return;
+                }
+                // Those with room may not receive it: it waits for another, and does not hold up the rest.
+                from = number + 1;
+                passed_by += 1;
+                if !self.members.iter().any(|member| member.may_receive_this(message)) {
+                    self.pending_bytes -= message.weight();
+                    hub.withheld(1);
+                    hub.journal.group_done(cx.now, self.partition, kept.home);
+                    self.pending.remove(&number);
+                }
+                continue;
+            };
+            let Some(kept) = self.pending.remove(&number) else { return };
             self.pending_bytes -= kept.message.weight();
             if kept.message.view().is_expired(cx.now) {
                 hub.counters.drop(Drop::Expired);
@@ -288,6 +326,7 @@ impl Engine {
             window,
             durable,
             token,
+            policy,
         } = event
         {
             let index = self.group_or_new(cx, share, parsed);
@@ -301,6 +340,7 @@ impl Engine {
                 durable,
                 outstanding: 0,
                 is_full: false,
+                policy,
             };
             self.join(index, member);
             self.when_seen(cx, Waiter::Joined(session.shard, token));
@@ -320,6 +360,10 @@ impl Engine {
                 member.window = window;
             }
             MemberEvent::Offline => member.connected = false,
+            MemberEvent::Rights { joined, policy } => {
+                member.joined = joined;
+                member.policy = policy;
+            }
             MemberEvent::Join { .. } | MemberEvent::Leave => {
                 group.members.remove(at);
                 group.turn = 0;

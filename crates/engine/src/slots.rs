@@ -65,6 +65,11 @@ impl<T> Slots<T> {
         self.slots.get(index as usize).map_or(0, |slot| slot.generation)
     }
 
+    /// Every index is below this.
+    pub(crate) fn span(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()

@@ -77,10 +77,11 @@ impl Engine {
         let (index, generation) = self.subacks.insert(pending);
         let token = SubAckToken { index, generation };
         for (filter, options) in subscribe.filters.iter() {
-            let reason = match self.may_subscribe(session, filter) {
+            let grade = self.may_subscribe(session, filter);
+            let reason = match grade.and_then(|()| self.grade_new(cx, session, filter, options.qos)) {
                 // [MQTT-3.8.4-5] [MQTT-3.8.4-7] [MQTT311-3.8.4-4] every filter by itself, the QoS asked for is granted.
-                Ok(()) => {
-                    self.subscribe_one(cx, session, filter, options, identifier, token);
+                Ok(filtered) => {
+                    self.subscribe_one(cx, session, filter, options, identifier, filtered, token);
                     options.qos as u8
                 }
                 Err(reason) if self.closes_for_refusal(id) => {
@@ -139,6 +140,7 @@ impl Engine {
         Ok(())
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of a checked Subscription")]
     fn subscribe_one(
         &mut self,
         cx: &mut Cx<'_>,
@@ -146,15 +148,16 @@ impl Engine {
         filter: TopicFilter<'_>,
         options: SubscriptionOptions,
         identifier: u32,
+        filtered: bool,
         token: SubAckToken,
     ) {
-        self.next_join = self.next_join.wrapping_add(1);
-        let joined = self.next_join;
+        let joined = self.new_join();
+        let policy = self.policy_where(id, filtered);
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
         // [MQTT-3.8.4-3] [MQTT311-3.8.4-3] a new one replaces it.
         let old = session.subscriptions.get(filter.as_str()).copied();
         let born = old.map_or(joined, |old| old.born);
-        let subscription = Subscription { options, identifier, joined, born };
+        let subscription = Subscription { options, identifier, joined, born, filtered };
         session.subscriptions.insert(filter.as_str().into(), subscription);
         if session.key != 0 {
             let (key, options, filter) = (session.key, options.to_bits(), filter.as_str());
@@ -179,6 +182,7 @@ impl Engine {
                 window,
                 durable,
                 token,
+                policy,
             };
             // [MQTT-3.8.4-4] No retained messages for a Shared Subscription (section 4.8.2).
             return self.tell_group(cx, id, filter, event);
@@ -206,11 +210,16 @@ impl Engine {
         filter: TopicFilter<'_>,
         subscription: &Subscription,
     ) {
-        let Subscription { options, identifier, .. } = *subscription;
-        let subscriber = Subscriber { session: id.index(), options, identifier };
+        let Subscription { options, identifier, filtered, .. } = *subscription;
+        let subscriber = Subscriber { session: id.index(), options, identifier, filtered };
         if self.router.tree.subscribe(filter, subscriber) {
             self.announce(cx, filter, true);
         }
+    }
+
+    pub(crate) fn new_join(&mut self) -> u32 {
+        self.next_join = self.next_join.wrapping_add(1);
+        self.next_join
     }
 
     fn pending(&mut self, token: SubAckToken) -> Option<&mut PendingSubAck> {
@@ -268,25 +277,10 @@ impl Engine {
     ) {
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in unsubscribe.filters.iter() {
-            let Some(found) = self.hub.sessions.get_mut(session) else { return };
-            // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
-            let removed = found.subscriptions.remove(filter.as_str());
-            let reason =
-                if removed.is_some() { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            let was_there = self.unsubscribe_one(cx, session, filter);
+            let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             // [MQTT-3.11.3-1]
             reasons.push(reason as u8);
-            let Some(Subscription { joined, .. }) = removed else { continue };
-            found.joined.remove(&joined);
-            if found.key != 0 {
-                let record = Record::Unsubscribed { key: found.key, filter: filter.as_str() };
-                self.hub.journal.control(cx.now, found.partition, &record);
-            }
-            // [MQTT-3.10.4-2] [MQTT311-3.10.4-2]; what is in flight is completed [MQTT-3.10.4-3] [MQTT311-3.10.4-3].
-            if filter.shared().is_some() {
-                self.tell_group(cx, session, filter, MemberEvent::Leave);
-            } else if self.router.tree.unsubscribe(filter, session.index()) {
-                self.announce(cx, filter, false);
-            }
         }
         // One for all filters [MQTT-3.10.4-6] [MQTT311-3.10.4-6] [MQTT-2.2.1-6] [MQTT311-2.3.1-7], without properties that could be too
         // much [MQTT-3.11.2-1] [MQTT-3.11.2-2].
@@ -304,6 +298,31 @@ impl Engine {
         }
     }
 
+    /// Takes a Subscription away; false where there is none.
+    pub(crate) fn unsubscribe_one(
+        &mut self,
+        cx: &mut Cx<'_>,
+        session: SessionId,
+        filter: TopicFilter<'_>,
+    ) -> bool {
+        let Some(found) = self.hub.sessions.get_mut(session) else { return false };
+        // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
+        let removed = found.subscriptions.remove(filter.as_str());
+        let Some(Subscription { joined, .. }) = removed else { return false };
+        found.joined.remove(&joined);
+        if found.key != 0 {
+            let record = Record::Unsubscribed { key: found.key, filter: filter.as_str() };
+            self.hub.journal.control(cx.now, found.partition, &record);
+        }
+        // [MQTT-3.10.4-2] [MQTT311-3.10.4-2]; what is in flight is completed [MQTT-3.10.4-3] [MQTT311-3.10.4-3].
+        if filter.shared().is_some() {
+            self.tell_group(cx, session, filter, MemberEvent::Leave);
+        } else if self.router.tree.unsubscribe(filter, session.index()) {
+            self.announce(cx, filter, false);
+        }
+        true
+    }
+
     /// Tells the home of every shared group that a Session is a member of.
     pub(crate) fn tell_groups(&mut self, cx: &mut Cx<'_>, id: SessionId, event: MemberEvent) {
         let Some(session) = self.hub.sessions.get(id) else { return };
@@ -314,7 +333,7 @@ impl Engine {
         let shared: Vec<Box<str>> = shared.take_while(|filter| filter.starts_with(SHARED)).cloned().collect();
         for filter in shared {
             if let Ok(filter) = TopicFilter::parse(&filter) {
-                self.tell_group(cx, id, filter, event);
+                self.tell_group(cx, id, filter, event.clone());
             }
         }
     }

@@ -93,6 +93,16 @@ impl Transport {
         }
     }
 
+    /// The certificates that the peer showed and that were verified, in DER, its own first; none before the handshake.
+    #[must_use]
+    pub fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        match &self.0 {
+            Kind::Plain(_) => Vec::new(),
+            Kind::Tls(tls) => tls.peer_certificates(),
+            Kind::WebSocket(socket) => socket.peer_certificates(),
+        }
+    }
+
     /// Why it failed, where the peer did something that its transport does not allow; once.
     pub fn take_fault(&mut self) -> Option<Fault> {
         match &mut self.0 {

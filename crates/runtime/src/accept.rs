@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dunlin_engine::{Event, Peer, Time};
+use dunlin_engine::{Event, Peer, Pledge, Time};
 use dunlin_net::{ListenSocket, Stream, Transport, Wrapping};
 use mio::{Registry, Token};
 use rustix::io::Errno;
@@ -30,6 +30,8 @@ pub(crate) struct BoundSocket {
     pub(crate) number: u16,
     /// What its connections are wrapped in.
     pub(crate) wrapping: Wrapping,
+    /// Nobody is let in unasked.
+    pub(crate) authenticate: bool,
 }
 
 /// A listening socket of a shard.
@@ -38,6 +40,7 @@ pub(crate) struct Acceptor {
     listener: ListenSocket,
     number: u16,
     wrapping: Wrapping,
+    authenticate: bool,
     state: State,
 }
 
@@ -77,9 +80,9 @@ enum Outcome {
 
 impl Acceptor {
     pub(crate) fn new(bound: BoundSocket, registry: &Registry, token: Token) -> io::Result<Self> {
-        let BoundSocket { mut socket, number, wrapping } = bound;
+        let BoundSocket { mut socket, number, wrapping, authenticate } = bound;
         socket.watch(registry, token)?;
-        Ok(Self { listener: socket, number, wrapping, state: State::Idle })
+        Ok(Self { listener: socket, number, wrapping, authenticate, state: State::Idle })
     }
 
     pub(crate) const fn set_ready(&mut self) {
@@ -152,10 +155,10 @@ impl Shard {
             self.notices.turned_away(self.now, address);
             return;
         }
-        let Acceptor { number, wrapping, .. } = &self.acceptors[acceptor];
-        let peer = Peer { listener: *number, address };
+        let Acceptor { number, wrapping, authenticate, .. } = &self.acceptors[acceptor];
+        let peer = Peer { listener: *number, address, authenticate: *authenticate };
         match Transport::new(stream, wrapping) {
-            Ok(transport) => drop(self.open(Connection::new(transport, peer))),
+            Ok(transport) => drop(self.open(Connection::new(transport, peer), None)),
             Err(fault) => {
                 self.shared.admissions.release();
                 self.notices.transport_failed(self.now, address, &fault);
@@ -164,7 +167,7 @@ impl Shard {
     }
 
     /// Takes in a connection that has its place already. Its slot, or `None` where the kernel has no memory to watch it.
-    pub(crate) fn open(&mut self, connection: Connection) -> Option<u32> {
+    pub(crate) fn open(&mut self, connection: Connection, pledge: Option<Box<Pledge>>) -> Option<u32> {
         let peer = connection.peer;
         let id = self.connections.insert(connection);
         let index = slot(id);
@@ -174,7 +177,7 @@ impl Shard {
             self.drop_connection(index);
             return None;
         }
-        self.handle(Event::Opened { connection: id, peer });
+        self.handle(Event::Opened { connection: id, peer, pledge });
         Some(index)
     }
 }

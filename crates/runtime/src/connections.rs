@@ -128,6 +128,12 @@ impl Connections {
         slot.connection.as_mut().filter(|connection| connection.is_open())
     }
 
+    /// The same, to be looked at.
+    pub(crate) fn peek_open(&self, id: ConnectionId) -> Option<&Connection> {
+        let slot = self.slots.get(id.index()).filter(|slot| slot.generation == id.generation())?;
+        slot.connection.as_ref().filter(|connection| connection.is_open())
+    }
+
     /// The connection that lingers under the identifier, unless it is gone.
     pub(crate) fn get_lingering(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let slot = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation())?;
@@ -156,7 +162,7 @@ mod tests {
         let stream = mio::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         Connection::new(
             Transport::new(stream.into(), &Wrapping::default()).unwrap(),
-            Peer { listener: 0, address: None },
+            Peer { listener: 0, address: None, authenticate: false },
         )
     }
 

@@ -55,6 +55,8 @@ fn add(sum: &mut Counters, other: &Counters) {
         retained_messages,
         retained_bytes,
         publishers_slowed,
+        publishes_denied,
+        subscriptions_denied,
     } = other;
     sum.packets_received += packets_received;
     sum.publish_received += publish_received;
@@ -73,4 +75,6 @@ fn add(sum: &mut Counters, other: &Counters) {
     sum.retained_messages += retained_messages;
     sum.retained_bytes += retained_bytes;
     sum.publishers_slowed += publishers_slowed;
+    sum.publishes_denied += publishes_denied;
+    sum.subscriptions_denied += subscriptions_denied;
 }

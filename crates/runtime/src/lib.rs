@@ -6,6 +6,7 @@
 
 mod accept;
 mod admissions;
+mod authentication;
 mod clock;
 mod connections;
 mod counters;
@@ -30,5 +31,6 @@ pub use dunlin_net::{
     ClientCertificate, IdentityError, Place, TlsFiles, TlsListener, UnixSocket, WebSocketRules, Wrapping,
 };
 
+pub use authentication::{Answer, Authentication, Authenticator};
 pub use counters::Traffic;
 pub use server::{Listener, Server, ServerOptions, ShardFailed, StartError, Summary};

@@ -22,16 +22,18 @@ enum Kind {
     Refused,
     RuleBroken,
     Dropped,
+    Denied,
     TurnedAway,
     OutOfDescriptors,
     Transport,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Refused,
         Self::RuleBroken,
         Self::Dropped,
+        Self::Denied,
         Self::TurnedAway,
         Self::OutOfDescriptors,
         Self::Transport,
@@ -145,6 +147,11 @@ impl Notices {
             Notice::RuleBroken { client_id, rule, count } => {
                 if self.admits(now, Kind::RuleBroken) {
                     warn!(target: "dunlin::protocol", %client_id, ?rule, count, "client broke a rule that is tolerated");
+                }
+            }
+            Notice::Denied { client_id, wanted, topic, count } => {
+                if self.admits(now, Kind::Denied) {
+                    warn!(target: "dunlin::access", %client_id, ?wanted, %topic, count, "not allowed");
                 }
             }
             Notice::Dropped { client_id, bound, count } => {

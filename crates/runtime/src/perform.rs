@@ -4,7 +4,7 @@
 //! Out:   connections closed in good order or handed over; connections to be read again; lines in the log.
 //! Never: an event for the engine.
 
-use dunlin_engine::{ConnectionId, Effect, ShardId};
+use dunlin_engine::{ConnectionId, Effect, Pledge, ShardId};
 
 use crate::connections::{Connection, Phase, slot};
 use crate::librarian::Request;
@@ -22,11 +22,12 @@ impl Shard {
         for effect in list.drain(..) {
             match effect {
                 Effect::Close { connection } => self.close(connection),
-                Effect::HandOver { connection, to } => self.hand_over(connection, to),
                 Effect::Read { token, partition, records } => {
                     // It ends after the shards.
                     let _ = self.desk.send(Request { shard: self.id(), token, partition, records });
                 }
+                Effect::HandOver { connection, to, pledge } => self.hand_over(connection, to, pledge),
+                Effect::Authenticate { connection, credentials } => self.ask(connection, *credentials),
                 Effect::ReadMore { connection } => self.read_more(connection),
                 Effect::Notice(notice) => self.notices.notice(self.now, &notice),
             }
@@ -93,7 +94,7 @@ impl Shard {
     }
 
     /// Moves a connection to another shard. Nothing was written to it yet, or everything was sent.
-    fn hand_over(&mut self, id: ConnectionId, to: ShardId) {
+    fn hand_over(&mut self, id: ConnectionId, to: ShardId, pledge: Option<Box<Pledge>>) {
         if self.connections.get_open(id).is_none() {
             return;
         }
@@ -108,6 +109,6 @@ impl Shard {
             return;
         }
         let Connection { transport, peer, input, .. } = connection;
-        self.shared.post.send_connection(to, Box::new(Arrival { transport, peer, input }));
+        self.shared.post.send_connection(to, Box::new(Arrival { transport, peer, input, pledge }));
     }
 }

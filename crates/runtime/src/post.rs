@@ -8,12 +8,14 @@
 //! every tick, also while its own mail has no credit, so every bag under way is handled and its credit comes back, and
 //! whoever brings it back wakes the sender that ran dry. Nor can it grow without bound: bags are bounded by credit, bags
 //! that stay behind by the engine (which slows publishers to a congested receiver), connections by their maximum,
-//! commands by the hands of an operator.
+//! commands by the hands of an operator, answers by the connections that wait for one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use dunlin_engine::{MailBag, Peer, ReadToken, Settings, ShardId, ShardMap};
+use dunlin_engine::{
+    Authority, ConnectionId, MailBag, Outcome, Peer, Pledge, ReadToken, Settings, ShardId, ShardMap,
+};
 use dunlin_net::Transport;
 use mio::Waker;
 
@@ -32,6 +34,10 @@ pub(crate) enum Item {
     Read { token: ReadToken, records: Vec<(u32, Option<Vec<u8>>)> },
     /// A checkpoint of a partition is safe.
     Checkpointed { partition: u16, upto: u64 },
+    /// The answer to a question about a connection.
+    Authenticated { connection: ConnectionId, outcome: Box<Outcome> },
+    /// The rights of some changed.
+    Review(Arc<dyn Authority>),
     /// The settings changed.
     Reconfigure(Arc<Settings>),
     /// Close every connection in good order, then end.
@@ -46,6 +52,8 @@ pub(crate) struct Arrival {
     pub(crate) transport: Transport,
     pub(crate) peer: Peer,
     pub(crate) input: Input,
+    /// Its Client was admitted.
+    pub(crate) pledge: Option<Box<Pledge>>,
 }
 
 /// The inboxes of all shards and the credit between them.
@@ -90,6 +98,11 @@ impl Post {
     /// Hands a connection over.
     pub(crate) fn send_connection(&self, to: ShardId, arrival: Box<Arrival>) {
         self.inbox(to).push(Item::Arrival(arrival));
+    }
+
+    /// Answers a question of a shard.
+    pub(crate) fn answer(&self, to: ShardId, connection: ConnectionId, outcome: Outcome) {
+        self.inbox(to).push(Item::Authenticated { connection, outcome: Box::new(outcome) });
     }
 
     /// May a bag go? Where not, the sender is woken when it may.

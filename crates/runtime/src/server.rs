@@ -11,13 +11,14 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use dunlin_engine::{Counters, Settings, ShardMap};
+use dunlin_engine::{Authority, Counters, Settings, ShardMap};
 use dunlin_net::{Place, SocketFile, Wrapping};
 use dunlin_store::Journal;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::accept::BoundSocket;
 use crate::admissions::Admissions;
+use crate::authentication::{self, Authentication, Pool};
 use crate::counters::{Snapshot, Traffic};
 use crate::journal::Log;
 use crate::librarian::{self, Request};
@@ -36,6 +37,8 @@ pub struct ServerOptions {
     pub settings: Arc<Settings>,
     /// For identifiers and hashes; `None` for one from the operating system.
     pub seed: Option<u64>,
+    /// Who knows the Clients of the listeners that ask.
+    pub authentication: Option<Authentication>,
     /// Called once, on its thread, for each shard that ends without having been told to; all others end then too. For whoever
     /// waits for something else than [`Server::wait`].
     pub on_failure: fn(),
@@ -60,13 +63,15 @@ pub struct Listener {
     pub place: Place,
     /// What lies between MQTT and the socket; nothing by default.
     pub wrapping: Wrapping,
+    /// Lets nobody in whom [`ServerOptions::authentication`] does not know. Where not, everybody may do everything.
+    pub authenticate: bool,
 }
 
 impl Listener {
-    /// MQTT over plain TCP. Port 0 takes any free one.
+    /// MQTT over plain TCP, where everybody may do everything. Port 0 takes any free one.
     #[must_use]
     pub fn tcp(address: SocketAddr) -> Self {
-        Self { place: Place::Tcp(address), wrapping: Wrapping::default() }
+        Self { place: Place::Tcp(address), wrapping: Wrapping::default(), authenticate: false }
     }
 }
 
@@ -81,6 +86,12 @@ pub enum StartError {
         place: Place,
         /// Why.
         source: io::Error,
+    },
+    /// A listener lets nobody in unasked, and nobody can be asked.
+    #[error("{place} lets in whom somebody knows, and there is nobody who knows clients")]
+    Unasked {
+        /// As configured.
+        place: Place,
     },
     /// There is no such number of shards.
     #[error("cannot run {wanted} shards, only 1 to {maximum}")]
@@ -135,7 +146,13 @@ impl Server {
     /// # Errors
     /// See [`StartError`]. Nothing is left behind.
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
-        let ServerOptions { listeners, shards, settings, seed, on_failure, journal } = options;
+        let ServerOptions { listeners, shards, settings, seed, authentication, on_failure, journal } =
+            options;
+        if let (Some(Listener { place, .. }), None) =
+            (listeners.iter().find(|listener| listener.authenticate), &authentication)
+        {
+            return Err(StartError::Unasked { place: place.clone() });
+        }
         let map = shard_map(shards)?;
         let admissions = Admissions::new(settings.limits.connections_maximum, map.count())?;
         let Bound { places, mut sockets, files } = bind_all(&listeners, map)?;
@@ -152,6 +169,7 @@ impl Server {
             admissions,
             snapshots: map.iter().map(|_| Snapshot::default()).collect(),
             log: OnceLock::new(),
+            pool: authentication.map(Pool::new),
         });
         // Dropped on the way out where a thread cannot be started, which ends those that were.
         let mut server =
@@ -161,6 +179,7 @@ impl Server {
         if let (Some(log), Some(journal)) = (log, journal) {
             server.open_log(log, &*journal, requests)?;
         }
+        authentication::start(&server.shared)?;
         for (seat, prepared) in seats.into_iter().zip(prepared) {
             let end_all = EndAll { shared: Arc::clone(&server.shared), on_failure, armed: true };
             let thread = spawn(seat, end_all, prepared, desk.clone())?;
@@ -203,6 +222,12 @@ impl Server {
     pub fn reconfigure(&self, settings: Arc<Settings>) {
         self.shared.admissions.set_maximum(settings.limits.connections_maximum);
         self.shared.post.broadcast(|| Item::Reconfigure(Arc::clone(&settings)));
+    }
+
+    /// The rights of some, or of all, are others than before: every Session is held against them, soon, and every Client that is
+    /// admitted from now on.
+    pub fn review(&self, authority: &Arc<dyn Authority>) {
+        self.shared.post.broadcast(|| Item::Review(Arc::clone(authority)));
     }
 
     /// Begins a clean end: no more newcomers, every Client is told, and what they are owed is sent for at most 2 s.
@@ -271,6 +296,9 @@ impl Server {
         if let Some(librarian) = self.librarian.take() {
             // It panics no more than a shard does, and nothing depends on it any more.
             let _ = librarian.join();
+        }
+        if let Some(pool) = &self.shared.pool {
+            pool.close();
         }
         failed.map_or(Ok(()), Err)
     }
@@ -343,7 +371,7 @@ struct Bound {
 fn bind_all(listeners: &[Listener], map: ShardMap) -> Result<Bound, StartError> {
     let sockets = map.iter().map(|_| Vec::new()).collect();
     let mut bound = Bound { places: Vec::with_capacity(listeners.len()), sockets, files: Vec::new() };
-    for (number, Listener { place, wrapping }) in (0..=u16::MAX).zip(listeners) {
+    for (number, Listener { place, wrapping, authenticate }) in (0..=u16::MAX).zip(listeners) {
         let listening = dunlin_net::bind(place, map.count())
             .map_err(|source| StartError::Bind { place: place.clone(), source })?;
         bound.places.push(listening.place);
@@ -352,7 +380,8 @@ fn bind_all(listeners: &[Listener], map: ShardMap) -> Result<Bound, StartError> 
         let first = if listening.sockets.len() < map.count() { usize::from(number) } else { 0 };
         for (index, socket) in listening.sockets.into_iter().enumerate() {
             let shard = (first + index) % map.count();
-            bound.sockets[shard].push(BoundSocket { socket, number, wrapping: wrapping.clone() });
+            let wrapping = wrapping.clone();
+            bound.sockets[shard].push(BoundSocket { socket, number, wrapping, authenticate: *authenticate });
         }
     }
     Ok(bound)
@@ -387,6 +416,7 @@ mod tests {
             shards: Some(2),
             settings: Arc::default(),
             seed: Some(1),
+            authentication: None,
             on_failure: || {
                 FAILURES.fetch_add(1, Ordering::SeqCst);
             },

@@ -19,6 +19,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::accept::{Acceptor, BoundSocket, Spare};
 use crate::admissions::Admissions;
+use crate::authentication::Pool;
 use crate::clock;
 use crate::connections::{Connection, Connections};
 use crate::counters::{Snapshot, Traffic};
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Box<[Snapshot]>,
     /// Where what happens is kept; empty where nothing is.
     pub(crate) log: OnceLock<Log>,
+    /// Where a listener asks who its Clients are.
+    pub(crate) pool: Option<Pool>,
 }
 
 /// What a shard needs of the operating system, taken before its thread starts: what fails, fails the start.
@@ -287,6 +290,10 @@ impl Shard {
                 Item::Arrival(arrival) => self.welcome(*arrival),
                 Item::Read { token, records } => self.handle(Event::Read { token, records: &records }),
                 Item::Checkpointed { partition, upto } => self.checkpointed(partition, upto),
+                Item::Authenticated { connection, outcome } => {
+                    self.handle(Event::Authenticated { connection, outcome });
+                }
+                Item::Review(authority) => self.handle(Event::PolicyChanged(authority)),
                 Item::Reconfigure(settings) => self.handle(Event::Reconfigured(settings)),
                 Item::ShutDown => self.shut_down(),
                 Item::Stop => self.stopped = true,
@@ -296,12 +303,14 @@ impl Shard {
 
     /// Takes in a connection that another shard handed over.
     fn welcome(&mut self, arrival: Arrival) {
-        let Arrival { transport, peer, input } = arrival;
+        let Arrival { transport, peer, input, pledge } = arrival;
         let mut connection = Connection::new(transport, peer);
         connection.input = input;
         if self.stopping.is_some() {
             self.shared.admissions.release();
-        } else if let Some(index) = self.open(connection) {
+        } else if let Some(index) = self.open(connection, pledge)
+            && self.connections.get(index).is_some_and(|(_, connection)| connection.is_open())
+        {
             self.offer(index);
         }
     }

@@ -20,6 +20,7 @@ fn start(shards: usize) -> Server {
         shards: Some(shards),
         settings: Arc::new(Settings::default()),
         seed: Some(1),
+        authentication: None,
         on_failure: || {},
         journal: None,
     })

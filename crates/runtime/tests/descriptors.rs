@@ -20,6 +20,7 @@ fn newcomers_are_closed_at_once_while_no_descriptor_is_left_and_welcome_again_af
         shards: Some(1),
         settings: Arc::new(Settings::default()),
         seed: Some(1),
+        authentication: None,
         on_failure: || {},
         journal: None,
     })

@@ -18,6 +18,7 @@ fn options(shards: usize, settings: Settings) -> ServerOptions {
         shards: Some(shards),
         settings: Arc::new(settings),
         seed: Some(1),
+        authentication: None,
         on_failure: || {},
         journal: None,
     }

@@ -30,6 +30,8 @@ const LINES: usize = 60;
 pub struct Options {
     /// Number of shards, 1 to 64; drawn from the seed where it is `None`.
     pub shards: Option<usize>,
+    /// Does the Server ask who clients are, and what they may do? Drawn from the seed where it is `None`.
+    pub guarded: Option<bool>,
 }
 
 /// What happened in a run that broke no rule.

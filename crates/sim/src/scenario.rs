@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_engine::{Limits, QueueFull, Settings};
+use dunlin_engine::{AccessRules, Limits, QueueFull, Settings, WideSubscriptions};
 
 use crate::Options;
 use crate::model::Rules;
@@ -38,10 +38,18 @@ pub(crate) struct Scenario {
     pub(crate) heavy: bool,
     /// The run ends with a shutdown of the Server.
     pub(crate) shutdown: bool,
+    /// The Server asks who clients are, and what they may do.
+    pub(crate) guarded: bool,
 }
 
 impl Scenario {
-    pub(crate) fn new(rng: &mut Rng, options: &Options) -> Self {
+    pub(crate) fn new(seed: u64, rng: &mut Rng, options: &Options) -> Self {
+        // Not from `rng`: a run that is not guarded goes as it went before there were any.
+        let guarded = options.guarded.unwrap_or_else(|| Rng::new(!seed).percent(40));
+        let mut access = AccessRules::default();
+        if guarded {
+            access.wide_subscriptions = WideSubscriptions::Filter;
+        }
         let heavy = rng.percent(2);
         let generous = !rng.percent(20);
         let limits = if generous { generous_limits(rng) } else { tight_limits(rng) };
@@ -58,7 +66,7 @@ impl Scenario {
             polite: rng.between(3, 10),
             hostile: rng.pick(&[0, 0, 1, 2]),
             duration: Duration::from_millis(rng.between(4_000, 16_000) as u64),
-            settings: Arc::new(Settings { limits, ..Settings::default() }),
+            settings: Arc::new(Settings { limits, access, ..Settings::default() }),
             rules,
             mail_delay: if heavy { 400_000 } else { rng.pick(&[50, 2_000, 30_000]) },
             mail_credit: rng.between(1, 3),
@@ -69,6 +77,7 @@ impl Scenario {
             unrest: rng.pick(&[10, 60, 150]),
             heavy,
             shutdown: rng.percent(30),
+            guarded,
         }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn topic_index(topic: &str) -> Option<usize> {
 }
 
 /// Section 4.7, with recursion instead of the codec's loop.
-fn matches(filter: &str, topic: &str) -> bool {
+pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     fn levels(filter: &[&str], topic: &[&str]) -> bool {
         match (filter, topic) {
             (["#"], _) | ([], []) => true,

@@ -3,6 +3,7 @@
 //! The defaults themselves are those of the structs. Error messages, `dunlin config default` and docs/configuration.md
 //! come from this list; tests hold it against the structs.
 
+mod access;
 mod limits;
 mod listener;
 mod log;
@@ -64,7 +65,7 @@ pub(super) enum Kind {
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 8] = [
+pub(super) static SECTIONS: [Section; 9] = [
     Section {
         name: "",
         repeated: false,
@@ -85,6 +86,7 @@ pub(super) static SECTIONS: [Section; 8] = [
     limits::LIMITS,
     strictness::STRICTNESS,
     protocol::PROTOCOL,
+    access::ACCESS,
 ];
 
 impl Section {

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use dunlin_engine::{Limits, Protocol, Settings, Strictness};
+use dunlin_engine::{AccessRules, Limits, Protocol, Settings, Strictness};
 use dunlin_runtime::{TlsFiles, WebSocketRules};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) strictness: Strictness,
     /// `[protocol]`
     pub(crate) protocol: Protocol,
+    /// `[access]`
+    pub(crate) access: AccessRules,
 }
 
 /// What survives the end of the process, and where.
@@ -199,6 +201,8 @@ pub(crate) enum Area {
     Session,
     /// The directory of the data.
     Journal,
+    /// What clients want and may not have.
+    Access,
     /// What was left out.
     Log,
 }
@@ -242,6 +246,7 @@ impl Config {
             limits: self.limits.clone(),
             strictness: self.strictness.clone(),
             protocol: self.protocol.clone(),
+            access: self.access.clone(),
         }
     }
 }

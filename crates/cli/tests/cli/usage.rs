@@ -61,12 +61,6 @@ fn dev_beyond_this_machine_is_5_and_says_how_to_do_it() {
 }
 
 #[test]
-fn data_is_5_rather_than_a_promise() {
-    let error = fails(5, &["serve", "--dev", "--data", "/tmp"]);
-    assert!(error.starts_with("dunlin: error: --data is not available in this version"), "{error}");
-}
-
-#[test]
 fn errors_are_lines_without_backtraces() {
     for arguments in
         [&["serve"][..], &["serve", "--dev", "--data", "x"], &["config", "check", "/nonexistent"]]

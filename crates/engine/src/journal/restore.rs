@@ -177,7 +177,8 @@ impl Engine {
                 let joined = self.next_join;
                 let Some(options) = SubscriptionOptions::from_bits(options) else { return };
                 let Some(session) = self.restored_session(partition, key) else { return };
-                let subscription = Subscription { options, identifier, joined, born: joined };
+                let subscription =
+                    Subscription { options, identifier, joined, born: joined, filtered: false };
                 session.subscriptions.insert(filter.into(), subscription);
             }
             Record::Unsubscribed { key, filter } => {
@@ -425,6 +426,8 @@ impl Engine {
                 window,
                 durable: true,
                 token: SubAckToken::NOBODY,
+                // Known when its Client is back.
+                policy: None,
             };
             self.tell_group(cx, id, filter, event);
         }

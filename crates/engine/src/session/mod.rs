@@ -13,6 +13,7 @@ use dunlin_codec::{ProtocolVersion, Rule, SubscriptionOptions};
 pub(crate) use self::fetch::Fetches;
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::received::ReceivedIds;
+use crate::access::Access;
 use crate::connect::TENANT;
 use crate::event::ConnectionId;
 use crate::journal::record::{Record, WillView};
@@ -66,6 +67,8 @@ pub(crate) struct Session {
     pub(crate) rules_broken: Option<Box<[u32; Rule::ALL.len()]>>,
     /// When a notice of dropped messages was last given, and how many were dropped since.
     pub(crate) dropped: Option<Box<(Time, u64)>>,
+    /// Who may do what in it; `None` where nobody was asked.
+    pub(crate) access: Option<Box<Access>>,
 }
 
 /// One Subscription of a Session.
@@ -78,6 +81,8 @@ pub(crate) struct Subscription {
     pub(crate) joined: u32,
     /// `joined` of the first SUBSCRIBE since there was none: tells it from one before an UNSUBSCRIBE.
     pub(crate) born: u32,
+    /// Each message is asked about.
+    pub(crate) filtered: bool,
 }
 
 /// The Will Message and when it goes out.
@@ -140,6 +145,7 @@ impl Session {
             slowed_by: Vec::new(),
             rules_broken: None,
             dropped: None,
+            access: None,
         }
     }
 

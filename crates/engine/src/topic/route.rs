@@ -9,6 +9,7 @@ use dunlin_codec::{QoS, TopicFilter, TopicName, TopicNameError};
 use super::tree::{Subscriber, Tree};
 use crate::map::{Map, seeded};
 use crate::partition::ShardSet;
+use crate::session::Sessions;
 use crate::settings::Limits;
 
 /// Memory for kept routes, in bytes: 16 MiB hold a hundred thousand topics, or one with a quarter of a million subscribers.
@@ -75,6 +76,8 @@ pub(crate) struct Route {
     /// The topic holds characters that the specification advises against.
     pub(crate) discouraged: bool,
     generation: u64,
+    /// Of this route alone, for as long as the Router is there; never 0.
+    pub(crate) number: u64,
 }
 
 /// The tree and the routes kept from it.
@@ -86,6 +89,8 @@ pub(crate) struct Router {
     kept: usize,
     levels_maximum: usize,
     length_maximum: usize,
+    /// Routes found so far.
+    numbers: u64,
 }
 
 /// Why a message has no route.
@@ -137,6 +142,7 @@ impl Router {
             kept: 0,
             levels_maximum: 0,
             length_maximum: 0,
+            numbers: 0,
         };
         router.set_limits(limits);
         router
@@ -174,18 +180,19 @@ impl Router {
 
     /// The route of a topic. An error where the text is no Topic Name: a kept route is the proof that it is one.
     #[inline]
-    pub(crate) fn route(&mut self, topic: &str) -> Result<&Route, RouteError> {
+    pub(crate) fn route(&mut self, topic: &str, sessions: &Sessions) -> Result<&Route, RouteError> {
         // Two look-ups where one would do: the borrow checker does not see that the early return ends the first borrow.
         if self.routes.get(topic).is_none_or(|route| route.generation != self.tree.generation()) {
-            self.find(topic)?;
+            self.find(topic, sessions)?;
         }
         Ok(&self.routes[topic])
     }
 
     #[cold]
-    fn find(&mut self, topic: &str) -> Result<(), RouteError> {
+    fn find(&mut self, topic: &str, sessions: &Sessions) -> Result<(), RouteError> {
         let name = self.check_topic(topic)?;
-        let route = Route::of(&self.tree, name);
+        self.numbers += 1;
+        let route = Route { number: self.numbers, ..Route::of(&self.tree, name, sessions) };
         if let Some(old) = self.routes.remove(topic) {
             self.kept -= old.weight(topic);
         }
@@ -200,14 +207,17 @@ impl Router {
 }
 
 impl Route {
-    fn of(tree: &Tree, topic: TopicName<'_>) -> Self {
+    fn of(tree: &Tree, topic: TopicName<'_>, sessions: &Sessions) -> Self {
         let mut route =
             Self { generation: tree.generation(), discouraged: topic.is_discouraged(), ..Self::default() };
         let mut subscribers: Vec<Subscriber> = Vec::new();
         let mut entries = 0;
         tree.matches(topic, |entry| {
             entries += usize::from(!entry.local.is_empty());
-            subscribers.extend_from_slice(&entry.local);
+            // Asked once for all the messages that go this way.
+            subscribers.extend(entry.local.iter().filter(|subscriber| {
+                !subscriber.filtered || sessions.may_receive(subscriber.session, topic.as_str())
+            }));
             route.groups.extend_from_slice(&entry.groups);
             route.remote = route.remote.union(entry.remote);
         });

@@ -24,6 +24,8 @@ pub(crate) struct Subscriber {
     pub(crate) options: SubscriptionOptions,
     /// Subscription Identifier; 0: none.
     pub(crate) identifier: u32,
+    /// The policy of the Session is asked about each topic.
+    pub(crate) filtered: bool,
 }
 
 /// Who wants one filter.
@@ -320,7 +322,7 @@ mod tests {
     }
 
     fn subscriber(session: u32) -> Subscriber {
-        Subscriber { session, options: SubscriptionOptions::default(), identifier: 0 }
+        Subscriber { session, options: SubscriptionOptions::default(), identifier: 0, filtered: false }
     }
 
     fn sessions(tree: &Tree, topic: &str) -> Vec<u32> {

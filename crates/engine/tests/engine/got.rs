@@ -26,6 +26,10 @@ pub(crate) enum Got {
         codes: Vec<u8>,
     },
     PingResp,
+    Auth {
+        code: u8,
+        properties: Props,
+    },
     Disconnect {
         code: u8,
         properties: Props,
@@ -89,6 +93,8 @@ fn line(property: Property<'_>) -> String {
         Property::AssignedClientIdentifier(text) => format!("assigned={text}"),
         Property::ServerKeepAlive(seconds) => format!("server_keep_alive={seconds}"),
         Property::ResponseInformation(text) => format!("response_information={text}"),
+        Property::AuthenticationMethod(method) => format!("method={method}"),
+        Property::AuthenticationData(data) => format!("data={}", String::from_utf8_lossy(data)),
         other => format!("{other:?}"),
     }
 }
@@ -117,6 +123,9 @@ impl Got {
                 codes: unsuback.reasons.to_vec(),
             },
             Packet::PingResp => Self::PingResp,
+            Packet::Auth(auth) => {
+                Self::Auth { code: auth.reason as u8, properties: Props::of(auth.properties) }
+            }
             Packet::Disconnect(disconnect) => Self::Disconnect {
                 code: disconnect.reason as u8,
                 properties: Props::of(disconnect.properties),
@@ -170,6 +179,9 @@ impl Display for Got {
             Self::Acks { name, id, codes } if codes.is_empty() => write!(out, "{name} #{id}"),
             Self::Acks { name, id, codes } => write!(out, "{name} #{id} {codes:02x?}"),
             Self::PingResp => out.write_str("PINGRESP"),
+            Self::Auth { code, properties } => {
+                write!(out, "AUTH {code:02x} [{}]", properties.lines().join(", "))
+            }
             Self::Disconnect { code, .. } => write!(out, "DISCONNECT {code:02x}"),
             Self::Closed => out.write_str("closed"),
         }

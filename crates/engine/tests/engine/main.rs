@@ -8,7 +8,9 @@ mod got;
 mod hello;
 mod world;
 
+mod access;
 mod aliases;
+mod authentication;
 mod connect;
 mod disk;
 mod durability;
@@ -21,6 +23,8 @@ mod packet_size;
 mod publish_qos;
 mod redelivery;
 mod retained;
+mod revocation;
+mod rules;
 mod sessions;
 mod shards;
 mod shared;

@@ -1,5 +1,7 @@
 //! A Server without threads or sockets: its shards, their mail, its Clients, and a clock that tests move.
 
+mod guard;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +12,11 @@ use dunlin_codec::{
     TopicFilter, Unsubscribe, VarInt,
 };
 use dunlin_engine::{
-    CloseCause, ConnectionId, Counters, Effect, Effects, Engine, Event, JournalBatch, MailBag, Notice,
-    Partition, Peer, Settings, ShardId, ShardMap, Time,
+    CloseCause, ConnectionId, Counters, Credentials, Effect, Effects, Engine, Event, JournalBatch, MailBag,
+    Notice, Partition, Peer, Pledge, Settings, ShardId, ShardMap, Time,
 };
 
+pub(crate) use self::guard::admission;
 use crate::disk::Disk;
 use crate::got::Got;
 use crate::hello::{Hello, Message, at, hello};
@@ -42,6 +45,7 @@ struct Client {
     version: ProtocolVersion,
     /// `None` once closed.
     at: Option<(ShardId, ConnectionId)>,
+    was_at: Option<(ShardId, ConnectionId)>,
     /// Bytes for the Server that it has not consumed.
     to_server: Vec<u8>,
     /// Bytes of the Server that are no packet yet.
@@ -69,6 +73,12 @@ pub(crate) struct World {
     stores: bool,
     carriage: Carriage,
     transit: BTreeMap<(usize, usize), VecDeque<MailBag>>,
+    /// Nobody is let in unasked.
+    guarded: bool,
+    /// Questions that nobody has answered.
+    asked: Vec<(Link, Box<Credentials>)>,
+    /// Is what was handed over admitted?
+    pledges: usize,
 }
 
 impl World {
@@ -123,6 +133,9 @@ impl World {
             slots: vec![Vec::new(); shards],
             carriage: Carriage::AtOnce,
             transit: BTreeMap::new(),
+            guarded: false,
+            asked: Vec::new(),
+            pledges: 0,
         }
     }
 
@@ -131,6 +144,13 @@ impl World {
     /// One that outlives its process.
     pub(crate) fn durable(shards: usize) -> Self {
         Self::build(shards, &Settings::default(), true)
+    }
+
+    /// The same, with what `change` does to the default settings.
+    pub(crate) fn durable_with(shards: usize, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        Self::build(shards, &settings, true)
     }
 
     /// From now on nothing is stored but by [`Self::store`].
@@ -251,13 +271,14 @@ impl World {
         self.clients.push(Client {
             version,
             at: None,
+            was_at: None,
             to_server: Vec::new(),
             from_server: Vec::new(),
             got: VecDeque::new(),
             is_stuck: false,
             next_id: 1,
         });
-        self.open(link, ShardId::new(shard).unwrap());
+        self.open(link, ShardId::new(shard).unwrap(), None);
         self.carry_if_at_once();
         link
     }
@@ -635,15 +656,20 @@ impl World {
                     client.to_server.clear();
                     client.got.push_back(Got::Closed);
                 }
-                Effect::HandOver { connection, to } => {
+                Effect::HandOver { connection, to, pledge } => {
                     let link = self.free(shard, connection);
-                    self.open(link, to);
+                    self.pledges += usize::from(pledge.is_some());
+                    self.open(link, to, pledge);
                     self.offer(link);
                 }
                 Effect::ReadMore { connection } => {
                     if let Some(link) = self.slots[shard.index()][connection.index()].0 {
                         self.offer(link);
                     }
+                }
+                Effect::Authenticate { connection, credentials } => {
+                    let link = self.slots[shard.index()][connection.index()].0.unwrap();
+                    self.asked.push((link, credentials));
                 }
                 Effect::Notice(notice) => self.notices.push(*notice),
                 Effect::Read { token, partition, records } => {
@@ -675,7 +701,7 @@ impl World {
         self.perform(shard);
     }
 
-    fn open(&mut self, link: Link, shard: ShardId) {
+    fn open(&mut self, link: Link, shard: ShardId, pledge: Option<Box<Pledge>>) {
         let slots = &mut self.slots[shard.index()];
         let index = slots.iter().position(|(user, _)| user.is_none()).unwrap_or(slots.len());
         slots.resize(slots.len().max(index + 1), (None, 0));
@@ -684,7 +710,9 @@ impl World {
         *generation += 1;
         let connection = ConnectionId::new(u32::try_from(index).unwrap(), *generation);
         self.client(link).at = Some((shard, connection));
-        self.step(shard, Event::Opened { connection, peer: Peer { listener: 0, address: None } });
+        self.client(link).was_at = self.client(link).at;
+        let peer = Peer { listener: 0, address: None, authenticate: self.guarded };
+        self.step(shard, Event::Opened { connection, peer, pledge });
     }
 
     fn free(&mut self, shard: ShardId, connection: ConnectionId) -> Link {

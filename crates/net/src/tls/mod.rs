@@ -120,6 +120,11 @@ impl Tls {
         &mut self.stream
     }
 
+    pub(crate) fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        let certificates = self.tls.peer_certificates().unwrap_or_default();
+        certificates.iter().map(|certificate| certificate.to_vec()).collect()
+    }
+
     pub(crate) const fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
     }

@@ -114,6 +114,10 @@ impl WebSocket {
         }
     }
 
+    pub(crate) fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        if let Link::Tls(tls) = &self.link { tls.peer_certificates() } else { Vec::new() }
+    }
+
     pub(crate) fn take_fault(&mut self) -> Option<Fault> {
         let under = if let Link::Tls(tls) = &mut self.link { tls.take_fault() } else { None };
         self.fault.take().or(under)

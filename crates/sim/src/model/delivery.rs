@@ -50,6 +50,7 @@ impl Model {
         ensure(self.links[delivery.link].connack.is_some(), "PUBLISH before CONNACK", || {
             format!("connection {}", delivery.link)
         })?;
+        self.check_rights(delivery)?;
         if let Some(packet) = delivery.packet
             && !self.exchange_opened(session, delivery, packet)?
         {

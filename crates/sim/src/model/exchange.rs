@@ -13,6 +13,9 @@ pub(super) struct Exchange {
     pub(super) link: usize,
     /// Place in the order of first sending.
     order: u64,
+    pub(super) topic: usize,
+    /// When it was sent first.
+    pub(super) since: u64,
     /// The Server took our PUBREC.
     released: bool,
     /// By a shared group.
@@ -32,7 +35,11 @@ impl Model {
         let known = self.sessions[session].exchanges.get(&packet).copied();
         let what =
             || format!("connection {}, packet {packet}, message {:?}", delivery.link, delivery.message);
-        if let Some(known) = known {
+        // One that was given up has its identifier no more.
+        let is_other = |known: &Exchange| {
+            known.link != delivery.link && !delivery.dup && self.may_be_withheld(session, known)
+        };
+        if let Some(known) = known.filter(|known| !is_other(known)) {
             ensure(
                 known.link != delivery.link,
                 "packet identifier reused, or sent twice on a connection",
@@ -53,10 +60,9 @@ impl Model {
         ensure(!delivery.dup || resumed, "DUP on a first delivery", what)?;
         if !delivery.dup {
             // [MQTT-4.4.0-1] Everything unacknowledged comes again first.
-            let skipped = self.sessions[session]
-                .exchanges
-                .iter()
-                .find(|(_, other)| other.link != delivery.link && !other.released);
+            let skipped = self.sessions[session].exchanges.iter().find(|(_, other)| {
+                other.link != delivery.link && !other.released && !self.may_be_withheld(session, other)
+            });
             ensure(skipped.is_none(), "new message before the old ones were sent again", || {
                 format!("{}: {skipped:?}", what())
             })?;
@@ -67,6 +73,8 @@ impl Model {
             qos: delivery.qos,
             link: delivery.link,
             order: self.exchanges_begun,
+            topic: delivery.topic,
+            since: delivery.emitted.step,
             released: false,
             filter: None,
         };
@@ -110,7 +118,13 @@ impl Model {
 
     /// Exchanges of living Sessions that have not ended.
     pub(crate) fn open_exchanges(&self) -> usize {
-        self.current.values().map(|session| self.sessions[*session].exchanges.len()).sum()
+        let open = |session: &usize| {
+            let exchanges = self.sessions[*session].exchanges.values();
+            exchanges
+                .filter(|exchange| exchange.released || !self.may_be_withheld(*session, exchange))
+                .count()
+        };
+        self.current.values().map(open).sum()
     }
 
     /// What a group dealt with QoS 1 to a connection that ended goes to another member: its identifiers are free.

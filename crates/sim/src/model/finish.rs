@@ -124,13 +124,16 @@ impl Model {
             {
                 continue;
             }
-            let stayed = members.iter().any(|session| self.is_member_since(*session, filter, taken.step));
+            let hears = |session: &usize| self.hears_since(*session, message.topic, taken.step);
+            let stayed = members
+                .iter()
+                .any(|session| hears(session) && self.is_member_since(*session, filter, taken.step));
             let deals = self.deals.get(&(filter, at)).map_or(&[][..], Vec::as_slice);
             if !stayed || deals.iter().any(|deal| deal.state == shared::State::Completed) {
                 continue;
             }
-            let lost =
-                message.qos == 2 && members.iter().any(|session| self.sessions[*session].ended.is_some());
+            let is_gone = |session: &usize| self.sessions[*session].ended.is_some() || !hears(session);
+            let lost = message.qos == 2 && members.iter().any(is_gone);
             if lost {
                 missing.member_lost += 1;
                 continue;

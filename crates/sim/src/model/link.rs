@@ -12,7 +12,7 @@ use super::{Broken, Model, Moment, Session, ensure, subscription};
 /// One network connection.
 #[derive(Debug)]
 pub(super) struct Link {
-    actor: usize,
+    pub(super) actor: usize,
     hostile: bool,
     opened: Moment,
     pub(super) session: Option<usize>,

@@ -77,6 +77,10 @@ impl Model {
     /// gets (section 3.4.2.1).
     pub(crate) fn publish_acked(&self, message: usize, matched: bool) -> Result<(), Broken> {
         let state = &self.messages[message];
+        if self.is_unsaid(message) {
+            // As if all were well, to a 3.x client.
+            return Ok(());
+        }
         ensure(state.taken.is_some(), "acknowledged before it was read", || format!("message {message}"))?;
         let Some(taken) = state.taken.filter(|_| !matched && state.copies == 1) else { return Ok(()) };
         for session in self.current.values() {

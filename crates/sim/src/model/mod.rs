@@ -11,6 +11,7 @@ mod finish;
 mod link;
 mod message;
 mod retained;
+mod rights;
 mod shared;
 mod subscription;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) use self::delivery::Delivery;
 pub(crate) use self::finish::Dropped;
 pub(crate) use self::link::{Connect, Will, nobody};
 pub(crate) use self::message::Message;
+pub(crate) use self::rights::Rights;
 pub(crate) use self::subscription::Wish;
 use crate::topics::{TOPICS, Table};
 
@@ -85,6 +87,8 @@ pub(crate) struct Model {
     stopped: Option<u64>,
     /// Deliveries by shared group (its filter) and message.
     deals: BTreeMap<(usize, usize), Vec<shared::Deal>>,
+    /// What each client may do, and since which step; everything, where it is not named.
+    rights: BTreeMap<usize, Vec<(u64, Rights)>>,
 }
 
 /// One Session from its first CONNECT to its end.
@@ -125,6 +129,7 @@ impl Model {
             exchanges_begun: 0,
             stopped: None,
             deals: BTreeMap::new(),
+            rights: BTreeMap::new(),
         }
     }
 

@@ -153,6 +153,9 @@ impl Model {
         let state = &self.sessions[session];
         let message = &self.messages[message];
         let own = state.actor == message.actor;
+        if !self.hears_since(session, message.topic, step) {
+            return None;
+        }
         let mut required = None;
         for (at, sub) in state.subs.iter().enumerate() {
             let filter = sub.wish.filter;

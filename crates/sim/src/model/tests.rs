@@ -740,3 +740,35 @@ fn a_queue_is_bounded() {
     });
     assert_eq!(results.find(|rule| !rule.is_empty()), Some("more messages waited than the queue may hold"));
 }
+
+#[test]
+fn nobody_hears_what_its_rights_forbid() {
+    let deaf = Rights { unheard: 1 << TOPIC, ..Rights::default() };
+    let (mut history, link) = History::pair();
+    let message = history.published(0, TOPIC, 0);
+    let before = history.delivery(link, message);
+    history.step(false);
+    history.model.rights_changed(1, deaf);
+    let at_once = Delivery { emitted: history.model.now, ..before };
+    history.step(false);
+    let after = Delivery { emitted: history.model.now, ..before };
+    assert_eq!(rule(history.model.check_rights(&before)), "");
+    assert_eq!(rule(history.model.check_rights(&at_once)), "");
+    assert_eq!(rule(history.model.check_rights(&after)), "somebody hears what its policy forbids");
+    // Nor need it come.
+    assert_eq!(rule(history.model.check_complete(&Dropped::default())), "");
+
+    history.step(false);
+    history.model.rights_changed(1, Rights::default());
+    history.published(0, TOPIC, 1);
+    assert_eq!(rule(history.model.check_complete(&Dropped::default())), "acknowledged message is lost");
+}
+
+#[test]
+fn nobody_hears_what_may_not_be_said() {
+    let (mut history, link) = History::pair();
+    history.model.rights_changed(0, Rights { unsaid: 1 << TOPIC, ..Rights::default() });
+    let message = history.message(0, TOPIC, 1);
+    assert!(history.model.is_unsaid(message));
+    assert_eq!(history.receive(link, message), "delivered although it was never published");
+}

@@ -96,6 +96,7 @@ impl World {
             let hostile = index >= self.scenario.polite;
             let actor = self.person(index, hostile);
             self.actors.push(actor);
+            self.give_rights(index, false);
             let delay = self.rng.below(500_000);
             self.plan(delay, Action::Act(index));
         }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use dunlin_engine::{ConnectionId, Effect, Event, Peer};
+use dunlin_engine::{ConnectionId, Effect, Event, Peer, Pledge};
 
 use super::{Action, World, shard_id};
 use crate::model::{Broken, ensure};
@@ -49,13 +49,19 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn open(&mut self, shard: usize, link: usize) -> Result<(), Broken> {
+    pub(super) fn open(
+        &mut self,
+        shard: usize,
+        link: usize,
+        pledge: Option<Box<Pledge>>,
+    ) -> Result<(), Broken> {
         self.run_timers(shard)?;
         let connection = self.shards[shard].occupy(link);
         self.links[link].place = Some((shard, connection));
         self.links[link].paused = false;
         self.trace.note(&[2, shard, link], || format!("shard {shard}: link {link} is {connection:?}"));
-        self.tell(shard, Event::Opened { connection, peer: Peer { listener: 0, address: None } })
+        let peer = Peer { listener: 0, address: None, authenticate: self.scenario.guarded };
+        self.tell(shard, Event::Opened { connection, peer, pledge })
     }
 
     /// Offers a link's bytes to the engine that has it.
@@ -103,7 +109,13 @@ impl World {
         for effect in list {
             match effect {
                 Effect::Close { connection } => self.server_closes(shard, connection)?,
-                Effect::HandOver { connection, to } => self.hand_over(shard, connection, to.index())?,
+                Effect::HandOver { connection, to, pledge } => {
+                    self.hand_over(shard, connection, to.index(), pledge)?;
+                }
+                Effect::Authenticate { connection, .. } => {
+                    let link = self.link_of(shard, connection)?;
+                    self.ask(shard, link, connection);
+                }
                 Effect::ReadMore { connection } => {
                     let link = self.link_of(shard, connection)?;
                     self.trace.note(&[4, shard, link], || format!("shard {shard}: link {link} reads again"));
@@ -190,7 +202,13 @@ impl World {
         Ok(())
     }
 
-    fn hand_over(&mut self, shard: usize, connection: ConnectionId, to: usize) -> Result<(), Broken> {
+    fn hand_over(
+        &mut self,
+        shard: usize,
+        connection: ConnectionId,
+        to: usize,
+        pledge: Option<Box<Pledge>>,
+    ) -> Result<(), Broken> {
         let link = self.link_of(shard, connection)?;
         self.trace.note(&[7, shard, link, to], || format!("shard {shard}: hands link {link} over to {to}"));
         let is_empty = self.shards[shard].effects.outbox.is_empty(connection);
@@ -203,7 +221,7 @@ impl World {
         self.shards[shard].dirty.retain(|dirty| *dirty != link);
         self.links[link].place = None;
         self.summary.hand_overs += 1;
-        self.open(to, link)?;
+        self.open(to, link, pledge)?;
         self.offer(link)
     }
 

@@ -89,7 +89,7 @@ impl World {
         self.summary.connections += 1;
         self.trace.note(&[20, actor, link], || format!("client {actor} ({version:?}) opens link {link}"));
         let shard = self.rng.below(self.shards.len());
-        self.open(shard, link)?;
+        self.open(shard, link, None)?;
         Ok(link)
     }
 
@@ -99,9 +99,10 @@ impl World {
         let actor = if person.anonymous { model::nobody(link) } else { actor };
         let expiry = (v5 && self.rng.percent(10)).then(|| self.short_time());
         let delay = if v5 { self.rng.pick(&[0, 0, 1, 3, 8]) } else { 0 };
+        let topic = self.will_topic(link);
         let message = self.model.new_message(Message {
             actor,
-            topic: self.rng.below(TOPICS.len()),
+            topic,
             qos: self.rng.pick(&[0, 1, 2]),
             retain: self.rng.percent(25),
             size: self.rng.between(8, 40),
@@ -122,6 +123,14 @@ impl World {
         }
         let payload = super::publish::payload(message, self.model.messages[message].size);
         Testament { message, delay, properties, payload }
+    }
+
+    /// A Will that is not allowed is a reason to refuse its CONNECT.
+    fn will_topic(&mut self, link: usize) -> usize {
+        let rights = self.model.rights(self.links[link].actor);
+        let allowed: Vec<usize> = (0..TOPICS.len()).filter(|topic| rights.says(*topic)).collect();
+        // The rights of nobody forbid every topic, or nearly so.
+        self.rng.pick(&allowed)
     }
 
     /// The Server answered CONNECT.

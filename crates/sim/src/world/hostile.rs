@@ -93,7 +93,9 @@ impl World {
         for packet in 1..=self.rng.pick(&[3, 40, most]) {
             let message = self.compose(actor, qos, false);
             // Whether it is taken is not known; if it is, not before now.
-            self.model.publish_taken(message);
+            if !self.model.is_unsaid(message) {
+                self.model.publish_taken(message);
+            }
             self.send_publish(link, message, packet, false);
         }
     }

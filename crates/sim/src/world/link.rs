@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dunlin_codec::ProtocolVersion;
 use dunlin_engine::{ConnectionId, Time};
 
+use super::guard::Question;
 use crate::model::{Connect, Moment, Wish};
 
 /// How a client ends a connection.
@@ -92,6 +93,10 @@ pub(super) struct Link {
     /// The client saw the end.
     pub(super) over: bool,
     pub(super) speech: Speech,
+    /// Who is it?
+    pub(super) question: Option<Question>,
+    /// Its CONNECT, while nobody knows.
+    pub(super) greeting: Option<Box<Connect>>,
 }
 
 /// What the client knows of the connection.
@@ -148,6 +153,8 @@ impl Link {
             parsed: 0,
             over: false,
             speech: Speech { packet_max: u32::MAX, server_receive_maximum: u16::MAX, ..Speech::default() },
+            question: None,
+            greeting: None,
         }
     }
 

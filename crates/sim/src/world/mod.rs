@@ -9,6 +9,7 @@ mod actor;
 mod acts;
 mod carry;
 mod connect;
+mod guard;
 mod hostile;
 mod link;
 mod phases;
@@ -19,9 +20,10 @@ mod socket;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_engine::{Effects, Engine, ShardId, ShardMap, Time};
+use dunlin_engine::{Effects, Engine, Policy, ShardId, ShardMap, Time};
 
 use self::actor::Actor;
 use self::link::Link;
@@ -60,6 +62,10 @@ enum Action {
     Mail(usize, usize),
     /// An engine's deadline.
     Timer(usize),
+    /// It is known who a link is.
+    Answer(usize),
+    /// Somebody's rights change.
+    Rights,
 }
 
 /// Where the run is.
@@ -93,12 +99,14 @@ pub(crate) struct World {
     /// Retained messages that the newcomer got, by topic.
     seen: BTreeMap<usize, Vec<usize>>,
     summary: Summary,
+    /// Of each actor, where the Server asks.
+    policies: Vec<Arc<dyn Policy>>,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, options: &Options, lines: usize) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::new(&mut rng, options);
+        let scenario = Scenario::new(seed, &mut rng, options);
         let map = ShardMap::new(scenario.shards).unwrap_or_else(|| unreachable!("at most four shards"));
         let shards: Vec<Shard> = map
             .iter()
@@ -125,6 +133,7 @@ impl World {
             phase: Phase::Run,
             seen: BTreeMap::new(),
             summary: Summary::default(),
+            policies: Vec::new(),
             scenario,
         };
         world.people();
@@ -199,6 +208,8 @@ impl World {
             Action::Silence(link) => self.model.silence_checked(link),
             Action::Flush(shard) => self.flush(shard),
             Action::Mail(from, to) => self.deliver_mail(from, to),
+            Action::Answer(link) => self.answer(link),
+            Action::Rights => self.change_rights(),
             Action::Timer(shard) => {
                 if self.shards[shard].timer.is_some_and(|at| at <= self.now) {
                     self.shards[shard].timer = None;

@@ -128,6 +128,7 @@ impl World {
         let mut person = self.probe_person();
         person.client_id = "probe".to_owned();
         self.actors.push(person);
+        self.give_rights(probe, true);
         self.seen.clear();
         self.connect(probe)?;
         self.advance(self.now.after(Duration::from_secs(2)))?;

@@ -67,6 +67,11 @@ impl World {
                 | Packet::Auth(_)
         );
         ensure(of_server, "a packet that no Server may send", what)?;
+        if let (true, Packet::Publish(publish)) = (hostile, packet)
+            && let Some(topic) = topic_index(publish.topic)
+        {
+            self.model.heard(link, topic, emitted.step)?;
+        }
         if hostile || self.actors[actor].link != Some(link) {
             if let Packet::ConnAck(ack) = packet {
                 speech.connected = ack.reason == ReasonCode::Success;
@@ -107,10 +112,17 @@ impl World {
             self.queue_ack(link, Ack::PubComp(id));
             return Ok(());
         }
-        ensure(!ack.reason.is_failure(), "the Server refused a good message", what)?;
         let out = &mut self.actors[actor].out;
         let at = out.iter().position(|out| out.packet == id);
         let found = at.map(|at| out[at]);
+        if ack.reason == ReasonCode::NotAuthorized
+            && let Some(at) = at
+            && found.is_some_and(|found| self.model.is_unsaid(found.message))
+        {
+            out.remove(at);
+            return Ok(());
+        }
+        ensure(!ack.reason.is_failure(), "the Server refused a good message", what)?;
         let expected =
             |qos: u8, released: bool| found.is_some_and(|out| out.qos == qos && out.released == released);
         let matched = ack.reason != ReasonCode::NoMatchingSubscribers;

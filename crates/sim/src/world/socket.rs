@@ -69,6 +69,9 @@ impl World {
             self.summary.packets += 1;
             self.model.packet_taken(link);
             match tag {
+                Tag::Connect(connect) if self.scenario.guarded => self.links[link].greeting = Some(connect),
+                // What it may not say is as if it had not been said.
+                Tag::Publish(message) if self.model.is_unsaid(message) => {}
                 Tag::Connect(connect) => self.model.connect_taken(link, &connect),
                 Tag::Publish(message) => self.model.publish_taken(message),
                 Tag::Subscribe(packet, wishes) => self.model.subscribe_taken(link, packet, &wishes),

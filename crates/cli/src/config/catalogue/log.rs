@@ -42,6 +42,7 @@ pub(super) const AREAS: Section = Section {
         area("protocol", "Rules that clients break, as [strictness] tells to report them."),
         area("session", "Sessions and what is dropped from their queues."),
         area("journal", "The directory of the data: reading it at the start, damage, no room."),
+        area("access", "What clients want and may not have."),
         area("log", "The log itself: how many warnings of a kind, and how many lines, were left out."),
     ],
 };

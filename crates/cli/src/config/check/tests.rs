@@ -110,7 +110,9 @@ fn a_key_that_is_not_known_is_named_with_the_nearest() {
     assert_eq!(faults("[limit]"), ["1:2: limit: not known (did you mean limits?)"]);
     assert_eq!(
         faults("persistence = true"),
-        ["1:1: persistence = true: not known; allowed: shards, listener, storage, log, limits, strictness, protocol"]
+        [
+            "1:1: persistence = true: not known; allowed: shards, listener, storage, log, limits, strictness, protocol, access"
+        ]
     );
 }
 
