@@ -1,4 +1,5 @@
-//! What a connection costs over each transport: processor time of the broker up to CONNACK, and the round trip of a PINGREQ.
+//! What a connection costs over each transport: processor time of the broker up to CONNACK, its memory while nothing happens,
+//! and the round trip of a PINGREQ.
 //!
 //! `cargo run --release -p dunlin-tests --example transports -- PID SCHEME PORT AUTHORITY [COUNT [CERTIFICATE KEY]]`, where
 //! PID is the broker's, SCHEME is `tcp`, `tls12`, `tls13` or `quic`, and AUTHORITY a PEM file; the certificate is a
@@ -24,6 +25,8 @@ use tokio::runtime::Runtime;
 
 const CONNECT: &[u8] = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00";
 const PINGS: usize = 5_000;
+/// Connections that do nothing, for their memory.
+const IDLE: usize = 1_000;
 
 /// An open connection, to be written to and read from.
 trait Line {
@@ -103,6 +106,10 @@ fn measure<'a>(pid: &str, what: &str, count: u32, open: impl Fn() -> Box<dyn Lin
         drop(connect());
     }
     let each = (processor_time(pid) - before) / count;
+    let empty = resident(pid);
+    let idle: Vec<_> = (0..IDLE).map(|_| connect()).collect();
+    let memory = resident(pid).saturating_sub(empty) / IDLE;
+    drop(idle);
     let mut line = connect();
     let mut trips: Vec<Duration> = (0..PINGS)
         .map(|_| {
@@ -114,7 +121,7 @@ fn measure<'a>(pid: &str, what: &str, count: u32, open: impl Fn() -> Box<dyn Lin
         .collect();
     trips.sort_unstable();
     println!(
-        "{what}: {each:?} of the broker's processor time a connection; round trip {:?} in the middle, {:?} at 99 %",
+        "{what}: {each:?} of the broker's processor time a connection, {memory} bytes of its memory; round trip {:?} in the middle, {:?} at 99 %",
         trips[PINGS / 2],
         trips[PINGS * 99 / 100]
     );
@@ -126,6 +133,13 @@ fn processor_time(pid: &str) -> Duration {
     let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
+}
+
+/// Bytes of it in memory.
+fn resident(pid: &str) -> usize {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
 fn client(
