@@ -35,7 +35,7 @@ pub(super) const ADMISSION: Section = Section {
             reloads: true,
             about: "Connections that one address may make in a second in the long run; ten seconds' worth at once. 0: any \
                     number. 100: a thousand devices behind one router come back in a moment, and one attacker's TLS \
-                    handshakes cost a thirtieth of a core.",
+                    handshakes cost a fortieth of a core.",
             example: None,
         },
     ],
