@@ -43,7 +43,6 @@ pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};
 pub use journal::{JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord};
-pub use journal::{JournalBatch, JournalCheckpoint, JournalRecord};
 pub use listener::{ListenerRules, Versions};
 pub use mail::{Mail, MailBag};
 pub use outbox::Outbox;
