@@ -40,7 +40,7 @@ fn examples_and_default_are_allowed() {
         .collect();
     let config = Config::parse(&uncommented).unwrap();
     assert_eq!(config.listener.len(), 1);
-    assert_eq!(config.log.areas.len(), 6);
+    assert_eq!(config.log.areas.len(), 7);
 }
 
 #[test]
