@@ -55,10 +55,13 @@ mod without {
 
     use dunlin_runtime::{Server, TlsListener};
 
+    /// There are none.
     #[derive(Debug, Default)]
     pub(crate) struct QuicPorts;
 
-    pub(crate) type QuicThread = ();
+    /// There is none.
+    #[derive(Debug)]
+    pub(crate) struct QuicThread;
 
     #[allow(clippy::unused_self, reason = "as with QUIC")]
     impl QuicPorts {
@@ -72,7 +75,7 @@ mod without {
         }
 
         pub(crate) fn start(self, _: &Server) -> io::Result<QuicThread> {
-            Ok(())
+            Ok(QuicThread)
         }
     }
 }
