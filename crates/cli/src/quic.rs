@@ -5,9 +5,9 @@
 //! Never: a URL of QUIC in a build without it: that is refused when it is parsed.
 
 #[cfg(feature = "quic")]
-pub(crate) use with::{QuicPorts, QuicThread};
+pub(crate) use with::{QuicPorts, QuicThread, end};
 #[cfg(not(feature = "quic"))]
-pub(crate) use without::{QuicPorts, QuicThread};
+pub(crate) use without::{QuicPorts, QuicThread, end};
 
 #[cfg(feature = "quic")]
 mod with {
@@ -24,6 +24,11 @@ mod with {
 
     /// What serves them; it ends when this is dropped.
     pub(crate) type QuicThread = Option<Quic>;
+
+    /// Ends it, with what is on its way said.
+    pub(crate) fn end(thread: QuicThread) {
+        drop(thread);
+    }
 
     impl QuicPorts {
         /// Takes a port for the listener of that number; which one it is.
@@ -63,7 +68,9 @@ mod without {
     #[derive(Debug)]
     pub(crate) struct QuicThread;
 
-    #[allow(clippy::unused_self, reason = "as with QUIC")]
+    /// There is nothing to end.
+    pub(crate) fn end(_: QuicThread) {}
+
     impl QuicPorts {
         pub(crate) fn bind(
             &mut self,

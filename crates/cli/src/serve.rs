@@ -24,7 +24,7 @@ use crate::file_limit;
 use crate::listeners::Listeners;
 use crate::log::{self, Levels};
 use crate::notify::Notify;
-use crate::quic::QuicThread;
+use crate::quic::{self, QuicThread};
 use crate::say;
 use crate::storage;
 
@@ -114,7 +114,7 @@ impl Running {
         end_at_once_on_signal(signals);
         let summary = self.server.wait();
         // After the shards, whose last words it carries.
-        drop(self.quic);
+        quic::end(self.quic);
         let Summary { counters, traffic } = summary?;
         counters::report(&counters, &traffic);
         info!(target: "dunlin::process", "ended");
