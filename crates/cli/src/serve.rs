@@ -9,6 +9,7 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
+use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -23,6 +24,7 @@ use crate::file_limit;
 use crate::listeners::Listeners;
 use crate::log::{self, Levels};
 use crate::notify::Notify;
+use crate::quic::{self, QuicThread};
 use crate::say;
 use crate::storage;
 
@@ -37,7 +39,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         return Err(Failure::Anonymous);
     }
     let levels = log::start(&config.log).map_err(|error| Failure::Start(StartError::Io(error)))?;
-    let listeners = Listeners::resolve(&listeners)?;
+    let mut listeners = Listeners::resolve(&listeners)?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1]).map_err(Failure::Signals)?;
     let notify = Notify::from_environment();
     warn_of_files(&config);
@@ -48,13 +50,15 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
-        settings: Arc::new(config.settings()),
+        settings: Arc::new(config.settings(listeners.rules())),
         seed: None,
         authentication: None,
         on_failure: end_by_signal,
         journal,
     })
     .map_err(|error| listeners.failure(error))?;
+    server.limit_newcomers(config.admission.limits());
+    let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
     for url in listeners.bound(server.places()) {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
@@ -64,7 +68,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let certificates = listeners.certificates().clone();
     certificates.watch();
-    let mut running = Running { arguments, started: config, levels, server, notify, certificates };
+    let rules = listeners.rules();
+    let mut running =
+        Running { arguments, started: config, levels, server, notify, certificates, rules, quic };
     running.until_the_end(&mut signals);
     running.end(signals)
 }
@@ -83,6 +89,10 @@ struct Running {
     server: Server,
     notify: Notify,
     certificates: Certificates,
+    /// Of the listeners, which need a restart.
+    rules: Vec<ListenerRules>,
+    /// Serves QUIC while it is there.
+    quic: QuicThread,
 }
 
 impl Running {
@@ -103,7 +113,10 @@ impl Running {
         self.notify.stopping();
         self.server.shut_down();
         end_at_once_on_signal(signals);
-        let Summary { counters, traffic } = self.server.wait()?;
+        let summary = self.server.wait();
+        // After the shards, whose last words it carries.
+        quic::end(self.quic);
+        let Summary { counters, traffic } = summary?;
         counters::report(&counters, &traffic);
         info!(target: "dunlin::process", "ended");
         Ok(())
@@ -129,7 +142,8 @@ impl Running {
         }
         warn_of_files(config);
         self.levels.change(&config.log);
-        self.server.reconfigure(Arc::new(config.settings()));
+        self.server.limit_newcomers(config.admission.limits());
+        self.server.reconfigure(Arc::new(config.settings(self.rules.clone())));
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
     }
 

@@ -10,8 +10,12 @@
 
 mod certificates;
 mod directory;
+mod identities;
+mod listeners;
 mod mosquitto;
 mod peer;
+mod proxies;
+mod quic;
 mod tls;
 mod unix;
 mod websocket;

@@ -38,10 +38,16 @@ fn a_listener_that_is_none_is_2_and_says_what_is_allowed() {
 }
 
 #[test]
-fn a_transport_that_is_not_available_is_5() {
-    let error = fails(5, &["serve", "--dev", "--listen", "quic://h:8883"]);
-    assert!(error.starts_with("dunlin: error: --listen quic://h:8883: "), "{error}");
-    assert!(error.contains("is not available in this version"), "{error}");
+fn a_transport_with_certificates_is_2_on_the_command_line_and_shows_the_file() {
+    for scheme in ["tls", "wss", "quic"] {
+        let url = format!("{scheme}://127.0.0.1:0");
+        let error = fails(2, &["serve", "--dev", "--listen", &url]);
+        assert!(
+            error.starts_with(&format!("dunlin: error: --listen {url}: TLS needs a certificate")),
+            "{error}"
+        );
+        assert!(error.contains(&format!("[[listener]]\nurl = \"{url}\"\ncertificate = ")), "{error}");
+    }
 }
 
 #[test]
