@@ -5,7 +5,9 @@
 //! Never: a rule of MQTT. What bytes mean, and what follows from them, is the engine's.
 
 mod accept;
+mod addresses;
 mod admissions;
+mod arrivals;
 mod clock;
 mod connections;
 mod counters;
@@ -17,6 +19,7 @@ mod inbox;
 mod input;
 mod linger;
 mod notices;
+mod pace;
 mod perform;
 mod post;
 mod reading;
@@ -24,8 +27,10 @@ mod server;
 mod shard;
 
 pub use dunlin_net::{
-    ClientCertificate, IdentityError, Place, TlsFiles, TlsListener, UnixSocket, WebSocketRules, Wrapping,
+    ClientCertificate, IdentityError, Network, NetworkError, Place, TlsFiles, TlsListener, UnixSocket,
+    WebSocketRules, Wrapping,
 };
 
+pub use admissions::{AdmissionLimits, ListenerLimits, Refusal};
 pub use counters::Traffic;
 pub use server::{Listener, Server, ServerOptions, ShardFailed, StartError, Summary};

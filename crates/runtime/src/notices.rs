@@ -11,6 +11,8 @@ use dunlin_engine::{DisconnectCause, Notice, Time};
 use dunlin_net::Fault;
 use tracing::{debug, warn};
 
+use crate::admissions::Refusal;
+
 /// Lines of a kind in a second that somebody can still read.
 const LINES: u32 = 10;
 /// The window that they are counted in.
@@ -100,11 +102,11 @@ impl Notices {
         self.rates.iter().any(|rate| rate.suppressed > 0)
     }
 
-    /// A newcomer was closed, as there are as many connections as there may be.
-    pub(crate) fn turned_away(&mut self, now: Time, address: Option<SocketAddr>) {
+    /// A newcomer was closed, as a bound says.
+    pub(crate) fn turned_away(&mut self, now: Time, address: Option<SocketAddr>, refusal: Refusal) {
         if self.admits(now, Kind::TurnedAway) {
             let address = address.map(tracing::field::display);
-            warn!(target: "dunlin::connection", address, "connection turned away at connections_maximum");
+            warn!(target: "dunlin::connection", address, limit = refusal.limit(), "connection turned away");
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) enum Item {
 pub(crate) struct Arrival {
     pub(crate) transport: Transport,
     pub(crate) peer: Peer,
+    /// It holds a place of its address.
+    pub(crate) counted: bool,
     pub(crate) input: Input,
 }
 

@@ -15,7 +15,7 @@ use dunlin_net::{Place, SocketFile, Wrapping};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::accept::BoundSocket;
-use crate::admissions::Admissions;
+use crate::admissions::{AdmissionLimits, Admissions, ListenerLimits};
 use crate::counters::{Snapshot, Traffic};
 use crate::post::{Item, Post};
 use crate::shard::{Seat, Shard, Shared};
@@ -43,13 +43,15 @@ pub struct Listener {
     pub place: Place,
     /// What lies between MQTT and the socket; nothing by default.
     pub wrapping: Wrapping,
+    /// What its newcomers are held to.
+    pub limits: ListenerLimits,
 }
 
 impl Listener {
     /// MQTT over plain TCP. Port 0 takes any free one.
     #[must_use]
     pub fn tcp(address: SocketAddr) -> Self {
-        Self { place: Place::Tcp(address), wrapping: Wrapping::default() }
+        Self { place: Place::Tcp(address), wrapping: Wrapping::default(), limits: ListenerLimits::default() }
     }
 }
 
@@ -115,7 +117,11 @@ impl Server {
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
         let ServerOptions { listeners, shards, settings, seed, on_failure } = options;
         let map = shard_map(shards)?;
-        let admissions = Admissions::new(settings.limits.connections_maximum, map.count())?;
+        let admissions = Admissions::new(
+            settings.limits.connections_maximum,
+            map.count(),
+            listeners.iter().map(|listener| listener.limits),
+        )?;
         let Bound { places, mut sockets, files } = bind_all(&listeners, map)?;
         let seed = seed.map_or_else(random_seed, Ok)?;
         let (mut seats, mut wakers) = (Vec::new(), Vec::new());
@@ -156,6 +162,11 @@ impl Server {
     pub fn reconfigure(&self, settings: Arc<Settings>) {
         self.shared.admissions.set_maximum(settings.limits.connections_maximum);
         self.shared.post.broadcast(|| Item::Reconfigure(Arc::clone(&settings)));
+    }
+
+    /// Changes what newcomers are held to from now on.
+    pub fn limit_newcomers(&self, limits: AdmissionLimits) {
+        self.shared.admissions.set_limits(limits);
     }
 
     /// Begins a clean end: no more newcomers, every Client is told, and what they are owed is sent for at most 2 s.
@@ -201,7 +212,8 @@ impl Server {
         let mut counters = Counters::default();
         let mut traffic = Traffic {
             accepted: admissions.accepted(),
-            turned_away: admissions.turned_away(),
+            turned_away: admissions.refused().iter().sum(),
+            refused: admissions.refused(),
             open: admissions.open() as u64,
             ..Traffic::default()
         };
@@ -293,7 +305,7 @@ struct Bound {
 fn bind_all(listeners: &[Listener], map: ShardMap) -> Result<Bound, StartError> {
     let sockets = map.iter().map(|_| Vec::new()).collect();
     let mut bound = Bound { places: Vec::with_capacity(listeners.len()), sockets, files: Vec::new() };
-    for (number, Listener { place, wrapping }) in (0..=u16::MAX).zip(listeners) {
+    for (number, Listener { place, wrapping, .. }) in (0..=u16::MAX).zip(listeners) {
         let listening = dunlin_net::bind(place, map.count())
             .map_err(|source| StartError::Bind { place: place.clone(), source })?;
         bound.places.push(listening.place);

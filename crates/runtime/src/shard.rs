@@ -18,6 +18,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::accept::{Acceptor, BoundSocket, Spare};
 use crate::admissions::Admissions;
+use crate::arrivals::Arrivals;
 use crate::clock;
 use crate::connections::{Connection, Connections};
 use crate::counters::{Snapshot, Traffic};
@@ -103,6 +104,7 @@ pub(crate) struct Shard {
     /// To be written to.
     pub(crate) dirty: Vec<ConnectionId>,
     pub(crate) linger: Linger,
+    pub(crate) arrivals: Arrivals,
     /// Taken from the inbox, not handled yet.
     items: VecDeque<Item>,
     pub(crate) notices: Notices,
@@ -138,6 +140,7 @@ impl Shard {
             work: Workspace::default(),
             dirty: Vec::new(),
             linger: Linger::default(),
+            arrivals: Arrivals::default(),
             items: VecDeque::new(),
             notices: Notices::default(),
             traffic: Traffic::default(),
@@ -207,8 +210,10 @@ impl Shard {
     fn next_deadline(&self) -> Option<Time> {
         let publish = (self.touched || self.notices.owes()).then(|| self.published.after(PUBLISH_EVERY));
         let accept = self.acceptors.iter().filter_map(Acceptor::deadline);
-        [self.engine.next_deadline(), self.linger.next_deadline(), publish, self.stopping]
+        let waiting = [self.linger.next_deadline(), self.arrivals.next_deadline()];
+        [self.engine.next_deadline(), publish, self.stopping]
             .into_iter()
+            .chain(waiting)
             .flatten()
             .chain(accept)
             .min()
@@ -271,11 +276,11 @@ impl Shard {
 
     /// Takes in a connection that another shard handed over.
     fn welcome(&mut self, arrival: Arrival) {
-        let Arrival { transport, peer, input } = arrival;
-        let mut connection = Connection::new(transport, peer);
+        let Arrival { transport, peer, counted, input } = arrival;
+        let mut connection = Connection::new(transport, peer, counted);
         connection.input = input;
         if self.stopping.is_some() {
-            self.shared.admissions.release();
+            self.shared.admissions.release(peer.listener, peer.address, counted);
         } else if let Some(index) = self.open(connection) {
             self.offer(index);
         }
@@ -285,6 +290,7 @@ impl Shard {
         if self.stopping.is_none() {
             self.stopping = Some(self.now.after(SHUT_DOWN_TIME));
             self.acceptors.clear();
+            self.drop_arrivals();
             self.handle(Event::Shutdown);
         }
     }
@@ -333,6 +339,7 @@ impl Shard {
 
     fn end_tick(&mut self) {
         self.give_up_lingering();
+        self.give_up_arrivals();
         self.effects.outbox.take_dirty(&mut self.dirty);
         self.connections.end_tick();
         if (self.touched || self.notices.owes()) && self.now.since(self.published) >= PUBLISH_EVERY {

@@ -14,6 +14,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
 
@@ -122,6 +123,16 @@ impl Tls {
 
     pub(crate) const fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
+    }
+
+    /// Is the handshake done?
+    pub(crate) fn is_established(&self) -> bool {
+        !self.tls.is_handshaking()
+    }
+
+    /// The certificate that the peer showed, then those that lead to its authority.
+    pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.tls.peer_certificates()
     }
 
     /// Does something of its own wait to be written?
