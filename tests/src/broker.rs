@@ -129,6 +129,11 @@ impl Broker {
         self.urls.iter().find_map(of_scheme).unwrap_or_else(|| panic!("no {scheme} among {:?}", self.urls))
     }
 
+    /// The URLs of its listeners of a scheme.
+    pub fn urls(&self, scheme: &str) -> Vec<String> {
+        self.urls.iter().filter(|url| url.starts_with(&format!("{scheme}://"))).cloned().collect()
+    }
+
     /// Waits until the log has a line with this text, and returns that line.
     ///
     /// # Panics

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Listener, Place, StartError, TlsListener, UnixSocket, Wrapping};
 use tracing::info;
 
@@ -28,12 +29,10 @@ const MODE: u32 = 0o660;
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     places: Vec<(Scheme, Listener)>,
+    /// Of each place.
+    rules: Vec<ListenerRules>,
     certificates: Certificates,
 }
-
-/// The names that TLS clients may ask for.
-const MQTT: &[u8] = b"mqtt";
-const HTTP: &[u8] = b"http/1.1";
 
 impl Listeners {
     /// The listeners of the command line, or else those of the file.
@@ -61,18 +60,19 @@ impl Listeners {
             let addresses = available(&DEFAULT).ok_or_else(|| Failure::NoAddress {
                 urls: DEFAULT.map(|address| Scheme::Tcp.at(&Place::Tcp(address))).join(", "),
             })?;
-            listeners.add(Scheme::Tcp, addresses, &Wrapping::default());
+            let wanted = config::Listener::new(ListenUrl::loopback());
+            listeners.add(&wanted, addresses.into_iter().map(Place::Tcp), &Wrapping::default());
         }
         for listener in wanted {
             let url = &listener.url;
             if let Some(path) = url.file() {
                 let mode = listener.permissions.as_deref().and_then(config::mode).unwrap_or(MODE);
                 let place = Place::Unix(UnixSocket { path: path.to_owned(), mode });
-                listeners.places.push((url.scheme(), Listener { place, wrapping: Wrapping::default() }));
+                listeners.add(listener, [place], &Wrapping::default());
             } else {
                 let addresses = addresses(url)?;
                 let wrapping = listeners.wrapping(listener)?;
-                listeners.add(url.scheme(), addresses, &wrapping);
+                listeners.add(listener, addresses.into_iter().map(Place::Tcp), &wrapping);
             }
         }
         Ok(listeners)
@@ -83,10 +83,11 @@ impl Listeners {
         let scheme = listener.url.scheme();
         if scheme.has_tls() {
             let files = listener.tls_files().ok_or_else(|| Failure::NoFiles { url: listener.url.clone() })?;
-            let tls = Arc::new(TlsListener::load(files, if scheme.has_frames() { HTTP } else { MQTT })?);
+            let tls = Arc::new(TlsListener::load(files, listener.alpn())?);
             self.certificates.add(Arc::clone(&tls));
             wrapping.tls = Some(tls);
         }
+        wrapping.proxies = listener.proxies();
         wrapping.websocket = scheme.has_frames().then(|| Arc::new(listener.websocket_rules()));
         Ok(wrapping)
     }
@@ -96,11 +97,22 @@ impl Listeners {
         &self.certificates
     }
 
-    fn add(&mut self, scheme: Scheme, addresses: Vec<SocketAddr>, wrapping: &Wrapping) {
-        for address in addresses {
-            let listener = Listener { place: Place::Tcp(address), wrapping: wrapping.clone() };
-            self.places.push((scheme, listener));
+    fn add(
+        &mut self,
+        wanted: &config::Listener,
+        places: impl IntoIterator<Item = Place>,
+        wrapping: &Wrapping,
+    ) {
+        for place in places {
+            let listener = Listener { place, wrapping: wrapping.clone(), limits: wanted.limits() };
+            self.places.push((wanted.url.scheme(), listener));
+            self.rules.push(wanted.rules());
         }
+    }
+
+    /// For the engines, in the order of [`Self::options`].
+    pub(crate) fn rules(&self) -> Vec<ListenerRules> {
+        self.rules.clone()
     }
 
     /// For the runtime.

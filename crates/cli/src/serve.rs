@@ -9,6 +9,7 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
+use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -48,11 +49,12 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
-        settings: Arc::new(config.settings()),
+        settings: Arc::new(config.settings(listeners.rules())),
         seed: None,
         on_failure: end_by_signal,
     })
     .map_err(|error| listeners.failure(error))?;
+    server.limit_newcomers(config.admission.limits());
     for url in listeners.bound(server.places()) {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
@@ -62,7 +64,8 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let certificates = listeners.certificates().clone();
     certificates.watch();
-    let mut running = Running { arguments, started: config, levels, server, notify, certificates };
+    let rules = listeners.rules();
+    let mut running = Running { arguments, started: config, levels, server, notify, certificates, rules };
     running.until_the_end(&mut signals);
     running.end(signals)
 }
@@ -81,6 +84,8 @@ struct Running {
     server: Server,
     notify: Notify,
     certificates: Certificates,
+    /// Of the listeners, which need a restart.
+    rules: Vec<ListenerRules>,
 }
 
 impl Running {
@@ -127,7 +132,8 @@ impl Running {
         }
         warn_of_files(config);
         self.levels.change(&config.log);
-        self.server.reconfigure(Arc::new(config.settings()));
+        self.server.limit_newcomers(config.admission.limits());
+        self.server.reconfigure(Arc::new(config.settings(self.rules.clone())));
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
     }
 

@@ -5,6 +5,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 use dunlin_codec::{Rule, RuleSet, Tolerance};
 use serde::{Deserialize, Serialize};
 
+use crate::listener::ListenerRules;
+
 /// Everything an engine is configured with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +17,9 @@ pub struct Settings {
     pub strictness: Strictness,
     /// `[protocol]`
     pub protocol: Protocol,
+    /// Of each listener, in their order; those without have the defaults.
+    #[serde(skip)]
+    pub listeners: Vec<ListenerRules>,
 }
 
 /// Choices that the specification leaves to a Server.

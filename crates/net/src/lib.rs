@@ -20,8 +20,11 @@ pub use fault::Fault;
 pub use listen::{ListenSocket, Listeners, Place, bind};
 pub use networks::{Network, NetworkError, origin};
 pub use proxy::{ProxyError, ProxyHeader};
+pub use rustls;
 pub use stream::Stream;
-pub use tls::{ClientCertificate, IdentityError, IdentityProblem, Speaks, TlsFiles, TlsListener};
+pub use tls::{
+    ClientCertificate, IdentityError, IdentityFiles, IdentityProblem, Speaks, TlsFiles, TlsListener,
+};
 pub use transport::{Incoming, Transport, Wrapping};
 pub use unix::{SocketFile, UnixSocket};
 pub use websocket::{FrameError, Refusal, WebSocketRules};

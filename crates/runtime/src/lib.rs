@@ -27,8 +27,8 @@ mod server;
 mod shard;
 
 pub use dunlin_net::{
-    ClientCertificate, IdentityError, Network, NetworkError, Place, TlsFiles, TlsListener, UnixSocket,
-    WebSocketRules, Wrapping,
+    ClientCertificate, IdentityError, IdentityFiles, Network, NetworkError, Place, TlsFiles, TlsListener,
+    UnixSocket, WebSocketRules, Wrapping,
 };
 
 pub use admissions::{AdmissionLimits, ListenerLimits, Refusal};

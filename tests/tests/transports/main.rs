@@ -10,8 +10,11 @@
 
 mod certificates;
 mod directory;
+mod identities;
+mod listeners;
 mod mosquitto;
 mod peer;
+mod proxies;
 mod tls;
 mod unix;
 mod websocket;

@@ -8,6 +8,7 @@
 //! So whoever bounds the caller's output bounds this too, and nothing but a record's rest ever waits here.
 
 mod identity;
+mod server;
 
 use std::fmt;
 use std::io;
@@ -18,7 +19,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
 
-pub use identity::{ClientCertificate, IdentityError, IdentityProblem, TlsFiles, TlsListener};
+pub use identity::{ClientCertificate, IdentityError, IdentityFiles, IdentityProblem, TlsFiles, TlsListener};
 
 use crate::fault::Fault;
 use crate::stream::Stream;
