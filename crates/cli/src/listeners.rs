@@ -15,6 +15,7 @@ use crate::certificates::Certificates;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::listen::{self, ListenUrl, Scheme};
+use crate::quic::QuicPorts;
 
 /// Loopback, port 1883.
 const DEFAULT: [SocketAddr; 2] = [
@@ -32,6 +33,7 @@ pub(crate) struct Listeners {
     /// Of each place.
     rules: Vec<ListenerRules>,
     certificates: Certificates,
+    quic: QuicPorts,
 }
 
 impl Listeners {
@@ -69,6 +71,8 @@ impl Listeners {
                 let mode = listener.permissions.as_deref().and_then(config::mode).unwrap_or(MODE);
                 let place = Place::Unix(UnixSocket { path: path.to_owned(), mode });
                 listeners.add(listener, [place], &Wrapping::default());
+            } else if url.scheme() == Scheme::Quic {
+                listeners.add_quic(listener, addresses(url)?)?;
             } else {
                 let addresses = addresses(url)?;
                 let wrapping = listeners.wrapping(listener)?;
@@ -108,6 +112,24 @@ impl Listeners {
             self.places.push((wanted.url.scheme(), listener));
             self.rules.push(wanted.rules());
         }
+    }
+
+    /// Takes the ports of QUIC, which the server is brought connections from.
+    fn add_quic(&mut self, wanted: &config::Listener, addresses: Vec<SocketAddr>) -> Result<(), Failure> {
+        let Wrapping { tls: Some(tls), .. } = self.wrapping(wanted)? else {
+            return Err(Failure::NoFiles { url: wanted.url.clone() });
+        };
+        for address in addresses {
+            let port = self.quic.bind(address, self.places.len(), &tls);
+            let port = port.map_err(|error| Failure::Bind { url: wanted.url.to_string(), error })?;
+            self.add(wanted, [Place::Carried(port)], &Wrapping::default());
+        }
+        Ok(())
+    }
+
+    /// The ports of QUIC.
+    pub(crate) fn take_quic(&mut self) -> QuicPorts {
+        std::mem::take(&mut self.quic)
     }
 
     /// For the engines, in the order of [`Self::options`].

@@ -11,6 +11,7 @@ mod listen;
 mod listeners;
 mod log;
 mod notify;
+mod quic;
 mod say;
 mod serve;
 mod tools;

@@ -24,6 +24,7 @@ use crate::file_limit;
 use crate::listeners::Listeners;
 use crate::log::{self, Levels};
 use crate::notify::Notify;
+use crate::quic::QuicThread;
 use crate::say;
 
 /// Runs until a signal ends it.
@@ -40,7 +41,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         return Err(Failure::Anonymous);
     }
     let levels = log::start(&config.log).map_err(|error| Failure::Start(StartError::Io(error)))?;
-    let listeners = Listeners::resolve(&listeners)?;
+    let mut listeners = Listeners::resolve(&listeners)?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1]).map_err(Failure::Signals)?;
     let notify = Notify::from_environment();
     warn_of_files(&config);
@@ -55,6 +56,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     })
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
+    let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
     for url in listeners.bound(server.places()) {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
@@ -65,7 +67,8 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let certificates = listeners.certificates().clone();
     certificates.watch();
     let rules = listeners.rules();
-    let mut running = Running { arguments, started: config, levels, server, notify, certificates, rules };
+    let mut running =
+        Running { arguments, started: config, levels, server, notify, certificates, rules, quic };
     running.until_the_end(&mut signals);
     running.end(signals)
 }
@@ -86,6 +89,8 @@ struct Running {
     certificates: Certificates,
     /// Of the listeners, which need a restart.
     rules: Vec<ListenerRules>,
+    /// Serves QUIC while it is there.
+    quic: QuicThread,
 }
 
 impl Running {
@@ -106,7 +111,10 @@ impl Running {
         self.notify.stopping();
         self.server.shut_down();
         end_at_once_on_signal(signals);
-        let Summary { counters, traffic } = self.server.wait()?;
+        let summary = self.server.wait();
+        // After the shards, whose last words it carries.
+        drop(self.quic);
+        let Summary { counters, traffic } = summary?;
         counters::report(&counters, &traffic);
         info!(target: "dunlin::process", "ended");
         Ok(())

@@ -20,7 +20,7 @@ pub use fault::Fault;
 pub use listen::{ListenSocket, Listeners, Place, bind};
 pub use networks::{Network, NetworkError, origin};
 pub use proxy::{ProxyError, ProxyHeader};
-pub use rustls;
+pub use rustls::pki_types::CertificateDer;
 pub use stream::Stream;
 pub use tls::{
     ClientCertificate, IdentityError, IdentityFiles, IdentityProblem, Speaks, TlsFiles, TlsListener,

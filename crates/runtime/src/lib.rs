@@ -12,6 +12,7 @@ mod clock;
 mod connections;
 mod counters;
 mod credit;
+mod doorway;
 #[cfg(test)]
 mod exchange_tests;
 mod flush;
@@ -33,4 +34,5 @@ pub use dunlin_net::{
 
 pub use admissions::{AdmissionLimits, ListenerLimits, Refusal};
 pub use counters::Traffic;
+pub use doorway::{Doorway, Visitor};
 pub use server::{Listener, Server, ServerOptions, ShardFailed, StartError, Summary};

@@ -4,11 +4,11 @@
 //! Out:   `tracing` events; of each kind of warning a few a second, and how many were left out.
 //! Never: a line for each of a million misbehaving clients; a payload.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use dunlin_engine::{DisconnectCause, Notice, Time};
-use dunlin_net::Fault;
 use tracing::{debug, warn};
 
 use crate::admissions::Refusal;
@@ -118,7 +118,12 @@ impl Notices {
     }
 
     /// A connection was closed, as its peer did what its transport does not allow.
-    pub(crate) fn transport_failed(&mut self, now: Time, address: Option<SocketAddr>, fault: &Fault) {
+    pub(crate) fn transport_failed(
+        &mut self,
+        now: Time,
+        address: Option<SocketAddr>,
+        fault: &dyn fmt::Display,
+    ) {
         if self.admits(now, Kind::Transport) {
             let address = address.map(tracing::field::display);
             warn!(target: "dunlin::connection", address, reason = %fault, "connection closed by its transport");

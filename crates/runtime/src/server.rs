@@ -17,6 +17,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::accept::BoundSocket;
 use crate::admissions::{AdmissionLimits, Admissions, ListenerLimits};
 use crate::counters::{Snapshot, Traffic};
+use crate::doorway::Doorway;
 use crate::post::{Item, Post};
 use crate::shard::{Seat, Shard, Shared};
 
@@ -167,6 +168,12 @@ impl Server {
     /// Changes what newcomers are held to from now on.
     pub fn limit_newcomers(&self, limits: AdmissionLimits) {
         self.shared.admissions.set_limits(limits);
+    }
+
+    /// The way in for connections that somebody else accepts.
+    #[must_use]
+    pub fn doorway(&self) -> Doorway {
+        Doorway::new(Arc::clone(&self.shared))
     }
 
     /// Begins a clean end: no more newcomers, every Client is told, and what they are owed is sent for at most 2 s.

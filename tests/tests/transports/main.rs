@@ -15,6 +15,7 @@ mod listeners;
 mod mosquitto;
 mod peer;
 mod proxies;
+mod quic;
 mod tls;
 mod unix;
 mod websocket;
