@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET]...}
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(framer packets topics)
+[ ${#targets[@]} -gt 0 ] || targets=(framer packets proxy topics transports)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Coverage for libFuzzer by LLVM's own pass: stable flags, where cargo-fuzz would ask for a nightly compiler.
@@ -23,7 +23,7 @@ built=${CARGO_TARGET_DIR:-target}/$host/release
 # The codec's corpus as seeds: hexadecimal to bytes, behind the byte that each target reads first.
 seed() {
     local file name version digits
-    mkdir -p "seeds/framer" "seeds/packets" "seeds/topics"
+    mkdir -p seeds/{framer,packets,proxy,topics,transports}
     for file in ../crates/codec/corpus/*.hex; do
         name=$(basename "$file" .hex)
         case $name in
@@ -40,6 +40,13 @@ seed() {
     printf 'a/+/#\na/b/c' >seeds/topics/wildcards
     printf '$share/group/+/b\na/b' >seeds/topics/shared
     printf '#\n$SYS/a' >seeds/topics/reserved
+    printf '\x00\x05PROXY TCP4 192.0.2.1 192.0.2.2 4711 1883\r\n' >seeds/proxy/line
+    printf '\x00\x05\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\x12\x67\x07\x5b' >seeds/proxy/binary
+    printf '\x04\x07PROXY TCP4 192.0.2.1 192.0.2.2 4711 1883\r\n\x10' >seeds/transports/proxied
+    printf '\x02\x40GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n\x82\x82\1\2\3\4\xc1\2' >seeds/transports/websocket
+    digits=$(grep -v '^#' client_hello.hex | tr -d '\n' | sed 's/../\\x&/g')
+    # shellcheck disable=SC2059
+    printf "\\x01\\x50$digits" >seeds/transports/tls
 }
 seed
 
