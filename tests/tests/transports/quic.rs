@@ -121,10 +121,10 @@ fn publish(topic: u8, payload: &[u8]) -> Vec<u8> {
     let mut length = payload.len() + 3;
     let mut packet = vec![0x30];
     while length > 127 {
-        packet.push(0x80 | (length & 127) as u8);
+        packet.push(0x80 | u8::try_from(length & 127).unwrap());
         length >>= 7;
     }
-    packet.push(length as u8);
+    packet.push(u8::try_from(length).unwrap());
     packet.extend([0, 1, topic]);
     packet.extend(payload);
     packet
