@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::AttributeTypeAndValue;
 
 use super::attempt::{Attempt, Authenticator, Denial, Grant, Outcome};
 use super::subject::Identity;
@@ -22,6 +23,10 @@ const VALUE_MAXIMUM: usize = 1024;
 pub enum Field {
     /// The Common Name of the subject.
     CommonName,
+    /// The Organizational Unit of the subject.
+    Unit,
+    /// The Organization of the subject.
+    Organization,
     /// A DNS name of the Subject Alternative Names.
     Dns,
     /// An e-mail address of the Subject Alternative Names.
@@ -84,13 +89,15 @@ impl Certificates {
     }
 }
 
-/// What the access rules may ask of a certificate: `cert.cn`, `cert.dns`, `cert.email`, `cert.uri`, `cert.serial`,
+/// What the access rules may ask of a certificate: `cert.cn`, `cert.ou`, `cert.o`, `cert.dns`, `cert.email`, `cert.uri`, `cert.serial`,
 /// `cert.subject`, each where the certificate has exactly one value for it. Empty where it cannot be read.
 #[must_use]
 pub(super) fn attributes(der: &[u8]) -> BTreeMap<Box<str>, Box<str>> {
     let Some(certificate) = Certificate::parse(der) else { return BTreeMap::new() };
     let fields = [
         ("cert.cn", Field::CommonName),
+        ("cert.ou", Field::Unit),
+        ("cert.o", Field::Organization),
         ("cert.dns", Field::Dns),
         ("cert.email", Field::Email),
         ("cert.uri", Field::Uri),
@@ -127,10 +134,9 @@ impl<'a> Certificate<'a> {
     /// `None` where a value is no text.
     fn values(&self, field: Field) -> Option<Vec<String>> {
         match field {
-            Field::CommonName => {
-                let names = self.0.subject().iter_common_name();
-                names.map(|name| name.as_str().ok().map(str::to_owned)).collect()
-            }
+            Field::CommonName => texts(self.0.subject().iter_common_name()),
+            Field::Unit => texts(self.0.subject().iter_organizational_unit()),
+            Field::Organization => texts(self.0.subject().iter_organization()),
             Field::Serial => {
                 let digits = self.0.raw_serial().iter().map(|byte| format!("{byte:02x}"));
                 Some(vec![digits.collect()])
@@ -150,6 +156,10 @@ impl<'a> Certificate<'a> {
         });
         Some(names.collect())
     }
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a AttributeTypeAndValue<'a>>) -> Option<Vec<String>> {
+    values.map(|value| value.as_str().ok().map(str::to_owned)).collect()
 }
 
 /// What MQTT can carry as a Client Identifier or User Name, and a log can show.

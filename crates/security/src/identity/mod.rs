@@ -9,6 +9,10 @@ mod attempt;
 mod certificate;
 mod chain;
 mod guard;
+pub mod http;
+pub mod jwt;
+#[cfg(feature = "ldap")]
+pub mod ldap;
 pub mod password;
 mod pool;
 mod rule;
