@@ -288,12 +288,12 @@ mod tests {
         Outcome::Allow(Grant { identity, ..Grant::default() })
     }
 
-    fn chain(links: &[Arc<dyn Authenticator>]) -> Chain {
+    fn chain(links: Vec<Arc<dyn Authenticator>>) -> Chain {
         let guard = Arc::new(Guard::new(GuardLimits { entries: 64, ..GuardLimits::default() }));
-        let named = |chain: Chain, (at, link): (usize, &Arc<dyn Authenticator>)| {
-            chain.with(&format!("link{at}"), link.clone())
+        let named = |chain: Chain, (at, link): (usize, Arc<dyn Authenticator>)| {
+            chain.with(&format!("link{at}"), link)
         };
-        links.iter().enumerate().fold(Chain::new(guard), named)
+        links.into_iter().enumerate().fold(Chain::new(guard), named)
     }
 
     fn login() -> Attempt {
@@ -320,8 +320,8 @@ mod tests {
 
     #[test]
     fn an_empty_chain_refuses_everybody() {
-        assert_eq!(denial(chain(&[]).judge(&login())), Denial::Unknown);
-        assert_eq!(denial(chain(&[]).judge(&attempt())), Denial::Unknown);
+        assert_eq!(denial(chain(vec![]).judge(&login())), Denial::Unknown);
+        assert_eq!(denial(chain(vec![]).judge(&attempt())), Denial::Unknown);
     }
 
     #[test]
@@ -330,11 +330,11 @@ mod tests {
         let yes = Fixed::new(|_| allow("amy", "c"));
         let no = Fixed::new(|_| Outcome::Deny(Denial::BadCredentials));
 
-        let verdict = chain(&[pass.clone(), yes.clone(), no.clone()]).judge(&login());
+        let verdict = chain(vec![pass.clone(), yes.clone(), no.clone()]).judge(&login());
         assert!(matches!(verdict, Verdict::Allow { by, .. } if &*by == "link1"));
         assert_eq!((pass.asked(), yes.asked(), no.asked()), (1, 1, 0));
 
-        assert_eq!(denial(chain(&[pass, no, yes.clone()]).judge(&login())), Denial::BadCredentials);
+        assert_eq!(denial(chain(vec![pass, no, yes.clone()]).judge(&login())), Denial::BadCredentials);
         assert_eq!(yes.asked(), 1);
     }
 
@@ -342,13 +342,13 @@ mod tests {
     fn where_all_pass_the_client_is_refused() {
         let pass = Fixed::new(|_| Outcome::Pass);
 
-        assert_eq!(denial(chain(&[pass]).judge(&login())), Denial::Unknown);
+        assert_eq!(denial(chain(vec![pass]).judge(&login())), Denial::Unknown);
     }
 
     #[test]
     fn who_is_banned_costs_nothing() {
         let no = Fixed::new(|_| Outcome::Deny(Denial::BadCredentials));
-        let chain = chain(&[no.clone()]);
+        let chain = chain(vec![no.clone()]);
 
         for _ in 0..5 {
             assert_eq!(denial(chain.judge(&login())), Denial::BadCredentials);
@@ -366,12 +366,12 @@ mod tests {
             |_: &Attempt| Outcome::Deny(Denial::WrongClientId),
         ] {
             let fixed = Fixed::new(says);
-            let chain = chain(&[fixed.clone()]);
+            let chain = chain(vec![fixed.clone()]);
             for _ in 0..20 {
                 assert_ne!(denial(chain.judge(&login())), Denial::Banned);
             }
         }
-        let closed = chain(&[]);
+        let closed = chain(vec![]);
         for _ in 0..20 {
             assert_eq!(denial(closed.judge(&attempt())), Denial::Unknown);
         }
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn only_who_knows_the_method_is_asked() {
         let yes = Fixed::new(|_| allow("amy", "c"));
-        let chain = chain(&[yes.clone(), Arc::new(Echo), Arc::new(Anonymous)]);
+        let chain = chain(vec![yes.clone(), Arc::new(Echo), Arc::new(Anonymous)]);
 
         assert_eq!(denial(chain.judge(&enhanced("GS2-KRB5"))), Denial::UnknownMethod);
         assert_eq!(pending(chain.judge(&enhanced("ECHO"))).data(), b"who");
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn an_exchange_ends_in_a_verdict() {
-        let chain = chain(&[Arc::new(Echo)]);
+        let chain = chain(vec![Arc::new(Echo)]);
         let now = attempt().now;
 
         let begun = pending(chain.judge(&enhanced("ECHO")));
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn an_exchange_without_end_is_ended() {
-        let chain = chain(&[Arc::new(Echo)]);
+        let chain = chain(vec![Arc::new(Echo)]);
         let mut begun = pending(chain.judge(&enhanced("ECHO")));
         for _ in 1..STEPS_MAXIMUM {
             begun = pending(chain.answer(begun, b"", attempt().now));
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn failures_of_an_exchange_ban_the_name_that_it_claims() {
-        let chain = chain(&[Arc::new(Echo)]);
+        let chain = chain(vec![Arc::new(Echo)]);
         for host in 0..5 {
             let address = Some(IpAddr::from([192, 0, 2, host]));
             let begun = pending(chain.judge(&Attempt { address, ..enhanced("ECHO") }));
@@ -430,7 +430,7 @@ mod tests {
     /// [MQTT-4.12.1-1]
     #[test]
     fn who_re_authenticates_stays_who_it_was() {
-        let chain = chain(&[Arc::new(Echo)]);
+        let chain = chain(vec![Arc::new(Echo)]);
         let (username, client_id) = (Some("amy".into()), "sensor-1".into());
         let before = Identity { username, client_id, ..Identity::default() };
 
@@ -460,7 +460,7 @@ mod tests {
         });
         let with = |certificate| Attempt { certificate, ..login() };
 
-        let verdict = chain(&[forge]).judge(&with(Some(Arc::from(&**certificate.der()))));
+        let verdict = chain(vec![forge]).judge(&with(Some(Arc::from(&**certificate.der()))));
 
         let Verdict::Allow { grant, .. } = verdict else { panic!("{verdict:?}") };
         let get = |name: &str| grant.identity.attributes.get(name).map(|value| &**value);

@@ -275,8 +275,8 @@ fn check(response: &Response) -> Result<(), NoAnswer> {
     let attributes = response.attributes.iter().flat_map(|(name, value)| [name, value]);
     let mut texts = names.chain(&response.groups).chain(attributes);
     let few = response.groups.len() <= ITEMS_MAXIMUM && response.attributes.len() <= ITEMS_MAXIMUM;
-    let fits = |text: &Box<str>| text.len() <= TEXT_MAXIMUM && !text.contains(char::is_control);
-    if few && texts.all(fits) { Ok(()) } else { Err(NoAnswer::Text) }
+    let fits = |text: &str| text.len() <= TEXT_MAXIMUM && !text.contains(char::is_control);
+    if few && texts.all(|text| fits(text)) { Ok(()) } else { Err(NoAnswer::Text) }
 }
 
 #[cfg(test)]
