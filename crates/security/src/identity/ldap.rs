@@ -359,6 +359,27 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_says_nothing_is_not_waited_for() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        for scheme in ["ldap", "ldaps"] {
+            let settings = LdapSettings {
+                timeout: Duration::from_millis(100),
+                ..settings(&format!("{scheme}://127.0.0.1:{port}"))
+            };
+            let login = Attempt {
+                username: Some("amy".into()),
+                password: Some(Secret::new(*b"pw")),
+                ..attempt()
+            };
+
+            let outcome = Ldap::new(settings).unwrap().authenticate(&login);
+
+            assert!(matches!(outcome, Outcome::Deny(Denial::Unavailable)), "{scheme}: {outcome:?}");
+        }
+    }
+
+    #[test]
     fn groups_are_named_by_their_first_value() {
         assert_eq!(group("cn=ops,ou=groups,dc=example").as_deref(), Some("ops"));
         assert_eq!(group("ops").as_deref(), Some("ops"));
