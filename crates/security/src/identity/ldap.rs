@@ -367,11 +367,8 @@ mod tests {
                 timeout: Duration::from_millis(100),
                 ..settings(&format!("{scheme}://127.0.0.1:{port}"))
             };
-            let login = Attempt {
-                username: Some("amy".into()),
-                password: Some(Secret::new(*b"pw")),
-                ..attempt()
-            };
+            let login =
+                Attempt { username: Some("amy".into()), password: Some(Secret::new(*b"pw")), ..attempt() };
 
             let outcome = Ldap::new(settings).unwrap().authenticate(&login);
 

@@ -14,7 +14,6 @@ pub mod jwt;
 #[cfg(feature = "ldap")]
 pub mod ldap;
 pub mod password;
-mod pool;
 mod rule;
 pub mod scram;
 mod secret;
@@ -31,7 +30,6 @@ pub use attempt::{Attempt, Authenticator, Challenge, Denial, Exchange, Grant, Me
 pub use certificate::{Certificates, ClientIdRule, Field};
 pub use chain::{Chain, Pending, Verdict};
 pub use guard::{Banned, Guard, GuardLimits};
-pub use pool::{Busy, Pool};
 pub use rule::{Action, GrantedRule, RULES_MAXIMUM, RuleError};
 pub use secret::{NoRandomness, Secret};
 pub use subject::Identity;

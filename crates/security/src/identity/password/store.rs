@@ -20,6 +20,8 @@ pub struct UserStore {
     path: PathBuf,
     users: RwLock<Arc<UserFile>>,
     watch: Mutex<Watch>,
+    /// Whom changes concerned that nobody has asked about yet; no more than there were users.
+    changed: Mutex<BTreeSet<Box<str>>>,
 }
 
 impl UserStore {
@@ -34,21 +36,38 @@ impl UserStore {
             warn!(path = %path.display(), "everybody on this machine can read the file of users");
         }
         let (users, watch) = (RwLock::new(Arc::new(users)), Mutex::new(watch));
-        Ok(Self { path: path.to_path_buf(), users, watch })
+        Ok(Self { path: path.to_path_buf(), users, watch, changed: Mutex::default() })
     }
 
     /// The users, as the file was at most a second ago, if it can be read.
     #[must_use]
     pub fn users(&self) -> Arc<UserFile> {
-        let due = self.watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed());
-        if due {
-            self.reload();
-        }
+        self.reload_if_changed();
         self.users.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the file again now. Gives the names of those whose credentials or groups changed or who are gone.
-    pub fn reload(&self) -> BTreeSet<Box<str>> {
+    /// Whether there is a user of that name, as far as is known: it does not look at the file, nor wait.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        self.users.read().unwrap_or_else(PoisonError::into_inner).get(name).is_some()
+    }
+
+    /// Looks whether the file has changed, at most once a second. Gives the names of those whose credentials or groups
+    /// changed or who are gone, since it was last called: they are no longer who they were when they logged in.
+    #[must_use]
+    pub fn poll(&self) -> BTreeSet<Box<str>> {
+        self.reload_if_changed();
+        std::mem::take(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn reload_if_changed(&self) {
+        if self.watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed()) {
+            self.reload();
+        }
+    }
+
+    /// Reads the file again now.
+    pub fn reload(&self) {
         match UserFile::load(&self.path) {
             Ok(new) => {
                 let new = Arc::new(new);
@@ -57,11 +76,11 @@ impl UserStore {
                 drop(users);
                 info!(path = %self.path.display(), users = new.len(), "file of users read again");
                 let changed = old.iter().filter(|(name, user)| new.get(name) != Some(user));
-                changed.map(|(name, _)| name.into()).collect()
+                let mut names = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+                names.extend(changed.map(|(name, _)| Box::from(name)));
             }
             Err(reason) => {
                 error!(path = %self.path.display(), %reason, "file of users cannot be read, the old users stay");
-                BTreeSet::new()
             }
         }
     }
@@ -86,10 +105,12 @@ mod tests {
         set_groups(&path, "bob", &["ops"]).unwrap();
         add(&path, "dan", &Secret::new(*b"pw"), false).unwrap();
 
-        let changed = store.reload();
+        store.reload();
+        let changed = store.poll();
 
         assert_eq!(changed.iter().map(|name| &**name).collect::<Vec<_>>(), ["amy", "bob"]);
-        assert!(store.users().get("amy").is_none() && store.users().get("dan").is_some());
+        assert!(store.poll().is_empty(), "each change is told once");
+        assert!(!store.holds("amy") && store.holds("dan"));
     }
 
     #[test]
@@ -101,7 +122,9 @@ mod tests {
 
         std::fs::write(&path, "nonsense").unwrap();
 
-        assert!(store.reload().is_empty());
+        store.reload();
+
+        assert!(store.poll().is_empty());
         assert!(store.users().get("amy").is_some());
     }
 }
