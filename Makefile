@@ -26,15 +26,18 @@ cargo-test:
 	cargo build -p dunlin
 ifneq ($(call HAVE,cargo-nextest),)
 	cargo nextest run --workspace --no-fail-fast
+	cargo nextest run -p dunlin-security --features ldap --lib --test ldap
 	cargo test --workspace --doc
 else
 	@echo "cargo-nextest is not installed (cargo install cargo-nextest --locked); cargo test does as well"
 	cargo test --workspace --no-fail-fast
+	cargo test -p dunlin-security --features ldap --lib --test ldap
 endif
 
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p dunlin-security --all-targets --features ldap -- -D warnings
 
 fmt:
 	cargo fmt --all
@@ -60,6 +63,7 @@ apt:
 	@missing=""; \
 	command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto-clients"; \
 	[ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
+	[ -x /usr/sbin/slapd ] || missing="$$missing slapd"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \

@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET]...}
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(framer packets proxy topics transports)
+[ ${#targets[@]} -gt 0 ] || targets=(credentials framer packets proxy topics transports)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Coverage for libFuzzer by LLVM's own pass: stable flags, where cargo-fuzz would ask for a nightly compiler.
@@ -23,7 +23,7 @@ built=${CARGO_TARGET_DIR:-target}/$host/release
 # The codec's corpus as seeds: hexadecimal to bytes, behind the byte that each target reads first.
 seed() {
     local file name version digits
-    mkdir -p seeds/{framer,packets,proxy,topics,transports}
+    mkdir -p seeds/{credentials,framer,packets,proxy,topics,transports}
     for file in ../crates/codec/corpus/*.hex; do
         name=$(basename "$file" .hex)
         case $name in
@@ -37,6 +37,13 @@ seed() {
         # shellcheck disable=SC2059
         printf "\\x04$digits" >"seeds/framer/$name"
     done
+    printf '0amy:$7$101$VRIz6LK55MKfMCHy$l6+B:$scram-sha-256$i=4096$W22ZaJ0SNY7soEsUEjb6gQ==$AA==$AA==:ops\n' >seeds/credentials/users
+    printf '1$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA' >seeds/credentials/hash
+    printf '2eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbXkifQ.AAAA' >seeds/credentials/token
+    printf '3n,,n=user,r=rOprNGfwEbeRWgbNEkqO' >seeds/credentials/client_first
+    printf '4c=biws,r=x,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=' >seeds/credentials/client_final
+    printf '5{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}' >seeds/credentials/keys
+    printf '6-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n' >seeds/credentials/pem
     printf 'a/+/#\na/b/c' >seeds/topics/wildcards
     printf '$share/group/+/b\na/b' >seeds/topics/shared
     printf '#\n$SYS/a' >seeds/topics/reserved
