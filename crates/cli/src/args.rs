@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dunlin_engine::ShardMap;
 
-use crate::{exit, tools};
+use crate::{authority, doctor, exit, tools, user};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
 const EXAMPLES: &str = "\
 Examples:
+  dunlin serve                              a broker with TLS, for clients with a certificate
+  dunlin device add pump-7                  such a certificate
+  dunlin doctor --connect localhost:8883    what a stranger would find
   dunlin serve --dev                        a broker for this machine, on port 1883
   dunlin serve --dev --config dunlin.toml   the same with settings from a file
   dunlin config default > dunlin.toml       a file with every setting, to be edited
@@ -18,6 +21,9 @@ Examples:
 
 const SERVE: &str = "\
 Examples:
+  dunlin serve
+      TLS on port 8883, secure WebSocket on 8884, with certificates that are made at the first start;
+      prints how to go on.
   dunlin serve --dev
       Port 1883 of 127.0.0.1 and ::1.
   dunlin serve --dev --listen localhost:0
@@ -25,7 +31,7 @@ Examples:
   dunlin serve --dev --config dunlin.toml --shards 2
       Settings from a file, two threads.
 
-This version knows no users: it starts with --dev only.
+Without --dev every client needs a certificate: `dunlin device add NAME` issues one.
 
 Signals:
   SIGTERM, SIGINT  end: clients are told, and sent what waits for them; a second one ends at once
@@ -58,6 +64,18 @@ pub(crate) enum Command {
     /// Publish a request and print the answer
     #[command(disable_help_flag = true, after_help = tools::EXIT_HELP)]
     Request(tools::Request),
+    /// The certificate authority of a data directory
+    #[command(name = "ca", subcommand)]
+    Authority(authority::Ca),
+    /// Devices: issue certificates, list them, take them back
+    #[command(subcommand)]
+    Device(authority::Device),
+    /// Users: passwords and groups
+    #[command(subcommand)]
+    User(user::User),
+    /// Look for exposures in a configuration, a data directory and a running broker
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::Doctor),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -69,7 +87,7 @@ pub(crate) struct Serve {
     /// Configuration file (TOML); the command line beats it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Directory for what must survive a restart; not available in this version
+    /// Data directory; without it DUNLIN_DATA, /var/lib/dunlin for root, else ~/.local/share/dunlin
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Where clients connect: HOST:PORT, tcp://HOST:PORT, ws://HOST:PORT or unix:PATH; may be repeated

@@ -66,6 +66,8 @@ impl Certificates {
         for directory in self.directories() {
             inotify::add_watch(&watch, directory, changes | WatchFlags::ONLYDIR)?;
         }
+        // What changed between the first reading and now.
+        self.reload();
         let mut events = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(&watch, &mut events);
         loop {

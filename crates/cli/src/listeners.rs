@@ -2,7 +2,7 @@
 //!
 //! In:    `--listen`, or the listeners of the file.
 //! Out:   every place that they stand for, with what is spoken there.
-//! Never: a place that other machines can reach.
+//! Never: with `--dev`, a place that other machines can reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,6 +25,15 @@ const DEFAULT: [SocketAddr; 2] = [
 
 /// The user and the group of the process.
 const MODE: u32 = 0o660;
+
+/// Who may reach a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Processes of this machine.
+    Loopback,
+    /// Whoever the network lets through.
+    Everybody,
+}
 
 /// Where a server listens.
 #[derive(Debug, Default)]
@@ -52,11 +61,11 @@ impl Listeners {
         given.iter().map(parse).collect()
     }
 
-    /// What to bind: every place that the listeners stand for, none of which other machines can reach.
+    /// What to bind: every place that the listeners stand for, none of which is reached from farther than allowed.
     ///
     /// # Errors
     /// Where a name is nobody's, or somebody's on another machine.
-    pub(crate) fn resolve(wanted: &[config::Listener]) -> Result<Self, Failure> {
+    pub(crate) fn resolve(wanted: &[config::Listener], reach: Reach) -> Result<Self, Failure> {
         let mut listeners = Self::default();
         if wanted.is_empty() {
             let addresses = available(&DEFAULT).ok_or_else(|| Failure::NoAddress {
@@ -72,9 +81,9 @@ impl Listeners {
                 let place = Place::Unix(UnixSocket { path: path.to_owned(), mode });
                 listeners.add(listener, [place], &Wrapping::default());
             } else if url.scheme() == Scheme::Quic {
-                listeners.add_quic(listener, addresses(url)?)?;
+                listeners.add_quic(listener, addresses(url, reach)?)?;
             } else {
-                let addresses = addresses(url)?;
+                let addresses = addresses(url, reach)?;
                 let wrapping = listeners.wrapping(listener)?;
                 listeners.add(listener, addresses.into_iter().map(Place::Tcp), &wrapping);
             }
@@ -160,10 +169,11 @@ impl Listeners {
     }
 }
 
-/// The addresses of a URL, all of them loopback.
-fn addresses(url: &ListenUrl) -> Result<Vec<SocketAddr>, Failure> {
+/// The addresses of a URL, all of them within reach.
+fn addresses(url: &ListenUrl, reach: Reach) -> Result<Vec<SocketAddr>, Failure> {
     let resolved = url.resolve().map_err(|error| Failure::Resolve { url: url.clone(), error })?;
-    if let Some(address) = resolved.iter().find(|address| !listen::is_loopback(**address)) {
+    let is_too_far = |address: &&SocketAddr| reach == Reach::Loopback && !listen::is_loopback(**address);
+    if let Some(address) = resolved.iter().find(is_too_far) {
         return Err(Failure::NotLoopback { url: url.clone(), address: *address });
     }
     // A name may have an address that this machine lacks; an address that was written must be there.

@@ -1,9 +1,12 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
 mod args;
+mod authority;
 mod certificates;
 mod config;
 mod counters;
+mod data;
+mod doctor;
 mod exit;
 mod failure;
 mod file_limit;
@@ -14,7 +17,9 @@ mod notify;
 mod quic;
 mod say;
 mod serve;
+mod start;
 mod tools;
+mod user;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -40,6 +45,10 @@ fn main() -> ExitCode {
         Command::Subscribe(tool) => tool.run().into(),
         Command::Request(tool) => tool.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
+        Command::Authority(command) => ended(command.run()),
+        Command::Device(command) => ended(command.run()),
+        Command::User(command) => ended(command.run()),
+        Command::Doctor(doctor) => doctor.run().map_or_else(|failure| ended(Err(failure)), ExitCode::from),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
         Command::Config(ConfigCommand::Default) => {
             say::line(&config::default_file());

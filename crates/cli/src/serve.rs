@@ -21,11 +21,12 @@ use crate::config::{Config, ConfigError};
 use crate::counters;
 use crate::failure::Failure;
 use crate::file_limit;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
 use crate::notify::Notify;
 use crate::quic::QuicThread;
 use crate::say;
+use crate::start::Secured;
 
 /// Runs until a signal ends it.
 ///
@@ -34,14 +35,16 @@ use crate::say;
 pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let listeners = Listeners::wanted(&arguments.listen, &config)?;
-    if arguments.data.is_some() {
+    if arguments.dev && arguments.data.is_some() {
         return Err(Failure::Data);
     }
-    if !arguments.dev {
-        return Err(Failure::Anonymous);
-    }
     let levels = log::start(&config.log).map_err(|error| Failure::Start(StartError::Io(error)))?;
-    let mut listeners = Listeners::resolve(&listeners)?;
+    let (mut listeners, secured) = if arguments.dev {
+        (Listeners::resolve(&listeners, Reach::Loopback)?, None)
+    } else {
+        let secured = Secured::prepare(arguments.data.clone(), &listeners)?;
+        (Listeners::resolve(&secured.listeners, Reach::Everybody)?, Some(secured))
+    };
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1]).map_err(Failure::Signals)?;
     let notify = Notify::from_environment();
     warn_of_files(&config);
@@ -57,10 +60,15 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
-    for url in listeners.bound(server.places()) {
+    let urls: Vec<_> = listeners.bound(server.places()).collect();
+    for url in &urls {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
     say::line("dunlin: accepting connections\n");
+    if let Some(secured) = secured {
+        secured.keep();
+        secured.welcome(&urls).iter().for_each(|text| say::line(text));
+    }
     notify.ready();
     info!(target: "dunlin::process", version = env!("CARGO_PKG_VERSION"), "accepting connections");
 

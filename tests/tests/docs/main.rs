@@ -2,7 +2,9 @@
 //!
 //! A block fenced as `sh` that is followed by one fenced as `text` is a promise: run by bash against a fresh broker, the
 //! first prints the second.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod secured;
 
 use std::fmt::Write as _;
 use std::fs;

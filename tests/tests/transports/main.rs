@@ -10,6 +10,7 @@
 
 mod certificates;
 mod directory;
+mod hostile;
 mod identities;
 mod listeners;
 mod mosquitto;

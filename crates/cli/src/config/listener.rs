@@ -104,7 +104,8 @@ pub(crate) enum ClientCertificate {
 }
 
 impl Files {
-    fn list(&self) -> &[PathBuf] {
+    /// Each of them.
+    pub(crate) fn list(&self) -> &[PathBuf] {
         match self {
             Self::One(file) => std::slice::from_ref(file),
             Self::Many(files) => files,
@@ -223,12 +224,16 @@ pub(super) const fn schemes_of(key: &str) -> &'static [Scheme] {
 pub(super) fn needs(scheme: Scheme, has: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
     let mut needs = Vec::new();
     if scheme.has_tls() {
-        needs.push((
-            "certificate",
-            "a PEM file with the server's certificate and those that lead to its authority",
-        ));
-        needs.push(("key", "a PEM file with the private key of the certificate"));
-        if has("client_certificate") || has("client_crl") {
+        if has("key") {
+            needs.push((
+                "certificate",
+                "a PEM file with the server's certificate and those that lead to its authority",
+            ));
+        }
+        if has("certificate") {
+            needs.push(("key", "a PEM file with the private key of the certificate"));
+        }
+        if has("client_crl") || has("client_certificate") && has("certificate") {
             let why = "with client_certificate and client_crl, a PEM file with the authorities of clients";
             needs.push(("client_ca", why));
         }

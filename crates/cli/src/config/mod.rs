@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use admission::Admission;
 pub(crate) use fault::{Fault, Faults};
-pub(crate) use listener::{Listener, mode};
+pub(crate) use listener::{ClientCertificate, Files, Listener, mode};
 pub(crate) use print::default_file;
 
 /// Everything that a configuration file can say.

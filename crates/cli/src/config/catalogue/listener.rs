@@ -23,8 +23,8 @@ pub(super) const LISTENER: Section = Section {
             name: "certificate",
             kind: Kind::Files,
             reloads: false,
-            about: "Of tls, wss and quic, and needed there: PEM file with the server's certificate and those that lead to \
-                    its authority. Of several, a client gets the one that is made out to the name it asks for (SNI), \
+            about: "Of tls, wss and quic: PEM file with the server's certificate and those that lead to its authority. Not \
+                    set: that of the built-in authority, whose are client_ca and client_crl then, too; not with --dev. Of several, a client gets the one that is made out to the name it asks for (SNI), \
                     else the first. The files are read again when they change and on SIGHUP; connections stay. A file \
                     that cannot be used changes nothing and is logged.",
             example: Some("\"/etc/dunlin/server.crt\""),
@@ -33,8 +33,7 @@ pub(super) const LISTENER: Section = Section {
             name: "key",
             kind: Kind::Files,
             reloads: false,
-            about: "Of tls, wss and quic, and needed there: PEM file with the private key of the certificate, not \
-                    encrypted; as many as there are certificates, in the same order. Read again as the certificate is.",
+            about: "Of tls, wss and quic, and needed with certificate: PEM file with its private key, not encrypted; as many as there are certificates, in the same order. Read again as the certificate is.",
             example: Some("\"/etc/dunlin/server.key\""),
         },
         Key {
