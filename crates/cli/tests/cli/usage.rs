@@ -41,6 +41,7 @@ fn a_listener_that_is_none_is_2_and_says_what_is_allowed() {
 }
 
 #[test]
+#[cfg(not(feature = "quic"))]
 fn a_transport_that_is_not_available_is_5() {
     let error = fails(5, &["serve", "--dev", "--listen", "quic://h:8883"]);
     assert!(error.starts_with("dunlin: error: --listen quic://h:8883: "), "{error}");
