@@ -50,8 +50,10 @@ fn a_part_of_a_handshake_message_ends_only_itself() {
     let directory = Directory::new();
     let authority = Authority::new(&directory, "authority");
     let server = authority.server(&directory, "server");
-    let toml =
-        format!("{TCP}{}[limits]\nconnect_timeout_ms = 200\n", listener("tls://127.0.0.1:0", &server, ""));
+    let toml = format!(
+        "{TCP}{}[admission]\nhandshake_timeout_ms = 200\n",
+        listener("tls://127.0.0.1:0", &server, "")
+    );
     let broker = Broker::start_with_listeners(&toml, &["--shards", "2"]);
     for _ in 0..2 {
         let mut stalled = TcpStream::connect(("127.0.0.1", broker.port("tls"))).unwrap();
