@@ -8,7 +8,6 @@ mod catalogue;
 mod check;
 mod fault;
 mod listener;
-mod nearest;
 mod print;
 mod relation;
 

@@ -1,1 +1,5 @@
 //! Authenticators: from credentials to an identity.
+
+mod subject;
+
+pub use subject::Identity;
