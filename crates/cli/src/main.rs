@@ -1,5 +1,6 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
+mod access;
 mod args;
 mod certificates;
 mod config;
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
         Command::Request(tool) => tool.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
+        Command::Acl(command) => command.run().into(),
+        Command::Import(command) => command.run().into(),
         Command::Config(ConfigCommand::Default) => {
             say::line(&config::default_file());
             Exit::Clean.into()

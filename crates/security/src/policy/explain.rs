@@ -14,8 +14,8 @@ use super::rule::Rule;
 use super::rules::{Rules, Standing};
 use crate::identity::Identity;
 
-/// The answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The answer; from most to least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// It may.
     Allowed,

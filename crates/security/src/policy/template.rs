@@ -14,10 +14,21 @@ pub const LEVELS_MAXIMUM: usize = 128;
 /// More groups than these are not put into filters one by one: such an identity's `${group}` is not usable.
 pub const GROUPS_MAXIMUM: usize = 256;
 
-/// The variables with fixed names.
-const VARIABLES: [&str; 3] = ["client_id", "username", "group"];
-/// Attributes of an identity that a filter can name, by what their names begin with.
-const ATTRIBUTES: [&str; 3] = ["cert.", "claim.", "ldap."];
+/// The variables with fixed names. Those of certificates are a closed list, so that a slip is a fault of the file and not a
+/// rule that is never about anybody.
+const VARIABLES: [&str; 9] = [
+    "client_id",
+    "username",
+    "group",
+    "cert.cn",
+    "cert.dns",
+    "cert.email",
+    "cert.uri",
+    "cert.serial",
+    "cert.subject",
+];
+/// What authentication knows beyond that: `${attribute.site}`.
+const ATTRIBUTE: &str = "attribute.";
 
 /// A Topic Filter that can hold variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,19 +312,16 @@ impl<'a> Level<'a> {
 
 impl Variable {
     fn named(name: &str) -> Result<Self, TemplateError> {
-        let is_attribute = ATTRIBUTES.iter().any(|prefix| {
-            name.strip_prefix(prefix).is_some_and(|rest| {
-                !rest.is_empty()
-                    && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-            })
-        });
         match name {
             "client_id" => Ok(Self::ClientId),
             "username" => Ok(Self::Username),
             "group" => Ok(Self::Group),
-            name if is_attribute => Ok(Self::Attribute(name.into())),
+            name if VARIABLES.contains(&name) => Ok(Self::Attribute(name.into())),
+            name if name.strip_prefix(ATTRIBUTE).is_some_and(|name| !name.is_empty()) => {
+                Ok(Self::Attribute(name.into()))
+            }
             name => {
-                let meant = nearest(name, VARIABLES.into_iter().chain(["cert.cn"])).map(Into::into);
+                let meant = nearest(name, VARIABLES.into_iter()).map(Into::into);
                 Err(TemplateError::Unknown { name: name.into(), meant })
             }
         }
@@ -334,10 +342,13 @@ impl Variable {
             Self::ClientId => Some(&identity.client_id),
             Self::Username => identity.username.as_deref(),
             Self::Group => None,
-            Self::Attribute(name) => identity.attributes.get(name).map(AsRef::as_ref),
+            Self::Attribute(name) => {
+                identity.attributes.get(name.strip_prefix(ATTRIBUTE).unwrap_or(name)).map(AsRef::as_ref)
+            }
         }
     }
 }
 
 /// What may stand in `${...}`, for messages.
-pub(super) const ALLOWED: &str = "a topic filter; variables: ${client_id}, ${username}, ${group}, ${cert.NAME}, ${claim.NAME}, ${ldap.NAME}";
+pub(super) const ALLOWED: &str = "a topic filter; variables: ${client_id}, ${username}, ${group}, ${cert.cn}, ${cert.dns}, \
+     ${cert.email}, ${cert.uri}, ${cert.serial}, ${cert.subject}, ${attribute.NAME}";

@@ -13,7 +13,8 @@ fn fault(text: &str) -> String {
     faults[0].clone()
 }
 
-const TOPIC: &str = "a topic filter; variables: ${client_id}, ${username}, ${group}, ${cert.NAME}, ${claim.NAME}, ${ldap.NAME}";
+const TOPIC: &str = "a topic filter; variables: ${client_id}, ${username}, ${group}, ${cert.cn}, ${cert.dns}, \
+     ${cert.email}, ${cert.uri}, ${cert.serial}, ${cert.subject}, ${attribute.NAME}";
 
 #[test]
 fn an_unknown_key_is_named_with_the_nearest() {
