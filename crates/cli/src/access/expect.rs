@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use dunlin_security::identity::Identity;
@@ -56,6 +57,8 @@ struct Expect {
 struct Count {
     all: usize,
     unmet: usize,
+    /// A line for each that is not met.
+    lines: String,
 }
 
 /// Runs the table.
@@ -75,7 +78,7 @@ pub(super) fn run(arguments: &Test) -> Result<Outcome, AccessError> {
     if count.all == 0 {
         return Err(AccessError::Invalid(format!("{path}: nothing is expected; allowed: [[expect]] blocks")));
     }
-    say::line(&format!("{} expectations, {} not met\n", count.all, count.unmet));
+    say::line(&format!("{}{} expectations, {} not met\n", count.lines, count.all, count.unmet));
     Ok(if count.unmet == 0 { Outcome::Yes } else { Outcome::No })
 }
 
@@ -118,7 +121,8 @@ fn hold(expect: &Expect, rules: &Rules, names: &Names<'_>, count: &mut Count) ->
                 let why = reason(&decision, names.policy);
                 let client = &expect.client;
                 let found = decision.verdict;
-                say::line(&format!("{place}: {client} {action} {topic}: {found}, not {wanted}: {why}\n"));
+                let _ =
+                    writeln!(count.lines, "{place}: {client} {action} {topic}: {found}, not {wanted}: {why}");
             }
         }
     }

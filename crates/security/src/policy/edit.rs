@@ -74,6 +74,9 @@ pub fn remove(text: &str, line: usize) -> Result<(String, String), EditError> {
     }
     let mut out = text[..start].to_owned();
     out.push_str(&text[end..]);
+    if end == text.len() && out.ends_with("\n\n") {
+        out.pop();
+    }
     let after = parse(&out).map_err(|_| EditError::NotBlocks)?;
     let others = before.rules.iter().enumerate().filter(|(number, _)| *number != at);
     let is_right = after.rules.len() + 1 == before.rules.len()

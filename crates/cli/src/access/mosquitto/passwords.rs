@@ -48,9 +48,7 @@ pub(super) fn read(text: &str) -> Read {
 /// What is to be said about a hash, or why it is none.
 fn kind(hash: &str) -> Result<Option<&'static str>, &'static str> {
     let parts = hash.split('$').count();
-    if hash.starts_with("$argon2id$") {
-        Ok(None)
-    } else if hash.starts_with("$7$") && parts == 5 {
+    if hash.starts_with("$argon2id$") || (hash.starts_with("$7$") && parts == 5) {
         Ok(None)
     } else if hash.starts_with("$6$") && parts == 4 {
         Ok(Some("its hash is one round of SHA-512, which is fast to guess; set the password anew"))

@@ -6,7 +6,6 @@ mod edit;
 mod explain;
 mod file;
 mod properties;
-mod speed;
 
 use dunlin_codec::QoS;
 use dunlin_engine::Subscribing;
