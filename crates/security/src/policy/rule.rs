@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::action::{Action, Cases, Conditions, Effect, Marks};
 use super::subject::Subject;
-use super::template::Template;
+use super::template::{Template, TemplateError};
 
 /// A rule of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,22 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// A rule that credentials carry, such as a claim of a token: for [`super::Rules::compile_with`].
+    ///
+    /// # Errors
+    /// When the filter is none.
+    pub fn carried(effect: Effect, actions: &[Action], filter: &str) -> Result<Self, TemplateError> {
+        Ok(Self {
+            line: 0,
+            name: None,
+            effect,
+            actions: actions.to_vec(),
+            conditions: Conditions::default(),
+            topics: vec![Template::parse(filter)?],
+            subjects: vec![Subject::Everyone],
+        })
+    }
+
     pub(super) fn cases(&self) -> Cases {
         self.conditions.cases(self.effect, &self.actions)
     }

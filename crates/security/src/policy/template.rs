@@ -6,6 +6,7 @@
 
 use dunlin_codec::{TopicFilter, TopicFilterError};
 
+use super::action::Effect;
 use crate::identity::Identity;
 use crate::spelling::nearest;
 
@@ -150,7 +151,7 @@ impl Template {
 
     /// The filters that an allowing rule gives to an identity: none where a value is missing or cannot stand in a level.
     pub(super) fn allowed(&self, identity: &Identity, groups: &[&str], mut each: impl FnMut(&str)) {
-        self.expand(identity, groups, |filter| {
+        self.expand(Effect::Allow, identity, groups, |filter| {
             if let Some(filter) = filter {
                 each(filter);
             }
@@ -160,29 +161,41 @@ impl Template {
     /// The filters that a denying rule takes from an identity. Where a value is there but cannot stand in a level, the rule
     /// takes every value of that level: a name chosen to be unusable must not lift a denial.
     pub(super) fn denied(&self, identity: &Identity, groups: &[&str], mut each: impl FnMut(&str)) {
-        self.expand(identity, groups, |filter| match filter {
+        self.expand(Effect::Deny, identity, groups, |filter| match filter {
             Some(filter) => each(filter),
             None => each(&self.any()),
         });
     }
 
     /// `each` gets a filter, or `None` where a value is unusable; nothing where a value is missing.
-    fn expand(&self, identity: &Identity, groups: &[&str], mut each: impl FnMut(Option<&str>)) {
+    fn expand(
+        &self,
+        effect: Effect,
+        identity: &Identity,
+        groups: &[&str],
+        mut each: impl FnMut(Option<&str>),
+    ) {
         if let Some(filter) = self.plain() {
             return each(Some(filter));
         }
         if !self.has_group() {
-            return self.substitute(identity, Value::Missing, &mut each);
+            return self.substitute(effect, identity, Value::Missing, &mut each);
         }
         if groups.len() > GROUPS_MAXIMUM {
-            return self.substitute(identity, Value::Unusable, &mut each);
+            return self.substitute(effect, identity, Value::Unusable, &mut each);
         }
         for group in groups {
-            self.substitute(identity, self.usable(&Variable::Group, group), &mut each);
+            self.substitute(effect, identity, self.usable(effect, &Variable::Group, group), &mut each);
         }
     }
 
-    fn substitute(&self, identity: &Identity, group: Value<'_>, each: &mut impl FnMut(Option<&str>)) {
+    fn substitute(
+        &self,
+        effect: Effect,
+        identity: &Identity,
+        group: Value<'_>,
+        each: &mut impl FnMut(Option<&str>),
+    ) {
         let mut filter = String::new();
         let mut is_usable = true;
         for piece in &self.pieces {
@@ -195,7 +208,7 @@ impl Template {
                 },
                 Piece::Variable(variable) => match variable.of(identity) {
                     None => Value::Missing,
-                    Some(value) => self.usable(variable, value),
+                    Some(value) => self.usable(effect, variable, value),
                 },
             };
             match value {
@@ -208,11 +221,12 @@ impl Template {
     }
 
     /// Can the value stand in a level, and mean no more there than itself?
-    fn usable<'a>(&self, variable: &Variable, value: &'a str) -> Value<'a> {
+    fn usable<'a>(&self, effect: Effect, variable: &Variable, value: &'a str) -> Value<'a> {
         let is_plain = !value.is_empty() && !value.contains(['+', '#', '/', '\0']);
-        // At the start of the filter it would name topics of the Server, or a share [MQTT-4.7.2-1].
+        // At the start of the filter it would give topics of the Server, or a share [MQTT-4.7.2-1]. To take them is no harm.
         let is_first = matches!(self.pieces.first(), Some(Piece::Variable(first)) if first == variable);
-        if is_plain && !(is_first && value.starts_with('$')) { Value::Usable(value) } else { Value::Unusable }
+        let is_reserved = effect == Effect::Allow && is_first && value.starts_with('$');
+        if is_plain && !is_reserved { Value::Usable(value) } else { Value::Unusable }
     }
 
     /// With `+` for each level that holds a variable.

@@ -1,5 +1,6 @@
 //! Deny wins, default deny, whom rules are for, what variables come to.
 
+use super::super::{Action, Effect, Rule};
 use super::*;
 
 #[test]
@@ -186,6 +187,34 @@ fn a_value_that_is_no_plain_level_lifts_no_limit() {
     let system = rules.compile(&client("$SYS"));
     assert!(!system.may_publish("$SYS/up", QoS::AtMostOnce, false));
     assert!(system.may_publish("d/$SYS/up", QoS::AtMostOnce, false));
+}
+
+#[test]
+fn a_denial_of_the_servers_topics_by_name_stands() {
+    let rules = rules(
+        "[[rule]]\nallow = 'publish'\ntopics = '$SYS/#'\n[[rule]]\ndeny = 'publish'\ntopics = '${client_id}/x'\n",
+    );
+
+    assert!(!publishes(&rules, &client("$SYS"), "$SYS/x"));
+    assert!(publishes(&rules, &client("other"), "$SYS/x"));
+}
+
+#[test]
+fn rules_that_credentials_carry_are_about_their_client_alone_and_no_stronger_than_denials() {
+    let rules = rules("[[rule]]\ndeny = 'publish'\ntopics = 'a/secret'\n");
+    let carry = |effect, filter| Rule::carried(effect, &[Action::Publish], filter).unwrap();
+    let carried = [
+        carry(Effect::Allow, "a/#"),
+        carry(Effect::Deny, "a/${client_id}"),
+        carry(Effect::Allow, "${client_id}"),
+    ];
+    let policy = rules.compile_with(&client("x"), &carried);
+
+    assert!(policy.may_publish("a/b", QoS::AtMostOnce, false));
+    assert!(policy.may_publish("x", QoS::AtMostOnce, false));
+    assert!(!policy.may_publish("a/x", QoS::AtMostOnce, false));
+    assert!(!policy.may_publish("a/secret", QoS::AtMostOnce, false));
+    assert!(!publishes(&rules, &client("x"), "a/b"));
 }
 
 #[test]

@@ -62,6 +62,17 @@ prop_compose! {
     }
 }
 
+const TEMPLATES: [&str; 8] = [
+    "a/${client_id}/#",
+    "${client_id}/a",
+    "+/${client_id}",
+    "a/#",
+    "${username}/+/z",
+    "a/b",
+    "#",
+    "${username}/${client_id}",
+];
+
 fn of(rules: Vec<Rule>) -> Rules {
     Rules::new(rules, Default::default(), &Default::default())
 }
@@ -175,6 +186,36 @@ proptest! {
                 let denies = matches!(decision.why, crate::policy::Why::Denies | crate::policy::Why::DeniesPart);
                 prop_assert_eq!(rule.effect == Effect::Deny, denies);
             }
+        }
+    }
+
+    /// Whoever may, is among those who can, with the values that he has.
+    #[test]
+    fn those_who_can_are_those_who_may(
+        list in prop::collection::vec((prop::bool::weighted(0.8), prop::sample::select(TEMPLATES.to_vec())), 0..5),
+        id in "[abx]",
+        name in prop::option::of("[ab]"),
+        pick in any::<prop::sample::Index>(),
+    ) {
+        let topics = all_topics();
+        let rule = |(is_allow, template): &(bool, &str)| {
+            let effect = if *is_allow { Effect::Allow } else { Effect::Deny };
+            Rule::carried(effect, &[Action::Publish], template).unwrap()
+        };
+        let rules = of(list.iter().map(rule).collect());
+        let identity = Identity { username: name.map(Into::into), ..client(&id) };
+        let request = Request::publish(pick.get(&topics).as_str(), QoS::AtMostOnce, false);
+        let holders = rules.who_can(&request);
+        let has = |(variable, value): &(String, String)| match variable.as_str() {
+            "client_id" => *value == id,
+            _ => identity.username.as_deref() == Some(value),
+        };
+        let is_one = holders.iter().any(|holder| holder.bindings.iter().all(has));
+        let decision = rules.explain(&identity, &request);
+        if decision.verdict == Verdict::Allowed {
+            prop_assert!(is_one, "{:?}", holders);
+        } else if is_one {
+            prop_assert!(decision.rule.is_some_and(|rule| holders[0].except.contains(&rule)));
         }
     }
 
