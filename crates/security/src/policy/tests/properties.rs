@@ -46,7 +46,7 @@ prop_compose! {
         is_allow in prop::bool::weighted(0.7),
         actions in prop::sample::subsequence(Action::ALL.to_vec(), 1..=3),
         qos in prop::sample::subsequence(vec![QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce], 0..=3),
-        with_qos in prop::bool::weighted(0.2),
+        with_qos in any::<bool>(),
         topics in prop::collection::vec(filter(), 1..4),
         is_own in any::<bool>(),
     ) -> Rule {
