@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET]...}
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(credentials framer packets proxy topics transports)
+[ ${#targets[@]} -gt 0 ] || targets=(credentials framer packets policy proxy topics transports)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Coverage for libFuzzer by LLVM's own pass: stable flags, where cargo-fuzz would ask for a nightly compiler.
@@ -20,10 +20,10 @@ flags="--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
 RUSTFLAGS="$flags" cargo build --release --quiet --target "$host" "${targets[@]/#/--bin=}"
 built=${CARGO_TARGET_DIR:-target}/$host/release
 
-# The codec's corpus as seeds: hexadecimal to bytes, behind the byte that each target reads first.
+# The codec's corpus as seeds: hexadecimal to bytes, behind the byte that each target reads first. Texts for the others.
 seed() {
     local file name version digits
-    mkdir -p seeds/{credentials,framer,packets,proxy,topics,transports}
+    mkdir -p seeds/{credentials,framer,packets,policy,proxy,topics,transports}
     for file in ../crates/codec/corpus/*.hex; do
         name=$(basename "$file" .hex)
         case $name in
@@ -54,6 +54,26 @@ seed() {
     digits=$(grep -v '^#' client_hello.hex | tr -d '\n' | sed 's/../\\x&/g')
     # shellcheck disable=SC2059
     printf "\\x01\\x50$digits" >seeds/transports/tls
+    { printf 'pump\ndevices/pump/a\n' && cat ../crates/security/src/policy/built_in.toml; } >seeds/policy/built_in
+    cat >seeds/policy/all <<'END'
+a+b
+d/a/x
+[groups]
+crew = ["user:anna", "client:a"]
+[roles]
+r = "group:crew"
+# note
+[[rule]]
+name = "n"
+for = ["role:r", "anonymous", "attribute:cert.cn=x"]
+allow = ["publish", "subscribe"]
+topics = ["d/${client_id}/#", "+/${group}-${username}/+", "#"]
+qos = [0, 1]
+[[rule]]
+deny = "publish"
+topics = "d/+/x"
+retain = true
+END
 }
 seed
 

@@ -262,8 +262,12 @@ fn collect(mut from: impl Read, into: &Mutex<String>) {
     }
 }
 
-/// The test executable lies in `target/PROFILE/deps`, the broker in `target/PROFILE`.
-fn binary() -> PathBuf {
+/// The built `dunlin`: the test executable lies in `target/PROFILE/deps`, the broker in `target/PROFILE`.
+///
+/// # Panics
+/// Where the test executable lies elsewhere.
+#[must_use]
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("DUNLIN_BIN") {
         return path.into();
     }

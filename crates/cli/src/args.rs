@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dunlin_engine::ShardMap;
 
-use crate::{authority, doctor, exit, tools, user};
+use crate::{access, authority, doctor, exit, tools, user};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
@@ -79,6 +79,12 @@ pub(crate) enum Command {
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask, test and change the access rules
+    #[command(subcommand)]
+    Acl(access::Acl),
+    /// Move in from another broker
+    #[command(subcommand)]
+    Import(access::Import),
 }
 
 /// `dunlin serve`

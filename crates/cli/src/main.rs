@@ -1,5 +1,6 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
+mod access;
 mod args;
 mod authority;
 mod certificates;
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
         Command::User(command) => ended(command.run()),
         Command::Doctor(doctor) => doctor.run().map_or_else(|failure| ended(Err(failure)), ExitCode::from),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
+        Command::Acl(command) => command.run().into(),
+        Command::Import(command) => command.run().into(),
         Command::Config(ConfigCommand::Default) => {
             say::line(&config::default_file());
             Exit::Clean.into()

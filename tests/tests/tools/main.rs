@@ -11,6 +11,7 @@ mod cuts;
 mod folder;
 mod library;
 mod mosquitto;
+mod moving_in;
 mod proxy;
 mod tls;
 

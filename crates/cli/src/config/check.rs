@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use dunlin_runtime::Network;
+use dunlin_security::spelling::nearest;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue, Deserializer};
@@ -11,7 +12,6 @@ use super::Config;
 use super::catalogue::{Key, Kind, SECTIONS, Section, section};
 use super::fault::{Fault, Problem, Source};
 use super::listener;
-use super::nearest::nearest;
 use super::relation::{self, Places};
 use crate::listen::ListenUrl;
 

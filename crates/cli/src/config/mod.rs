@@ -9,7 +9,6 @@ mod catalogue;
 mod check;
 mod fault;
 mod listener;
-mod nearest;
 mod print;
 mod relation;
 
