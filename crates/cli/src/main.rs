@@ -15,6 +15,7 @@ mod say;
 mod serve;
 mod storage;
 mod tools;
+mod torture;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Publish(tool) => tool.run().into(),
         Command::Subscribe(tool) => tool.run().into(),
         Command::Request(tool) => tool.run().into(),
+        Command::Torture(torture) => torture.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
         Command::Config(ConfigCommand::Default) => {
