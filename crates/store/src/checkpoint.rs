@@ -48,6 +48,19 @@ pub(crate) fn file_name(partition: PartitionId) -> String {
     format!("checkpoint-{:05}", partition.0)
 }
 
+/// Whether a file is a checkpoint that was finished.
+pub(crate) fn is_file(name: &str) -> bool {
+    name.strip_prefix("checkpoint-").is_some_and(|number| number.parse::<u16>().is_ok())
+}
+
+/// The key that seals a partition's checkpoint, as its first bytes say.
+pub(crate) fn key_of<D: Disk>(disk: &D, partition: PartitionId) -> Option<u32> {
+    let file = disk.open(&file_name(partition)).ok()?;
+    let bytes = read_around(&file, 0, 4096).bytes;
+    let (sheet, _) = Sheet::decode(&bytes, MAGIC, &KNOWN).ok()?;
+    sheet.array(KEY).map(u32::from_le_bytes)
+}
+
 impl Snapshot {
     /// Writes the file and gives its length in bytes.
     pub(crate) fn store<D: Disk>(&self, disk: &D, keys: &Keyring) -> io::Result<u64> {

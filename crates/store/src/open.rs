@@ -89,11 +89,15 @@ impl<D: Disk> Log<D> {
             notices: notices.into(),
             copies: 0,
             notices_dropped: 0,
+            quarantined: 0,
+            recount: false,
+            frozen: false,
             rewriting: (rewriting, Ticket(0)),
             avoided: BTreeSet::new(),
         };
         log.rewrite(unconfirmed);
         log.settle_in(&files, rebuilt);
+        log.quarantined = log.disk.quarantined().unwrap_or(0);
         Ok(log)
     }
 
@@ -138,7 +142,7 @@ fn failed(call: &'static str) -> impl Fn(io::Error) -> OpenError {
     move |source| OpenError::Io { call, source }
 }
 
-fn newer(file: &str, fault: SheetError) -> OpenError {
+pub(crate) fn newer(file: &str, fault: SheetError) -> OpenError {
     let file = file.to_owned();
     match fault {
         SheetError::Newer { format } => OpenError::Newer { file, format, newest: FORMAT },
