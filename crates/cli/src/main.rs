@@ -1,12 +1,15 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
 mod args;
+mod backup;
 mod certificates;
 mod config;
+mod control;
 mod counters;
 mod exit;
 mod failure;
 mod file_limit;
+mod journal;
 mod listen;
 mod listeners;
 mod log;
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
         Command::Subscribe(tool) => tool.run().into(),
         Command::Request(tool) => tool.run().into(),
         Command::Torture(torture) => torture.run().into(),
+        Command::Journal(command) => command.run().into(),
+        Command::Backup(backup) => backup.run().into(),
+        Command::Restore(restore) => restore.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
         Command::Config(ConfigCommand::Default) => {

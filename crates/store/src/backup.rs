@@ -21,7 +21,7 @@ use std::io;
 use std::sync::Arc;
 
 /// Bytes copied with one read.
-const STEP: u64 = 1 << 20;
+const STEP: u64 = 256 << 10;
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,22 +182,27 @@ fn checkpoints<S: Disk, T: Disk>(source: &S, target: &T) -> Result<u64, BackupEr
     Ok(bytes)
 }
 
+/// Copies a file, but not the zeros that nothing was written over yet; gives the bytes that were written.
 fn copy<F: DiskFile, T: Disk>(from: &F, target: &T, name: &str, length: u64) -> Result<u64, BackupError> {
     let failed = |e| failed(name)(e);
     let to = target.create(name).map_err(failed)?;
     let mut buffer = vec![0; index(STEP.min(length))];
-    let mut at = 0;
+    let (mut at, mut written) = (0, 0);
     while at < length {
         let step = index(STEP.min(length - at));
         let got = read_full(from, &mut buffer[..step], at).map_err(failed)?;
         if got == 0 {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }
-        to.write_at(&buffer[..got], at).map_err(failed)?;
+        if buffer[..got].iter().any(|byte| *byte != 0) {
+            to.write_at(&buffer[..got], at).map_err(failed)?;
+            written += got as u64;
+        }
         at += got as u64;
     }
+    to.truncate(length).map_err(failed)?;
     to.sync().map_err(failed)?;
-    Ok(length)
+    Ok(written)
 }
 
 fn finish<T: Disk>(target: &T, manifest: &Manifest) -> Result<(), BackupError> {

@@ -4,8 +4,8 @@
 //! Out:   files through `pread`, `pwrite`, `fallocate` and `fdatasync`.
 //! Never: memory maps: an error of the device must be a value, not a signal.
 
+use crate::crypt::random_bytes;
 use crate::disk::{Disk, DiskFile};
-use ring::rand::{SecureRandom, SystemRandom};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -129,11 +129,7 @@ impl Disk for DirDisk {
     }
 
     fn entropy(&self) -> io::Result<[u8; 32]> {
-        let mut bytes = [0; 32];
-        SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| io::Error::other("no randomness from the system"))?;
-        Ok(bytes)
+        random_bytes()
     }
 }
 

@@ -4,8 +4,10 @@
 
 mod client;
 mod configuration;
+mod journal;
 mod logging;
 mod process;
 mod reload;
 mod serving;
+mod torture;
 mod usage;
