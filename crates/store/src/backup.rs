@@ -13,6 +13,7 @@ use crate::disk::{Disk, DiskFile, read_full};
 use crate::log::{Log, OpenError, Role};
 use crate::manifest::Manifest;
 use crate::offline::Offline;
+use crate::open::locked;
 use crate::port::{Journal, ReadError, Shortage, Ticket};
 use crate::segment::{START, Segment, file_number};
 use crate::store::{Store, guard};
@@ -162,10 +163,7 @@ impl<D: Disk> Drop for Frozen<'_, D> {
 
 /// Takes the target, if nothing is there.
 fn empty<T: Disk>(target: &T) -> Result<T::Lock, BackupError> {
-    let lock = target.lock().map_err(|e| match e.kind() {
-        io::ErrorKind::WouldBlock => BackupError::Open(OpenError::InUse),
-        _ => failed("the target")(e),
-    })?;
+    let lock = target.lock().map_err(locked)?;
     match target.list().map_err(failed("the target"))?.into_iter().next() {
         Some((file, _)) => Err(BackupError::NotEmpty { file }),
         None => Ok(lock),

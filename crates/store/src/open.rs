@@ -32,10 +32,7 @@ impl<D: Disk> Log<D> {
     /// [`OpenError`]. Damage is none of them.
     pub fn open(disk: D, options: Options) -> Result<Self, OpenError> {
         let options = options.checked()?;
-        let lock = disk.lock().map_err(|e| match e.kind() {
-            io::ErrorKind::WouldBlock => OpenError::InUse,
-            _ => OpenError::Io { call: "taking the lock", source: e },
-        })?;
+        let lock = disk.lock().map_err(locked)?;
         let files: BTreeMap<String, u64> =
             disk.list().map_err(failed("listing the files"))?.into_iter().collect();
         let mut notices = Vec::new();
@@ -135,6 +132,13 @@ impl<D: Disk> Log<D> {
             let removed = safe && (unnamed.is_some() || unfinished) && self.disk.remove(name).is_ok();
             self.avoided.extend(unnamed.filter(|_| !removed));
         }
+    }
+}
+
+pub(crate) fn locked(source: io::Error) -> OpenError {
+    match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse,
+        _ => OpenError::Io { call: "taking the lock", source },
     }
 }
 

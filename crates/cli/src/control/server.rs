@@ -74,7 +74,7 @@ fn accept(listener: &UnixListener, stop: &AtomicBool, answer: &Arc<impl Answer>)
         }
         let Ok(stream) = stream else {
             // No file descriptor is left, most likely: trying again at once would only burn time.
-            thread::sleep(Duration::from_millis(100));
+            thread::park_timeout(Duration::from_millis(100));
             continue;
         };
         if working.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {

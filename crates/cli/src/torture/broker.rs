@@ -124,7 +124,7 @@ impl Broker {
             if Instant::now() > until {
                 return Err(BrokerError::Silent { port: self.port, log: self.log.clone() });
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::park_timeout(Duration::from_millis(5));
         }
     }
 

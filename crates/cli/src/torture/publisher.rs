@@ -6,7 +6,6 @@
 //! Spec:  MQTT 5.0 sections 4.3, 4.4 and 4.6.
 
 use std::collections::VecDeque;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use dunlin_codec::{Packet, PacketId, Properties, Publish, QoS, ReasonCode};
@@ -97,7 +96,7 @@ impl Publisher {
                 }
                 Err(lost) => world.lost(&self.who.client_id, lost),
             }
-            thread::sleep(Duration::from_millis(10));
+            world.rest(Duration::from_millis(10));
         }
         if !self.flights.is_empty() {
             let (client, messages) = (self.who.client_id.clone(), self.flights.len());

@@ -72,7 +72,7 @@ impl Torture {
         let mut kills = 0;
         while kills < self.kills {
             inspector.look(&world, RETAINED, LOOK);
-            thread::sleep(self.moment(&mut rng));
+            world.rest(self.moment(&mut rng));
             if let Some(status) = broker.ended() {
                 world.fault(Fault::Down { what: format!("the broker ended by itself: {status}") });
             }
@@ -198,7 +198,7 @@ fn settle(world: &World) {
     let started = Instant::now();
     let (mut seen, mut since) = (world.deliveries(), Instant::now());
     while since.elapsed() < QUIET && started.elapsed() < DRAIN {
-        thread::sleep(Duration::from_millis(50));
+        world.rest(Duration::from_millis(50));
         if world.deliveries() != seen {
             (seen, since) = (world.deliveries(), Instant::now());
         }

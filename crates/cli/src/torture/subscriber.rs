@@ -6,7 +6,6 @@
 //! Spec:  MQTT 5.0 section 4.3.3, method B of figure 4.3.
 
 use std::collections::HashSet;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use dunlin_codec::{Packet, PacketId, QoS};
@@ -62,7 +61,7 @@ impl Subscriber {
             if leaves {
                 world.rest(self.turn());
             }
-            thread::sleep(Duration::from_millis(10));
+            world.rest(Duration::from_millis(10));
         }
         self.receipts
     }

@@ -3,9 +3,8 @@
 //! Never: a lock held while waiting for the broker.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::judge::Fault;
 use super::ledger::Ledger;
@@ -15,11 +14,11 @@ use super::wire::Lost;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     /// Messages are published, the broker is killed.
-    Storm = 0,
+    Storm,
     /// Nothing new is published; everybody is online.
-    Calm = 1,
+    Calm,
     /// Over.
-    End = 2,
+    End,
 }
 
 /// The world of a run.
@@ -28,7 +27,8 @@ pub(crate) struct World {
     pub(crate) port: u16,
     ledger: Mutex<Ledger>,
     faults: Mutex<Vec<Fault>>,
-    stage: AtomicU32,
+    stage: Mutex<Stage>,
+    changed: Condvar,
     /// Starts of the broker so far.
     starts: AtomicU32,
     /// Messages that came to subscribers, for the first time or again.
@@ -41,7 +41,8 @@ impl World {
             port,
             ledger: Mutex::new(ledger),
             faults: Mutex::default(),
-            stage: AtomicU32::new(0),
+            stage: Mutex::new(Stage::Storm),
+            changed: Condvar::new(),
             starts: AtomicU32::new(0),
             deliveries: AtomicU64::new(0),
         }
@@ -60,15 +61,12 @@ impl World {
     }
 
     pub(crate) fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Storm,
-            1 => Stage::Calm,
-            _ => Stage::End,
-        }
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn enter(&self, stage: Stage) {
-        self.stage.store(stage as u32, Ordering::Release);
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+        self.changed.notify_all();
     }
 
     pub(crate) fn started(&self) {
@@ -97,11 +95,10 @@ impl World {
         }
     }
 
-    /// Lets time pass while the storm lasts.
+    /// Lets time pass, but no longer than the stage lasts.
     pub(crate) fn rest(&self, span: Duration) {
-        let until = Instant::now() + span;
-        while Instant::now() < until && self.stage() == Stage::Storm {
-            thread::sleep(Duration::from_millis(5));
-        }
+        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = *stage;
+        drop(self.changed.wait_timeout_while(stage, span, |stage| *stage == now));
     }
 }
