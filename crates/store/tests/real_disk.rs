@@ -70,7 +70,8 @@ fn not_permitted() -> Option<String> {
     let mounted = Mounted::new();
     let tried = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(mounted.path()).output().unwrap();
     if !tried.status.success() {
-        return Some(format!("mounting is not permitted: {}", String::from_utf8_lossy(&tried.stderr).trim()));
+        let said = String::from_utf8_lossy(&tried.stderr);
+        return Some(format!("mounting is not permitted: {}", said.lines().next().unwrap_or_default()));
     }
     let loops = Path::new("/dev/loop-control").exists();
     (!loops).then(|| "there are no loop devices".to_owned())
