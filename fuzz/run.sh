@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET]...}
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(framer packets topics)
+[ ${#targets[@]} -gt 0 ] || targets=(framer journal packets topics)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Coverage for libFuzzer by LLVM's own pass: stable flags, where cargo-fuzz would ask for a nightly compiler.
@@ -23,7 +23,7 @@ built=${CARGO_TARGET_DIR:-target}/$host/release
 # The codec's corpus as seeds: hexadecimal to bytes, behind the byte that each target reads first.
 seed() {
     local file name version digits
-    mkdir -p "seeds/framer" "seeds/packets" "seeds/topics"
+    mkdir -p "seeds/framer" "seeds/journal" "seeds/packets" "seeds/topics"
     for file in ../crates/codec/corpus/*.hex; do
         name=$(basename "$file" .hex)
         case $name in
@@ -40,6 +40,8 @@ seed() {
     printf 'a/+/#\na/b/c' >seeds/topics/wildcards
     printf '$share/group/+/b\na/b' >seeds/topics/shared
     printf '#\n$SYS/a' >seeds/topics/reserved
+    printf '\x00\x00\x00\x00\x00' >seeds/journal/whole
+    printf '\x01\x10\x00\x02\xff\xff' >seeds/journal/patched
 }
 seed
 

@@ -9,6 +9,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::port::{Checkpoint, Epoch, PartitionId, RecordNumber};
 use crate::segment::{Contents, read_around};
 use crate::sheet::{Sheet, SheetError};
+use crate::wire::sum;
 use std::io;
 
 const MAGIC: [u8; 8] = *b"DLNCHECK";
@@ -93,7 +94,7 @@ impl Snapshot {
             sheet.put(KEY, &id.to_le_bytes()).put(SALT, &salt);
         }
         sheet.put(LENGTH, &(body.len() as u64).to_le_bytes());
-        sheet.put(SUM, &crc32c::crc32c(&body).to_le_bytes());
+        sheet.put(SUM, &sum(&body).to_le_bytes());
         let mut bytes = sheet.encode(MAGIC);
         bytes.extend(body);
         Ok(bytes)
@@ -124,7 +125,7 @@ impl Snapshot {
             return Err(LoadFault::Foreign);
         }
         let mut body = bytes[head..].to_vec();
-        let sum = crc32c::crc32c(&body).to_le_bytes();
+        let sum = sum(&body).to_le_bytes();
         if sheet.u64(LENGTH) != Some(body.len() as u64) || sheet.array(SUM) != Some(sum) {
             return Err(LoadFault::Damaged);
         }

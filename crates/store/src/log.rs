@@ -72,7 +72,7 @@ impl Options {
         let checks = [
             ("partitions", u64::from(self.partitions), 1, 4096),
             ("segment_size", self.segment_size, 64 << 10, 1 << 30),
-            ("quota", self.quota, 4 * self.segment_size, u64::MAX),
+            ("quota", self.quota, self.segment_size.saturating_mul(4), u64::MAX),
             ("reclaim_percent", self.reclaim_percent, 0, 90),
         ];
         for (option, value, least, most) in checks {
