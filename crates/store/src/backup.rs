@@ -4,8 +4,8 @@
 //! Out:   a log that holds exactly what was safe at that moment, in all partitions.
 //! Never: a copy that opens before it is complete: the manifest comes last.
 //!
-//! Segments only grow at their end, so a prefix that was safe stays as it is, as long as nothing is given back
-//! or replaced. That is held up until the copy is done; appends, reads and syncs go on.
+//! Segments only grow at their end, so a prefix that was safe stays as it is, and a segment that somebody reads is neither
+//! removed nor used again. So only the moment itself holds up the chores; the copy holds up nothing.
 
 use crate::checkpoint;
 use crate::crypt::Keyring;
@@ -19,7 +19,7 @@ use crate::segment::{START, Segment, file_number};
 use crate::store::{Store, guard};
 use crate::wire::index;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// Bytes copied with one read.
 const STEP: u64 = 256 << 10;
@@ -56,9 +56,6 @@ pub enum BackupError {
         /// A file that is there.
         file: String,
     },
-    /// Another backup is under way.
-    #[error("another backup is under way")]
-    Busy,
     /// The log cannot make safe what it has.
     #[error("the log cannot be synced ({0:?})")]
     Shortage(Shortage),
@@ -92,16 +89,20 @@ fn failed(what: &str) -> impl Fn(io::Error) -> BackupError {
     move |source| BackupError::Io { what: what.to_owned(), source }
 }
 
-/// The moment of a backup.
+/// The moment of a backup. Checkpoints are files that are open: who replaces them changes nothing here.
 struct Moment<F> {
     manifest: Manifest,
     segments: Vec<(Arc<Segment<F>>, u64)>,
+    checkpoints: Vec<Open<F>>,
     upto: Ticket,
 }
 
+/// A file, its name and its bytes.
+type Open<F> = (F, String, u64);
+
 impl<D: Disk> Log<D> {
     /// What is safe now, as a log of its own.
-    fn moment(&mut self) -> Moment<D::File> {
+    fn moment(&mut self, checkpoints: Vec<Open<D::File>>) -> Moment<D::File> {
         let mut manifest = self.manifest(None, &[]);
         let mut segments = Vec::new();
         manifest.segments.clear();
@@ -109,13 +110,13 @@ impl<D: Disk> Log<D> {
             manifest.segments.push((slot.segment.info.clone(), slot.safe));
             segments.push((Arc::clone(&slot.segment), slot.safe));
         }
-        Moment { manifest, segments, upto: self.synced }
+        Moment { manifest, segments, checkpoints, upto: self.synced }
     }
 }
 
 impl<D: Disk> Store<D> {
-    /// Copies everything that is safe now to an empty disk, while the log goes on. Until it is done no room is given back and no
-    /// checkpoint is written. Blocks on both disks.
+    /// Copies everything that is safe now to an empty disk, while the log goes on. What is given up meanwhile takes room until
+    /// it is done. Blocks on both disks.
     ///
     /// # Errors
     /// [`BackupError`]. What was copied until then is not a log: it has no manifest.
@@ -123,10 +124,12 @@ impl<D: Disk> Store<D> {
         let _lock = empty(target)?;
         // Batches that a crash left unconfirmed are written again first: only one place of them counts then.
         self.sync().map_err(BackupError::Shortage)?;
-        let frozen = Frozen::new(self)?;
-        let moment = self.with(Log::moment);
-        let source = &frozen.0.shared.disk;
-        let mut bytes = checkpoints(source, target)?;
+        let moment = {
+            let _frozen = Frozen::new(self);
+            let checkpoints = checkpoints(&self.shared.disk)?;
+            self.with(|log| log.moment(checkpoints))
+        };
+        let mut bytes = copy_all(&moment.checkpoints, target)?;
         for (segment, used) in &moment.segments {
             bytes += copy(&segment.file, target, &segment.info.name(), *used)?;
         }
@@ -135,28 +138,26 @@ impl<D: Disk> Store<D> {
     }
 }
 
-/// Holds up what gives room back, until it is dropped.
+/// Holds up the chores until it is dropped.
 struct Frozen<'a, D: Disk>(&'a Store<D>);
 
 impl<'a, D: Disk> Frozen<'a, D> {
-    fn new(store: &'a Store<D>) -> Result<Self, BackupError> {
+    /// Waits for the chore that is under way, and for another backup's moment.
+    fn new(store: &'a Store<D>) -> Self {
         let shared = &store.shared;
         let mut log = guard(&shared.log);
-        if std::mem::replace(&mut log.frozen, true) {
-            return Err(BackupError::Busy);
+        while log.frozen || log.chore_out {
+            log = shared.done.wait(log).unwrap_or_else(PoisonError::into_inner);
         }
-        // A chore that is under way may still give back what it began with.
-        while log.chore_out {
-            log = shared.done.wait(log).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        drop(log);
-        Ok(Self(store))
+        log.frozen = true;
+        Self(store)
     }
 }
 
 impl<D: Disk> Drop for Frozen<'_, D> {
     fn drop(&mut self) {
         self.0.with(|log| log.frozen = false);
+        self.0.shared.done.notify_all();
         self.0.shared.chores.notify_one();
     }
 }
@@ -170,14 +171,15 @@ fn empty<T: Disk>(target: &T) -> Result<T::Lock, BackupError> {
     }
 }
 
-fn checkpoints<S: Disk, T: Disk>(source: &S, target: &T) -> Result<u64, BackupError> {
-    let mut bytes = 0;
+/// Opens the checkpoints.
+fn checkpoints<S: Disk>(source: &S) -> Result<Vec<Open<S::File>>, BackupError> {
     let files = source.list().map_err(failed("listing the files"))?;
-    for (name, length) in files.iter().filter(|(name, _)| checkpoint::is_file(name)) {
-        let file = source.open(name).map_err(failed(name))?;
-        bytes += copy(&file, target, name, *length)?;
-    }
-    Ok(bytes)
+    let named = files.into_iter().filter(|(name, _)| checkpoint::is_file(name));
+    named.map(|(name, length)| Ok((source.open(&name).map_err(failed(&name))?, name, length))).collect()
+}
+
+fn copy_all<F: DiskFile, T: Disk>(files: &[Open<F>], target: &T) -> Result<u64, BackupError> {
+    files.iter().try_fold(0, |bytes, (file, name, length)| Ok(bytes + copy(file, target, name, *length)?))
 }
 
 /// Copies a file, but not the zeros that nothing was written over yet; gives the bytes that were written.
@@ -229,7 +231,7 @@ pub fn restore<S: Disk, T: Disk>(
     if faults > 0 && !damaged {
         return Err(BackupError::Damaged { faults });
     }
-    let mut bytes = checkpoints(source, target)?;
+    let mut bytes = copy_all(&checkpoints(source)?, target)?;
     let files = source.list().map_err(failed("listing the files"))?;
     let named = |name: &str| {
         let number = file_number(name);

@@ -177,7 +177,7 @@ pub(crate) fn create<D: Disk>(disk: &D, name: &str, recycled: bool) -> io::Resul
 impl<D: Disk> Log<D> {
     /// The next chore, if there is one and none is under way.
     pub fn chore(&mut self) -> Option<Chore<D>> {
-        if self.chore_out || self.chores_paused {
+        if self.chore_out || self.chores_paused || self.frozen {
             return None;
         }
         let work = self.next_work()?;
@@ -205,9 +205,6 @@ impl<D: Disk> Log<D> {
             && let Some(work) = self.prepare()
         {
             return Some(work);
-        }
-        if self.frozen {
-            return None;
         }
         if let Some(snapshot) = self.due_checkpoint() {
             return Some(Work::Checkpoint { snapshot });
@@ -277,9 +274,6 @@ impl<D: Disk> Log<D> {
 
     /// Segments without a living record.
     fn doomed(&self) -> Vec<u32> {
-        if self.frozen {
-            return Vec::new();
-        }
         let copied = self.compaction.as_ref().map_or(&[][..], |compaction| &compaction.sources);
         let dead = self.slots.iter().filter(|(file, slot)| {
             let needed = copied.contains(file) || self.is_rewriting(**file);

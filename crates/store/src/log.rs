@@ -281,7 +281,7 @@ pub struct Log<D: Disk> {
     pub(crate) quarantined: u64,
     /// They have to be counted again: somebody may have removed some.
     pub(crate) recount: bool,
-    /// Nothing that a backup is copying may be given back or replaced.
+    /// A backup is finding out what there is: no chore begins.
     pub(crate) frozen: bool,
     /// Files with batches that are being written again, and when that is done.
     pub(crate) rewriting: (BTreeSet<u32>, Ticket),

@@ -13,6 +13,7 @@ use dunlin_store::{
     Offline, OpenError, Options, PartitionId, Purpose, RecordNumber, Store, Writer, repair, restore,
 };
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -58,6 +59,7 @@ fn filled(disk: &SimDisk, sealed: bool, records: u64) -> Store<SimDisk> {
     }
     let state = b"the state of partition 2".to_vec();
     store.checkpoint(writers[2], Checkpoint { upto: RecordNumber(records / 2), state }).unwrap();
+    store.checkpoint(writers[3], Checkpoint { upto: RecordNumber(records), state: Vec::new() }).unwrap();
     store.sync().unwrap();
     while store.step() {}
     store.notices();
@@ -97,7 +99,7 @@ fn a_look_changes_nothing_and_a_log_in_use_is_left_alone() {
         assert_eq!(offline.findings(), []);
         assert!(records > 1000, "{records}");
         let checkpoints = offline.checkpoints();
-        assert_eq!(checkpoints.len(), 1);
+        assert_eq!(checkpoints.len(), 2);
         assert_eq!((checkpoints[0].partition, checkpoints[0].upto.0), (PartitionId(2), 200));
         assert_eq!((checkpoints[0].bytes, checkpoints[0].key), (Some(24), sealed.then_some(1)));
         let segments = offline.segments();
@@ -181,7 +183,7 @@ fn a_damaged_checkpoint_and_two_lost_manifests_are_repaired() {
     let mut offline = Offline::open(disk.clone(), keys(false)).unwrap();
     offline.check().unwrap();
     assert_eq!(offline.findings(), []);
-    assert_eq!(offline.checkpoints(), []);
+    assert_eq!(offline.checkpoints().len(), 1);
     drop(offline);
     let after = contents(&disk, keys(false));
     assert!(whole.iter().all(|(key, bytes)| after.get(key) == Some(bytes)));
@@ -364,4 +366,100 @@ fn backups_of_a_busy_log_over_files() {
     }
     stop.store(true, Ordering::Relaxed);
     writers.into_iter().for_each(|writer| writer.join().unwrap());
+}
+
+/// A disk on which something else happens whenever a file is made.
+#[derive(Clone)]
+struct Meddling {
+    disk: SimDisk,
+    meddle: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Meddling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.disk.fmt(f)
+    }
+}
+
+impl Disk for Meddling {
+    type File = <SimDisk as Disk>::File;
+    type Lock = <SimDisk as Disk>::Lock;
+
+    fn lock(&self) -> io::Result<Self::Lock> {
+        self.disk.lock()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Self::File> {
+        self.disk.open(name)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Self::File> {
+        (self.meddle)();
+        self.disk.create(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        self.disk.list()
+    }
+
+    fn quarantined(&self) -> io::Result<u64> {
+        self.disk.quarantined()
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.disk.sync_dir()
+    }
+
+    fn entropy(&self) -> io::Result<[u8; 32]> {
+        self.disk.entropy()
+    }
+}
+
+/// Between any two files of a copy everything older is given up, so that all its segments could be used again.
+#[test]
+fn what_is_being_copied_is_neither_given_back_nor_used_again() {
+    let disk = SimDisk::new(13);
+    let store = Arc::new(filled(&disk, false, 300));
+    let before: Vec<_> = (0..4).map(|p| store.bounds(PartitionId(p)).next.0).collect();
+    let target = SimDisk::new(14);
+    let meddled = Arc::clone(&store);
+    let meddle = Arc::new(move || {
+        for partition in (0..4).map(PartitionId) {
+            let writer = meddled.claim(partition).unwrap();
+            let next = meddled.bounds(partition).next;
+            meddled.trim(writer, next).unwrap();
+            meddled.checkpoint(writer, Checkpoint { upto: next, state: b"later".to_vec() }).unwrap();
+            for _ in 0..200 {
+                append(&*meddled, writer);
+            }
+        }
+        meddled.sync().unwrap();
+        while meddled.step() {}
+    });
+    assert!(matches!(
+        store.backup(&Meddling { disk: target.clone(), meddle: meddle.clone() }),
+        Ok(backup) if backup.segments >= 3
+    ));
+    let mut offline = Offline::open(target.clone(), keys(false)).unwrap();
+    offline.check().unwrap();
+    assert_eq!(offline.findings(), []);
+    let next: Vec<_> = offline.partitions().iter().map(|(_, bounds)| bounds.next.0).collect();
+    assert_eq!(next, before);
+    assert_eq!(offline.checkpoints().len(), 2);
+    drop(offline);
+    let copied = contents(&target, keys(false));
+    assert!(copied.len() > 700, "{}", copied.len());
+    assert!(copied.iter().all(|((partition, number), bytes)| *bytes == record(*partition, *number)));
+    // Afterwards room comes back.
+    let used = store.stat().bytes;
+    meddle();
+    assert!(store.stat().bytes < used, "{:?}", store.stat());
 }
