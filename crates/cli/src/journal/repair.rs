@@ -1,7 +1,8 @@
 //! `dunlin journal repair`
 
 use clap::Args;
-use dunlin_store::{DirDisk, Options, repair};
+use dunlin_engine::JOURNAL_PARTITIONS;
+use dunlin_store::{DirDisk, repair};
 use serde_json::json;
 
 use super::{JournalError, Place, keys, locate, notice};
@@ -33,7 +34,7 @@ impl Repair {
         let keys = keys(self.place.keys.as_deref())?;
         let disk = DirDisk::existing(&directory)
             .map_err(|error| JournalError::Directory { directory: directory.clone(), error })?;
-        let done = repair(&disk, keys, Options::default().partitions)
+        let done = repair(&disk, keys, JOURNAL_PARTITIONS)
             .map_err(|error| JournalError::Open { directory: directory.clone(), error })?;
         for finding in &done.findings {
             say::line(&if self.place.json {
