@@ -8,6 +8,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 HAVE = $(shell command -v $(1) 2>/dev/null)
 # Seeds that the simulator runs in `make soak`.
 DUNLIN_SEEDS ?= 100000
+# How often `dunlin torture` kills the broker in `make soak`.
+DUNLIN_KILLS ?= 200
 # Seconds for each fuzz target in `make soak`.
 FUZZ_SECONDS ?= 60
 
@@ -50,7 +52,7 @@ checks:
 
 soak: setup-tests
 	cargo build -p dunlin
-	DUNLIN_SOAK=1 DUNLIN_SEEDS=$(DUNLIN_SEEDS) cargo test --workspace --no-fail-fast
+	DUNLIN_SOAK=1 DUNLIN_SEEDS=$(DUNLIN_SEEDS) DUNLIN_KILLS=$(DUNLIN_KILLS) cargo test --workspace --no-fail-fast
 	fuzz/run.sh $(FUZZ_SECONDS)
 
 # What the tests and checks need. Each step does nothing where its result is there.

@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET]...}
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(credentials framer packets policy proxy topics transports)
+[ ${#targets[@]} -gt 0 ] || targets=(credentials framer journal packets policy proxy topics transports)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Coverage for libFuzzer by LLVM's own pass: stable flags, where cargo-fuzz would ask for a nightly compiler.
@@ -23,7 +23,7 @@ built=${CARGO_TARGET_DIR:-target}/$host/release
 # The codec's corpus as seeds: hexadecimal to bytes, behind the byte that each target reads first. Texts for the others.
 seed() {
     local file name version digits
-    mkdir -p seeds/{credentials,framer,packets,policy,proxy,topics,transports}
+    mkdir -p seeds/{credentials,framer,journal,packets,policy,proxy,topics,transports}
     for file in ../crates/codec/corpus/*.hex; do
         name=$(basename "$file" .hex)
         case $name in
@@ -74,6 +74,8 @@ deny = "publish"
 topics = "d/+/x"
 retain = true
 END
+    printf '\x00\x00\x00\x00\x00' >seeds/journal/whole
+    printf '\x01\x10\x00\x02\xff\xff' >seeds/journal/patched
 }
 seed
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dunlin_engine::ShardMap;
 
-use crate::{access, authority, doctor, exit, tools, user};
+use crate::{access, authority, backup, doctor, exit, journal, tools, torture, user};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
@@ -76,6 +76,18 @@ pub(crate) enum Command {
     /// Look for exposures in a configuration, a data directory and a running broker
     #[command(after_help = doctor::HELP)]
     Doctor(doctor::Doctor),
+    /// Kill a broker again and again, and judge whether it keeps its word
+    #[command(after_help = torture::EXIT_HELP)]
+    Torture(torture::Torture),
+    /// Look at what a broker keeps on disk, repair it, make keys
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// Copy what a broker keeps on disk, while it is running or not
+    #[command(after_help = backup::EXIT_HELP)]
+    Backup(backup::Backup),
+    /// Put a copy in place of what a broker kept
+    #[command(after_help = backup::EXIT_HELP)]
+    Restore(backup::Restore),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),

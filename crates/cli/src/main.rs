@@ -3,14 +3,17 @@
 mod access;
 mod args;
 mod authority;
+mod backup;
 mod certificates;
 mod config;
+mod control;
 mod counters;
 mod data;
 mod doctor;
 mod exit;
 mod failure;
 mod file_limit;
+mod journal;
 mod listen;
 mod listeners;
 mod log;
@@ -21,6 +24,7 @@ mod serve;
 mod start;
 mod storage;
 mod tools;
+mod torture;
 mod user;
 
 use std::path::Path;
@@ -46,6 +50,10 @@ fn main() -> ExitCode {
         Command::Publish(tool) => tool.run().into(),
         Command::Subscribe(tool) => tool.run().into(),
         Command::Request(tool) => tool.run().into(),
+        Command::Torture(torture) => torture.run().into(),
+        Command::Journal(command) => command.run().into(),
+        Command::Backup(backup) => backup.run().into(),
+        Command::Restore(restore) => restore.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
         Command::Authority(command) => ended(command.run()),
         Command::Device(command) => ended(command.run()),
