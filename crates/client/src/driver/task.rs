@@ -11,9 +11,12 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::clock::Clock;
 use super::router::Router;
 use super::transport::{Dialler, Reading, Writing};
-use super::{Connection, Options, Received, StartError, random_seed};
+use super::{Address, Connection, Options, Received, StartError, random_seed};
 use crate::disk::{Disk, DiskError, Opened};
-use crate::session::{Action, DeliveryId, Effects, Event, Filter, Session, Status, SubscribeError, Token};
+use crate::session::{
+    Action, DeliveryId, Effects, Event, Filter, ReauthenticateError, Redirection, Session, Status,
+    SubscribeError, Token,
+};
 use crate::{Message, PublishError, ReasonCode};
 
 /// Bytes of one read.
@@ -50,6 +53,9 @@ pub(crate) enum Control {
     Forget {
         filters: Vec<String>,
         done: oneshot::Sender<()>,
+    },
+    Reauthenticate {
+        done: oneshot::Sender<Result<(), ReauthenticateError>>,
     },
     Acknowledge(DeliveryId),
     Stop {
@@ -90,12 +96,15 @@ pub(crate) struct Task {
     effects: Effects,
     clock: Clock,
     dialler: Dialler,
+    /// The address to go back to after the Server has sent the client elsewhere for a while.
+    home: Address,
     commands: mpsc::Receiver<Command>,
     control: mpsc::UnboundedReceiver<Control>,
     /// For acknowledgements, which must not keep the channel open.
     control_sender: mpsc::WeakUnboundedSender<Control>,
     status: watch::Sender<Connection>,
     receipts: Receipts,
+    reauthenticating: Vec<oneshot::Sender<Result<(), ReauthenticateError>>>,
     router: Router,
     disk: Option<Disk>,
     stored: Vec<oneshot::Sender<()>>,
@@ -137,10 +146,12 @@ impl Task {
         if options.settings.seed == 0 {
             options.settings.seed = random_seed();
         }
-        let tls = if options.address.encrypted {
-            Some((options.tls.load()?, options.tls.name(&options.address.host)?))
-        } else {
-            None
+        let tls = match options.address.host().filter(|host| host.encrypted) {
+            Some(host) => {
+                options.tls.name(&host.name)?;
+                Some(options.tls.load()?)
+            }
+            None => None,
         };
         let (disk, mut opened) = match &options.disk {
             Some((path, sync)) => {
@@ -156,12 +167,14 @@ impl Task {
             session: Session::restore(options.settings, remains),
             effects: Effects::default(),
             clock: Clock::new(),
-            dialler: Dialler { address: options.address, tls },
+            home: options.address.clone(),
+            dialler: Dialler { address: options.address, tls, trust: options.tls },
             commands,
             control,
             control_sender,
             status,
             receipts: Receipts::default(),
+            reauthenticating: Vec::new(),
             router: Router::default(),
             disk,
             stored: Vec::new(),

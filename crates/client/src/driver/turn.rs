@@ -50,6 +50,13 @@ impl Task {
     async fn act(&mut self, action: Action) -> Result<(), DiskError> {
         match action {
             Action::Dial => self.dialling = Some(tokio::spawn(self.dialler.clone().dial())),
+            Action::Redirect(redirection) => self.redirect(redirection),
+            Action::Reauthenticated(outcome) => {
+                for waiting in self.reauthenticating.drain(..) {
+                    // Whoever gave up does not listen.
+                    let _ = waiting.send(outcome.clone());
+                }
+            }
             Action::Close => {
                 self.commit().await?;
                 self.close().await;
@@ -67,6 +74,22 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Where the next connection goes.
+    fn redirect(&mut self, redirection: Redirection) {
+        match redirection {
+            Redirection::Home => self.dialler.address = self.home.clone(),
+            Redirection::To { reference, lasting } => {
+                // One that names no place leads to where it came from, and the session counts it.
+                if let Some(address) = self.dialler.address.referred(&reference) {
+                    if lasting {
+                        self.home.clone_from(&address);
+                    }
+                    self.dialler.address = address;
+                }
+            }
+        }
     }
 
     /// Last words, and the end of the transport.
@@ -197,6 +220,10 @@ impl Task {
             Some(Control::Forget { filters, done }) => {
                 let token = self.router.add_nothing(done);
                 self.event(Event::Forget { token, filters });
+            }
+            Some(Control::Reauthenticate { done }) => {
+                self.reauthenticating.push(done);
+                self.event(Event::Reauthenticate);
             }
             Some(Control::Acknowledge(id)) => self.event(Event::Acknowledge(id)),
             Some(Control::Stop { within, reason }) => self.stop(within, reason),
