@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use dunlin_engine::ShardMap;
 
 use crate::{exit, tools};
@@ -30,6 +31,12 @@ This version knows no users: it starts with --dev only.
 Signals:
   SIGTERM, SIGINT  end: clients are told, and sent what waits for them; a second one ends at once
   SIGHUP           read the configuration file again; a file with a fault changes nothing";
+
+const COMPLETION: &str = "\
+Examples:
+  dunlin completion bash > ~/.local/share/bash-completion/completions/dunlin
+  dunlin completion zsh > \"${fpath[1]}/_dunlin\"
+  dunlin completion fish > ~/.config/fish/completions/dunlin.fish";
 
 #[allow(clippy::cast_possible_wrap, reason = "64")]
 const SHARDS_MAXIMUM: i64 = ShardMap::MAX as i64;
@@ -61,6 +68,19 @@ pub(crate) enum Command {
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what a shell needs to complete this command line
+    #[command(after_help = COMPLETION)]
+    Completion {
+        /// Of which shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write the manual pages of all commands
+    Man {
+        /// Directory for them; it is made
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 /// `dunlin serve`

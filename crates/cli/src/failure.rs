@@ -70,6 +70,9 @@ pub(crate) enum Failure {
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(io::Error),
+    /// Completions or manual pages cannot be written.
+    #[error("{what}: {source}")]
+    Write { what: String, source: io::Error },
     /// A shard failed.
     #[error("{0}")]
     Shard(#[from] ShardFailed),
@@ -87,7 +90,7 @@ impl Failure {
             Self::Listen { .. } | Self::NoFiles { .. } => Exit::Usage,
             Self::Config(_) | Self::Identity(_) => Exit::Configuration,
             Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
-            Self::Start(_) | Self::Signals(_) | Self::Shard(_) => Exit::Failed,
+            Self::Start(_) | Self::Signals(_) | Self::Shard(_) | Self::Write { .. } => Exit::Failed,
         }
     }
 }

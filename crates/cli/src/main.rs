@@ -10,6 +10,7 @@ mod file_limit;
 mod listen;
 mod listeners;
 mod log;
+mod manual;
 mod notify;
 mod say;
 mod serve;
@@ -41,6 +42,8 @@ fn main() -> ExitCode {
         Command::Request(tool) => tool.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
+        Command::Completion { shell } => ended(manual::completion(shell)),
+        Command::Man { directory } => ended(manual::pages(&directory)),
         Command::Config(ConfigCommand::Default) => {
             say::line(&config::default_file());
             Exit::Clean.into()

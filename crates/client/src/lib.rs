@@ -14,6 +14,7 @@ pub mod disk;
 #[cfg(feature = "tokio")]
 mod driver;
 mod message;
+mod payload;
 #[cfg(feature = "scram")]
 mod scram;
 pub mod session;
@@ -30,6 +31,7 @@ pub use dunlin_codec::{
     QoS, ReasonCode, RetainHandling, SubscriptionOptions, TopicFilterError, TopicNameError,
 };
 pub use message::{About, Message, MessageError};
+pub use payload::{CONTENT_ENCODING, Compression, PayloadError};
 #[cfg(feature = "scram")]
 pub use scram::ScramSha256;
 pub use session::{

@@ -11,8 +11,10 @@ mod cuts;
 mod folder;
 mod library;
 mod mosquitto;
+mod output;
 mod proxy;
 mod tls;
+mod transports;
 
 use std::time::Duration;
 
