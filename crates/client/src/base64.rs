@@ -17,6 +17,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 }
 
 /// `None`: it is none, or not the shortest way to write it.
+#[cfg(any(feature = "scram", test))]
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let groups = text.as_bytes().chunks(4);
     let last = groups.len();

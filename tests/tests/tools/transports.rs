@@ -11,7 +11,7 @@ use crate::PATIENCE;
 use crate::commands::dunlin;
 use crate::cuts::options;
 use crate::folder::Folder;
-use crate::mosquitto::Mosquitto;
+use crate::mosquitto::{Mosquitto, free_address};
 use crate::proxy::{Fault, Proxy};
 use crate::tls::Authority;
 
@@ -75,10 +75,20 @@ async fn every_transport_of_dunlin() {
 async fn websockets_and_unix_sockets_of_mosquitto() {
     let authority = Authority::named("authority");
     authority.issue("good", "127.0.0.1", 2100);
-    let plain = Mosquitto::with("protocol websockets\nallow_anonymous true\n");
-    echo(address(&format!("ws://{}/", plain.address())), Tls::default()).await;
-    let secure = authority.broker("good", "protocol websockets\n");
-    echo(address(&format!("wss://{}/", secure.address())), authority.trusted()).await;
+    // It starts no WebSocket listener without another one beside it.
+    let to = free_address();
+    let listener = format!("allow_anonymous true\nlistener {} 127.0.0.1\nprotocol websockets\n", to.port());
+    let _plain = Mosquitto::with(&listener);
+    echo(address(&format!("ws://{to}/")), Tls::default()).await;
+    let to = free_address();
+    let file = |name| authority.file(name).display().to_string();
+    let _secure = Mosquitto::with(&format!(
+        "allow_anonymous true\nlistener {} 127.0.0.1\nprotocol websockets\ncertfile {}\nkeyfile {}\n",
+        to.port(),
+        file("good.pem"),
+        file("good.key"),
+    ));
+    echo(address(&format!("wss://{to}/")), authority.trusted()).await;
     let folder = Folder::new();
     let socket = folder.path().join("mosquitto.sock");
     let _unix = Mosquitto::with(&format!("allow_anonymous true\nlistener 0 {}\n", socket.display()));
