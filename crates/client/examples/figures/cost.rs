@@ -60,24 +60,26 @@ impl fmt::Display for Cost {
 }
 
 impl Cost {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut numbers = text.split_whitespace().map_while(|number| number.parse().ok());
-        Some(Self { seconds: numbers.next()?, cpu_seconds: numbers.next()?, kib: numbers.next()? })
+    /// Of each of so many messages or clients.
+    pub(crate) fn parse(count: usize, text: &str) -> Option<Self> {
+        let count = Duration::from_millis(count as u64).as_secs_f64() * 1000.0;
+        let mut numbers = text.split_whitespace().map_while(|number| number.parse::<f64>().ok());
+        let mut next = || numbers.next().map(|number| number / count);
+        Some(Self { seconds: next()?, cpu_seconds: next()?, kib: next()? })
     }
 }
 
 /// The median of the rounds, as the end of a row.
-pub(crate) fn row(task: Task, count: usize, costs: &mut [Cost]) -> String {
-    let count = Duration::from_millis(count as u64).as_secs_f64() * 1000.0;
+pub(crate) fn row(task: Task, costs: &mut [Cost]) -> String {
     let mut sorted = |of: fn(&Cost) -> f64| {
         costs.sort_by(|a, b| of(a).total_cmp(&of(b)));
         (of(&costs[costs.len() / 2]), of(&costs[0]), of(&costs[costs.len() - 1]))
     };
     if task == Task::Idle {
         let (kib, ..) = sorted(|cost| cost.kib);
-        return format!("{:.1} KiB a client | |", kib / count);
+        return format!("{kib:.1} KiB a client | | |");
     }
     let (seconds, ..) = sorted(|cost| cost.seconds);
     let (cpu, least, most) = sorted(|cost| cost.cpu_seconds);
-    format!("{:.0} | {:.0} | {:.0} to {:.0} |", count / seconds, count / cpu, count / most, count / least)
+    format!("{:.0} | {:.0} | {:.0} to {:.0} |", 1.0 / seconds, 1.0 / cpu, 1.0 / most, 1.0 / least)
 }

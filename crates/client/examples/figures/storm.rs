@@ -47,7 +47,7 @@ pub(crate) fn report() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         storm(Duration::ZERO).await;
-        storm(Duration::from_secs(10)).await;
+        storm(Duration::from_secs(5)).await;
     });
 }
 

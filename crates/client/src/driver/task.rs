@@ -1,9 +1,10 @@
 //! The loop: what the application wants and the network brings goes into the session; what comes out is done.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -27,6 +28,11 @@ const BATCH: usize = 256;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Output above which the application's messages wait.
 const OUTPUT_HIGH: usize = 256 << 10;
+
+thread_local! {
+    /// What was read last, by any client of this thread: a thousand that are silent need one buffer, not a thousand.
+    static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
 
 type Outcome = Result<ReasonCode, PublishError>;
 
@@ -192,8 +198,7 @@ impl Task {
 
     /// Until the session has stopped.
     pub(crate) async fn run(mut self) {
-        let mut input = vec![0; READ];
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::new();
         let mut timer = Box::pin(sleep_until(self.armed));
         // Subscriptions of before the start are known before the first connection.
         while let Ok(control) = self.control.try_recv() {
@@ -209,8 +214,9 @@ impl Task {
                 return;
             }
             self.arm(timer.as_mut());
-            let wake = self.wait(&mut input, &mut batch, timer.as_mut()).await;
-            self.woken(wake, &input, &mut batch);
+            let wake = self.wait(&mut batch, timer.as_mut()).await;
+            // Nothing is awaited in between, so what was read still stands in this thread's buffer.
+            self.woken(wake, &mut batch);
         }
     }
 
