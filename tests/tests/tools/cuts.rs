@@ -151,6 +151,10 @@ async fn connects_that_come_twice_lose_and_repeat_nothing() {
         let fault = Fault::DoubledWithin(6_000);
         within_patience(survive(broker.address(), version, fault, cuts(200), true)).await;
     }
+    // As below: only the publisher, and only with 5.0.
+    let broker = Mosquitto::start();
+    let fault = Fault::DoubledWithin(6_000);
+    within_patience(survive(broker.address(), Version::V5, fault, cuts(200), false)).await;
 }
 
 /// Only the publisher is cut, and only with 5.0. mosquitto 2.0 sends a PUBLISH again that it has sent PUBREL for, when it

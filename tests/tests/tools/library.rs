@@ -1,5 +1,6 @@
 //! The library against real brokers: what an application sees on networks that fail.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use dunlin_client::disk::Sync;
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 use crate::PATIENCE;
 use crate::cuts::options;
 use crate::folder::Folder;
+use crate::mosquitto::Mosquitto;
 use crate::proxy::{Fault, Proxy};
 
 fn message(payload: impl ToString) -> Message {
@@ -36,8 +38,14 @@ async fn what_is_published_before_there_is_a_broker_arrives() {
 
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_given_up() {
-    let broker = Broker::start(&["--shards", "1"]);
-    let proxy = Proxy::to(broker.address());
+    let (broker, mosquitto) = (Broker::start(&["--shards", "1"]), Mosquitto::start());
+    for broker in [broker.address(), mosquitto.address()] {
+        stalled(broker).await;
+    }
+}
+
+async fn stalled(broker: SocketAddr) {
+    let proxy = Proxy::to(broker);
     proxy.set(Fault::HalfOpen);
     let mut options = options("patient", proxy.address(), Version::V5);
     options.settings.response_timeout = Duration::from_millis(200);
@@ -64,8 +72,14 @@ async fn a_connection_that_says_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_slow_link_and_a_slow_reader_lose_nothing() {
-    let broker = Broker::start(&["--shards", "1"]);
-    let proxy = Proxy::to(broker.address());
+    let (broker, mosquitto) = (Broker::start(&["--shards", "1"]), Mosquitto::start());
+    for broker in [broker.address(), mosquitto.address()] {
+        slow(broker).await;
+    }
+}
+
+async fn slow(broker: SocketAddr) {
+    let proxy = Proxy::to(broker);
     proxy.set(Fault::Slow(400_000));
     let mut narrow = options("slow", proxy.address(), Version::V311);
     narrow.subscription_buffer = 4.try_into().unwrap();
@@ -211,7 +225,7 @@ fn a_killed_application_loses_nothing_that_it_published() {
 
 /// The last process sends what the killed ones left; each number that was stored is there, once.
 async fn finish(
-    to: std::net::SocketAddr,
+    to: SocketAddr,
     queue: &std::path::Path,
     mut watcher: dunlin_client::Subscription,
     end: usize,
