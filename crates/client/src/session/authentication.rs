@@ -96,11 +96,11 @@ impl Authentication {
     /// AUTH. Whether the application has now authenticated again.
     pub(crate) fn heard(&mut self, auth: &Auth<'_>, output: &mut Vec<u8>) -> Result<bool, Disconnection> {
         let Some(method) = self.method.clone() else {
-            // [MQTT-4.12.0-6]
+            // Section 4.12: the Server speaks of a method only to who named one.
             return Err(Disconnection::Protocol("auth without an authentication method"));
         };
         let (name, data) = read(auth.properties);
-        // [MQTT-4.12.0-5]
+        // All that follow CONNECT repeat its method.
         if name != Some(method.name()) {
             return Err(Disconnection::Protocol("auth of another authentication method"));
         }
@@ -127,7 +127,7 @@ impl Authentication {
     pub(crate) fn connected(&mut self, properties: Properties<'_>) -> Result<(), Disconnection> {
         let (Some(method), Some(mut exchange)) = (&self.method, self.exchange.take()) else { return Ok(()) };
         let (name, data) = read(properties);
-        // [MQTT-4.12.0-5]; one that leaves it out has not authenticated anybody.
+        // All that follow CONNECT repeat its method; a Server that leaves it out has not authenticated anybody.
         if name != Some(method.name()) {
             return Err(Disconnection::Protocol("connack without the authentication method"));
         }
