@@ -176,8 +176,8 @@ impl Message {
     /// # Errors
     /// What is no Topic Name; a value that CBOR cannot hold.
     pub fn cbor<T: serde::Serialize + ?Sized>(topic: &str, value: &T) -> Result<Self, PayloadError> {
-        let payload =
-            minicbor_serde::to_vec(value).map_err(|error| PayloadError::Value(error.to_string()))?;
+        let mut payload = Vec::new();
+        ciborium::into_writer(value, &mut payload).map_err(|error| PayloadError::Value(error.to_string()))?;
         let mut message = Self::new(topic, payload)?;
         message.about_mut().content_type = Some("application/cbor".to_owned());
         Ok(message)
@@ -186,9 +186,13 @@ impl Message {
     /// The value that the payload is the CBOR of.
     ///
     /// # Errors
-    /// Where it is none.
-    pub fn read_cbor<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, PayloadError> {
-        minicbor_serde::from_slice(self.payload()).map_err(|error| PayloadError::Value(error.to_string()))
+    /// Where it is none, or something follows it.
+    pub fn read_cbor<T: serde::de::DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        let mut rest = &self.payload()[..];
+        let value =
+            ciborium::from_reader(&mut rest).map_err(|error| PayloadError::Value(error.to_string()))?;
+        let end = format!("{} bytes follow the value", rest.len());
+        if rest.is_empty() { Ok(value) } else { Err(PayloadError::Value(end)) }
     }
 }
 
@@ -224,6 +228,8 @@ mod tests {
         assert_eq!(cbor.about().unwrap().content_type.as_deref(), Some("application/cbor"));
         assert!(json.read_json::<u8>().is_err() && cbor.read_cbor::<u8>().is_err());
         assert!(cbor.read_json::<u8>().is_err());
+        let more = cbor.with_payload([&cbor.payload()[..], &[0]].concat());
+        assert!(more.read_cbor::<Vec<(String, f64)>>().is_err());
         assert!(matches!(Message::json("a/#", &value), Err(PayloadError::Topic(_))));
     }
 }
