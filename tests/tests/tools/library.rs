@@ -135,6 +135,44 @@ async fn unacknowledged_messages_come_again_and_taken_ones_do_not() {
     soon(client.disconnect(PATIENCE)).await;
 }
 
+/// Answers each CONNECT with "use another server" and where that is.
+fn signpost(to: SocketAddr) -> SocketAddr {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let reference = to.to_string();
+            let length = u8::try_from(reference.len()).unwrap();
+            let head = [0x20, length + 6, 0, 0x9c, length + 3, 0x1c, 0, length];
+            drop(stream.read(&mut [0; 1024]));
+            drop(stream.write_all(&[&head, reference.as_bytes()].concat()));
+            drop(stream.read(&mut [0; 1]));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_client_goes_where_it_is_sent_if_it_may() {
+    let broker = Broker::start(&["--shards", "1"]);
+    // The second post sends to the broker.
+    let post = signpost(signpost(broker.address()));
+    let mut sent = options("sent", post, Version::V5);
+    sent.settings.follow_redirections = true;
+    let client = Client::connect(sent).unwrap();
+    soon(soon(client.publish(message("here"))).await.unwrap()).await.unwrap();
+
+    let mut stays = options("stays", post, Version::V5);
+    stays.settings.follow_redirections = false;
+    let client = Client::connect(stays).unwrap();
+    let mut status = client.status();
+    let state = soon(status.wait_for(|state| *state != Connection::Connecting)).await.unwrap().clone();
+    let Connection::Waiting { why, .. } = state else { panic!("{state:?}") };
+    assert!(why.to_string().contains("0x9c"), "{why}");
+}
+
 #[tokio::test]
 async fn questions_get_their_own_answers() {
     let broker = Broker::start(&["--shards", "1"]);

@@ -262,3 +262,35 @@ fn a_ring_of_servers_is_left() {
     assert!(actions.contains(&Action::Redirect(Redirection::Home)), "{actions:?}");
     assert!(!actions.contains(&Action::Dial));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a Server sends, the session goes on or comes back.
+    #[test]
+    fn whatever_comes_is_survived(
+        packets in proptest::collection::vec((0..16_u8, proptest::collection::vec(proptest::num::u8::ANY, 0..24)), 0..40),
+        known in proptest::bool::ANY,
+    ) {
+        let mut settings = if known { with_echo() } else { follows() };
+        settings.follow_redirections = true;
+        let mut talk = Talk::greeting(settings);
+        talk.subscribe(1, "#");
+        for (kind, body) in packets {
+            if !talk.session.is_online() {
+                talk.event(Event::Lost(String::new()));
+                talk.pass(Duration::from_secs(60));
+                talk.event(Event::Dialled);
+                talk.conn_ack(true, if known { &PROVED } else { &[] });
+            }
+            talk.publish(2, message("m", QoS::ExactlyOnce));
+            talk.event(Event::Reauthenticate);
+            let length = u8::try_from(body.len()).unwrap();
+            talk.event(Event::Received(&[&[kind << 4 | if kind == 6 { 2 } else { 0 }, length][..], &body].concat()));
+            talk.said();
+        }
+        talk.event(Event::Stop { within: talk.now, reason: ReasonCode::Success });
+        talk.pass(Duration::from_secs(60));
+        assert!(talk.session.is_stopped());
+    }
+}

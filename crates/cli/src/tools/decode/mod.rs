@@ -125,6 +125,17 @@ mod tests {
         assert!(shown(&named.with_payload("{"), &[Decode::Auto]).is_err());
     }
 
+    proptest::proptest! {
+        /// Whatever comes is shown as JSON or refused.
+        #[test]
+        fn whatever_comes_is_json_or_no_value(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64)) {
+            for shown in [cbor::to_json(&bytes), msgpack::to_json(&bytes)].into_iter().flatten() {
+                assert!(json::is_json(shown.as_bytes()), "{shown}");
+                assert!(json::is_json(json::pretty(&shown).as_bytes()), "{shown}");
+            }
+        }
+    }
+
     #[test]
     fn steps_follow_one_another() {
         let long = Message::new("t", [vec![0x98, 200], vec![7; 200]].concat()).unwrap();
