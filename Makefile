@@ -13,13 +13,24 @@ DUNLIN_KILLS ?= 200
 # Seconds for each fuzz target in `make soak`.
 FUZZ_SECONDS ?= 60
 
-.PHONY: run build test soak setup-tests lint fmt checks cargo-test
+.PHONY: run build test soak setup-tests lint fmt checks cargo-test manual deb
 
 run:
 	cargo run --release -p dunlin -- serve --dev
 
 build:
 	cargo build --release -p dunlin
+
+# Manual pages and completions, made by the program itself, where the package takes them from.
+manual:
+	cargo build --profile dist -p dunlin
+	$(TARGET)/dist/dunlin man target/manual
+	$(TARGET)/dist/dunlin completion bash > target/manual/dunlin.bash
+	$(TARGET)/dist/dunlin completion zsh > target/manual/_dunlin
+	$(TARGET)/dist/dunlin completion fish > target/manual/dunlin.fish
+
+deb: manual
+	cargo deb -p dunlin --profile dist --no-build
 
 test: setup-tests lint checks cargo-test
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use dunlin_engine::ShardMap;
 
 use crate::{access, authority, backup, doctor, exit, journal, tools, torture, user};
@@ -36,6 +37,12 @@ Without --dev every client needs a certificate: `dunlin device add NAME` issues 
 Signals:
   SIGTERM, SIGINT  end: clients are told, and sent what waits for them; a second one ends at once
   SIGHUP           read the configuration file again; a file with a fault changes nothing";
+
+const COMPLETION: &str = "\
+Examples:
+  dunlin completion bash > ~/.local/share/bash-completion/completions/dunlin
+  dunlin completion zsh > \"${fpath[1]}/_dunlin\"
+  dunlin completion fish > ~/.config/fish/completions/dunlin.fish";
 
 #[allow(clippy::cast_possible_wrap, reason = "64")]
 const SHARDS_MAXIMUM: i64 = ShardMap::MAX as i64;
@@ -97,6 +104,19 @@ pub(crate) enum Command {
     /// Move in from another broker
     #[command(subcommand)]
     Import(access::Import),
+    /// Print what a shell needs to complete this command line
+    #[command(after_help = COMPLETION)]
+    Completion {
+        /// Of which shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write the manual pages of all commands
+    Man {
+        /// Directory for them; it is made
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 /// `dunlin serve`

@@ -102,6 +102,9 @@ pub(crate) enum Failure {
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(io::Error),
+    /// Standard output.
+    #[error("standard output: {0}")]
+    Output(io::Error),
     /// A shard failed.
     #[error("{0}")]
     Shard(#[from] ShardFailed),
@@ -128,7 +131,7 @@ impl Failure {
                 Exit::Failed
             }
             Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
-            Self::Start(_) | Self::Signals(_) | Self::Shard(_) => Exit::Failed,
+            Self::Start(_) | Self::Signals(_) | Self::Shard(_) | Self::Output(_) => Exit::Failed,
         }
     }
 }

@@ -17,6 +17,7 @@ mod journal;
 mod listen;
 mod listeners;
 mod log;
+mod manual;
 mod notify;
 mod quic;
 mod say;
@@ -62,6 +63,8 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
         Command::Acl(command) => command.run().into(),
         Command::Import(command) => command.run().into(),
+        Command::Completion { shell } => ended(manual::completion(shell)),
+        Command::Man { directory } => ended(manual::pages(&directory)),
         Command::Config(ConfigCommand::Default) => {
             say::line(&config::default_file());
             Exit::Clean.into()

@@ -12,8 +12,10 @@ mod folder;
 mod library;
 mod mosquitto;
 mod moving_in;
+mod output;
 mod proxy;
 mod tls;
+mod transports;
 
 use std::time::Duration;
 

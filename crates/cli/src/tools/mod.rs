@@ -5,9 +5,11 @@
 //! Never: an unverified certificate without --insecure; success for a message that was not acknowledged.
 
 mod connect;
+mod decode;
 mod format;
 mod input;
 mod json;
+mod progress;
 mod properties;
 mod publish;
 mod request;
