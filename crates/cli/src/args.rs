@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dunlin_engine::ShardMap;
 
-use crate::{exit, tools};
+use crate::{bench, exit, tools};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
@@ -58,6 +58,9 @@ pub(crate) enum Command {
     /// Publish a request and print the answer
     #[command(disable_help_flag = true, after_help = tools::EXIT_HELP)]
     Request(tools::Request),
+    /// Put a load on a broker, and say what became of every message
+    #[command(disable_help_flag = true, after_help = bench::HELP)]
+    Bench(Box<bench::Bench>),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),

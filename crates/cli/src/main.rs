@@ -1,6 +1,7 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
 mod args;
+mod bench;
 mod certificates;
 mod config;
 mod counters;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Publish(tool) => tool.run().into(),
         Command::Subscribe(tool) => tool.run().into(),
         Command::Request(tool) => tool.run().into(),
+        Command::Bench(tool) => tool.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
         Command::Config(ConfigCommand::Default) => {
