@@ -8,7 +8,7 @@
 const HALF: u64 = 1 << HALF_BITS;
 const HALF_BITS: u32 = 7;
 /// Buckets up to the largest number of 64 bits.
-const BUCKETS: usize = (64 - HALF_BITS as usize + 1) * HALF as usize;
+const BUCKETS: usize = (64 - HALF_BITS as usize + 1) << HALF_BITS;
 
 /// Counts of values.
 #[derive(Clone, Debug)]

@@ -112,17 +112,15 @@ fn account(comparison: &Comparison) -> Vec<Row> {
         rows.push(row("out of order", |report| report.faults.out_of_order));
     }
     // What is rarely there is shown where it is.
-    let rare: [(&str, fn(&Report) -> u64); 4] = [
-        ("for somebody else", |report| report.faults.misrouted),
-        ("refused", |report| report.refused),
-        ("due, and never sent", |report| report.unsent),
-        ("given up for a while", |report| report.stalls),
-    ];
-    rows.extend(
-        rare.iter()
-            .filter(|(_, of)| comparison.reports().any(|report| of(report) > 0))
-            .map(|(label, of)| row(label, *of)),
-    );
+    let mut rare = |label: &str, of: fn(&Report) -> u64| {
+        if comparison.reports().any(|report| of(report) > 0) {
+            rows.push(row(label, of));
+        }
+    };
+    rare("for somebody else", |report| report.faults.misrouted);
+    rare("refused", |report| report.refused);
+    rare("due, and never sent", |report| report.unsent);
+    rare("given up for a while", |report| report.stalls);
     rows.push(row("connections cut", |report| report.disconnected));
     rows
 }

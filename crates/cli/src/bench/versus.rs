@@ -135,7 +135,9 @@ impl Comparison {
         for broker in &self.brokers {
             let name = &broker.name;
             let busy = broker.median(|report| Some(report.generator.busy)).unwrap_or_default();
-            if busy > 0.9 {
+            let seconds = broker.median(|report| Some(report.generator.cpu_seconds)).unwrap_or_default();
+            // Of a moment nothing can be said.
+            if busy > 0.9 && seconds > 0.2 {
                 let percent = busy * 100.0;
                 warnings.push(format!(
                     "{name}: the generator was busy {percent:.0} % of the time: it, not the broker, may have been \
