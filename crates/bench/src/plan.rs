@@ -29,6 +29,8 @@ const PAYLOAD_MAXIMUM: u64 = 16 << 20;
 /// Most copies on their way at once, and messages of a run.
 const OUTSTANDING_MAXIMUM: u64 = 1 << 32;
 const MESSAGES_MAXIMUM: u64 = 1 << 40;
+/// Most streams that all subscribers together keep account of, at about 60 bytes each.
+const ACCOUNTS_MAXIMUM: u64 = 20_000_000;
 
 /// Which question is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,6 +240,12 @@ impl Plan {
     }
 
     fn check_scenario(&self) -> Result<(), PlanError> {
+        let each = if matches!(self.scenario, Scenario::Pairs | Scenario::Wildcards) {
+            1
+        } else {
+            u64::from(self.shape.subscribers)
+        };
+        within("publishers times subscribers", u64::from(self.streams()) * each, 0, ACCOUNTS_MAXIMUM)?;
         let has_time = matches!(self.extent, Extent::Time { .. });
         match self.scenario {
             Scenario::Backlog if self.qos == QoS::AtMostOnce => Err(PlanError::BacklogQoS),
@@ -257,6 +265,15 @@ impl Plan {
                 Err(PlanError::Contradiction("wildcards need a topic for each publisher and each subscriber"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Topics, each of one publisher.
+    pub(crate) const fn streams(&self) -> u32 {
+        match self.scenario {
+            Scenario::Wildcards => self.shape.topics,
+            Scenario::Idle | Scenario::Connect => 0,
+            _ => self.shape.publishers,
         }
     }
 

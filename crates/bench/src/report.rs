@@ -51,8 +51,10 @@ pub struct Settings {
     pub payload_bytes: usize,
     pub publishers: u32,
     pub subscribers: u32,
+    /// Streams: one topic of one publisher.
     pub topics: u32,
-    pub connections: u32,
+    /// Open at once.
+    pub connections: u64,
     pub window: u16,
     pub outstanding: u64,
     /// Messages of a turn; absent in an open loop.
@@ -165,8 +167,8 @@ impl Settings {
             payload_bytes: plan.payload,
             publishers: plan.shape.publishers,
             subscribers: plan.shape.subscribers,
-            topics: plan.shape.topics,
-            connections: plan.shape.connections,
+            topics: plan.streams(),
+            connections: plan.connections(),
             window: plan.window,
             outstanding: plan.outstanding,
             burst,

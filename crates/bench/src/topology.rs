@@ -30,11 +30,7 @@ impl Topology {
     pub(crate) fn of(plan: &Plan) -> Self {
         let root = format!("bench/{:08x}", plan.run);
         let subscribers = plan.shape.subscribers;
-        let streams = match plan.scenario {
-            Scenario::Wildcards => plan.shape.topics,
-            Scenario::Idle | Scenario::Connect => 0,
-            _ => plan.shape.publishers,
-        };
+        let streams = plan.streams();
         let topics = match plan.scenario {
             Scenario::Wildcards => {
                 (0..streams).map(|at| format!("{root}/room{}/{at}/value", at % 100)).collect()

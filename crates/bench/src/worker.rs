@@ -46,6 +46,8 @@ pub(crate) struct Worker {
     poll: Poll,
     /// A poll's own timeout counts in milliseconds: too coarse for an open loop.
     timer: OwnedFd,
+    /// The time it is set to.
+    armed: Nanos,
     pub(crate) actors: Vec<Actor>,
     scratch: Vec<u8>,
     pub(crate) template: Template,
@@ -116,6 +118,7 @@ impl Worker {
             clock,
             poll,
             timer,
+            armed: 0,
             actors,
             scratch: vec![0; READ],
             template,
@@ -416,9 +419,10 @@ impl Worker {
             let until = Duration::from_nanos(schedule.next().saturating_sub(self.clock.now()));
             if until.is_zero() {
                 wait = Duration::ZERO;
-            } else if until < wait {
+            } else if until < wait && self.armed != schedule.next() {
                 let value = Timespec { tv_sec: 0, tv_nsec: until.subsec_nanos().into() };
                 let once = Itimerspec { it_interval: Timespec::default(), it_value: value };
+                self.armed = schedule.next();
                 timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
             }
         }

@@ -12,6 +12,10 @@ fn a_bound_is_named_before_anything_is_connected() {
     for (arguments, expected) in [
         ("fan-in -s 23", "size of the payload is 23, allowed are 24 to 16777216"),
         ("idle --connections 2000000", "connections is 2000000, allowed are 1 to 1000000"),
+        (
+            "fan-in --publishers 100000 --subscribers 1000",
+            "publishers times subscribers is 100000000, allowed are 0 to 20000000",
+        ),
         ("fan-in --threads 0", "threads is 0, allowed are 1 to 256"),
         ("fan-in -r 0", "rate is 0 a second"),
         ("fan-in -r nan", "rate is NaN"),

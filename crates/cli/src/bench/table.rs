@@ -30,7 +30,10 @@ pub(crate) fn question(settings: &Settings) -> String {
         settings;
     let over = if settings.tls { " over TLS" } else { "" };
     match *scenario {
-        "idle" => format!("idle: {}, MQTT {version}{over}", plural(*connections, "connection")),
+        "idle" => format!(
+            "idle: {}, MQTT {version}{over}",
+            plural(u32::try_from(*connections).unwrap_or(u32::MAX), "connection")
+        ),
         "connect" => format!("connect: MQTT {version}{over}"),
         _ => format!(
             "{scenario}: QoS {qos}, {payload_bytes} B, {}, {}, MQTT {version}{over}",
