@@ -1,7 +1,6 @@
 //! Connections that do nothing: what each costs, and whether all of them stay.
 
 use std::sync::Arc;
-use std::thread;
 
 use crate::actors::prefix;
 use crate::check::Faults;
@@ -28,7 +27,7 @@ pub(crate) fn run(plan: &Arc<Plan>, watch: Watch<'_>) -> Result<Report, BenchErr
     while crew.clock.now() < end && !crew.is_broken() {
         let done = share(crew.clock.now() - connected.at, nanos(duration));
         watch(Progress { step: "holding", done, rate: None });
-        thread::sleep(TICK * 10);
+        Crew::pause(TICK * 10);
     }
     let held = meter.mark(&crew);
     let shared = crew.shared.clone();

@@ -1,7 +1,6 @@
 //! Connections that come and go: CONNECT, CONNACK, DISCONNECT, again, each with a new client identifier.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crate::actors::prefix;
@@ -67,7 +66,7 @@ pub(crate) fn run(plan: &Arc<Plan>, watch: Watch<'_>) -> Result<Report, BenchErr
 
 fn pass(crew: &Crew, step: &'static str, from: Mark, time: Duration, watch: Watch<'_>) {
     while crew.clock.now() < from.at + nanos(time) && !crew.is_broken() {
-        thread::sleep(TICK * 10);
+        Crew::pause(TICK * 10);
         let now = crew.clock.now();
         let rate = per(crew.counts().delivered.get() - from.delivered, seconds(from.at, now));
         watch(Progress { step, done: share(now - from.at, nanos(time)), rate: Some(rate) });

@@ -1,7 +1,6 @@
 //! Scenarios in which messages flow: fan-in, fan-out, pairs, shared groups, wildcards.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use dunlin_codec::QoS;
@@ -67,7 +66,7 @@ impl<'a> Flow<'a> {
 
     /// Lets a moment pass.
     fn tick(&mut self, step: &'static str, done: f64, watch: Watch<'_>) {
-        thread::sleep(TICK);
+        Crew::pause(TICK);
         let now = self.now();
         let delivered = self.counts().delivered.get();
         let under_way = ((self.counts().sent.get() + self.sent_before) * self.copies)
