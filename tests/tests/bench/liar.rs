@@ -1,13 +1,14 @@
 //! A broker of 3.1.1, QoS 0 and 1, for one subscriber, which does with every message what a test wants.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
 const SUBSCRIBE: u8 = 8;
+const DISCONNECT: u8 = 14;
 
 /// What to send to the subscriber for the message of this number; an error ends the publisher's connection.
 pub(crate) type Lie = Box<dyn FnMut(u64, Vec<u8>) -> io::Result<Vec<Vec<u8>>> + Send>;
@@ -87,7 +88,8 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
                     stream.write_all(&[0x40, 2, id[0], id[1]])?;
                 }
             }
-            14 => return Ok(()),
+            // A clone of the socket would keep the connection open.
+            DISCONNECT => return stream.shutdown(Shutdown::Both),
             _ => {}
         }
     }
