@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use dunlin_engine::ShardMap;
 
-use crate::{access, authority, backup, doctor, exit, journal, tools, torture, user};
+use crate::{access, authority, backup, bench, doctor, exit, journal, tools, torture, user};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
@@ -95,6 +95,9 @@ pub(crate) enum Command {
     /// Put a copy in place of what a broker kept
     #[command(after_help = backup::EXIT_HELP)]
     Restore(backup::Restore),
+    /// Put a load on a broker, and say what became of every message
+    #[command(disable_help_flag = true, after_help = bench::HELP)]
+    Bench(Box<bench::Bench>),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -4,6 +4,7 @@ mod access;
 mod args;
 mod authority;
 mod backup;
+mod bench;
 mod certificates;
 mod config;
 mod control;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Journal(command) => command.run().into(),
         Command::Backup(backup) => backup.run().into(),
         Command::Restore(restore) => restore.run().into(),
+        Command::Bench(tool) => tool.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
         Command::Authority(command) => ended(command.run()),
         Command::Device(command) => ended(command.run()),

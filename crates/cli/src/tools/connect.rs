@@ -103,7 +103,8 @@ pub(crate) struct Connect {
     pub(crate) help: Option<bool>,
 }
 
-fn version(text: &str) -> Result<Version, String> {
+/// 5 or 3.1.1, as mosquitto's tools or Dunlin's write it.
+pub(crate) fn version(text: &str) -> Result<Version, String> {
     match text {
         "5" | "mqttv5" => Ok(Version::V5),
         "311" | "4" | "mqttv311" => Ok(Version::V311),

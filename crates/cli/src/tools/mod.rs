@@ -18,6 +18,7 @@ mod subscribe;
 use std::future::Future;
 use std::io;
 
+pub(crate) use connect::{qos, version};
 pub(crate) use publish::Publish;
 pub(crate) use request::Request;
 pub(crate) use subscribe::Subscribe;
