@@ -4,6 +4,7 @@
 //! Out:   an [`Outcome`].
 //! Never: a secret through `Debug`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,6 +35,14 @@ pub struct Attempt {
     pub method: Option<Method>,
     /// When it was made: what credentials that expire are measured by.
     pub now: SystemTime,
+}
+
+impl Identity {
+    /// It, as it is reviewed.
+    #[must_use]
+    pub fn known(&self) -> Known<'_> {
+        Known { username: self.username.as_deref(), groups: &self.groups, attributes: &self.attributes }
+    }
 }
 
 impl Attempt {
@@ -71,12 +80,34 @@ pub enum Outcome {
 pub struct Grant {
     /// Who the Client is.
     pub identity: Identity,
-    /// Rules that the credentials carry, for this Client alone; `None`: the credentials say nothing of rights.
-    pub rules: Option<Vec<GrantedRule>>,
+    /// Rules that the credentials carry, for this Client alone.
+    pub rules: Vec<GrantedRule>,
     /// When the credentials lapse: the connection ends then, unless the Client has re-authenticated.
     pub expires: Option<SystemTime>,
     /// Authentication Data of the CONNACK, or of the AUTH that ends a re-authentication.
     pub data: Option<Box<[u8]>>,
+}
+
+/// Somebody who was let in.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// See [`Identity::username`].
+    pub username: Option<&'a str>,
+    /// See [`Identity::groups`]; in order.
+    pub groups: &'a [Box<str>],
+    /// See [`Identity::attributes`].
+    pub attributes: &'a BTreeMap<Box<str>, Box<str>>,
+}
+
+/// What became of somebody who was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing, as far as is known.
+    Same,
+    /// These are the groups now.
+    Groups(Vec<Box<str>>),
+    /// The user is gone, or has other credentials.
+    Gone,
 }
 
 /// A step of enhanced authentication: what to send, and who takes the answer.
@@ -111,6 +142,13 @@ pub trait Authenticator: Send + Sync {
     /// without one.
     fn method(&self) -> Option<&'static str> {
         None
+    }
+
+    /// What became of somebody whom it let in. Neither waits nor looks at files or the network, nor allocates where nothing
+    /// changed.
+    fn review(&self, known: Known<'_>) -> Standing {
+        let _ = known;
+        Standing::Same
     }
 
     /// Judges an attempt.

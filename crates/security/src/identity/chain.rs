@@ -12,13 +12,16 @@ use std::time::{Instant, SystemTime};
 
 use tracing::warn;
 
-use super::attempt::{Attempt, Authenticator, Challenge, Denial, Exchange, Grant, Outcome};
+use super::attempt::{Attempt, Authenticator, Challenge, Denial, Exchange, Grant, Known, Outcome, Standing};
 use super::certificate;
 use super::guard::Guard;
 use super::subject::Identity;
 
 /// Steps after which an exchange ends, however polite it is. SCRAM takes two.
 const STEPS_MAXIMUM: u8 = 8;
+
+/// The attribute that names the authenticator that vouched for a Client.
+const BY: &str = "login.by";
 
 /// Authenticators in order.
 pub struct Chain {
@@ -109,6 +112,15 @@ impl Chain {
         self.links.iter().filter_map(|link| link.authenticator.method())
     }
 
+    /// What became of somebody whom it let in.
+    #[must_use]
+    pub fn review(&self, known: Known<'_>) -> Standing {
+        let by = known.attributes.get(BY);
+        let link = self.links.iter().find(|link| Some(&link.name) == by);
+        // Whoever vouched for it is no longer asked by this listener.
+        link.map_or(Standing::Gone, |link| link.authenticator.review(known))
+    }
+
     /// Whether an attempt is refused without a look at it: a few hundred nanoseconds, for before the queue.
     #[must_use]
     pub fn refuses(&self, attempt: &Attempt) -> Option<Denial> {
@@ -195,6 +207,7 @@ impl Chain {
         // What an authenticator says of itself must not pass for what TLS has verified.
         grant.identity.attributes.retain(|name, _| !name.starts_with("cert."));
         grant.identity.attributes.extend(context.attributes);
+        grant.identity.attributes.insert(BY.into(), context.by.clone());
         grant.identity.groups.sort();
         grant.identity.groups.dedup();
         Verdict::Allow { grant, by: context.by }

@@ -8,6 +8,7 @@ mod anonymous;
 mod attempt;
 mod certificate;
 mod chain;
+mod door;
 mod guard;
 pub mod http;
 pub mod jwt;
@@ -26,9 +27,12 @@ mod scratch;
 mod testing;
 
 pub use anonymous::{ANONYMOUS_GROUP, Anonymous};
-pub use attempt::{Attempt, Authenticator, Challenge, Denial, Exchange, Grant, Method, Outcome};
+pub use attempt::{
+    Attempt, Authenticator, Challenge, Denial, Exchange, Grant, Known, Method, Outcome, Standing,
+};
 pub use certificate::{Certificates, ClientIdRule, Field};
 pub use chain::{Chain, Pending, Verdict};
+pub use door::Door;
 pub use guard::{Banned, Guard, GuardLimits};
 pub use rule::{Action, GrantedRule, RULES_MAXIMUM, RuleError};
 pub use secret::{NoRandomness, Secret};

@@ -4,14 +4,16 @@
 //! Out:   rules in the order in which they stand.
 //! Never: what they mean for a topic; that is for the policy.
 
-use dunlin_codec::TopicFilter;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::policy::{self, Effect, Rule, Template};
 
 /// The most rules that one set of credentials may carry.
 pub const RULES_MAXIMUM: usize = 256;
 
 /// One rule, for the Client that carried it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantedRule {
     /// Whether it allows or denies.
     pub allow: bool,
@@ -22,7 +24,7 @@ pub struct GrantedRule {
 }
 
 /// What a rule is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Sending messages.
     Publish,
@@ -60,6 +62,20 @@ pub enum RuleError {
     /// More than [`RULES_MAXIMUM`].
     #[error("more than {RULES_MAXIMUM} rules")]
     TooMany,
+}
+
+impl GrantedRule {
+    /// The rule as the policy takes it; `None` where its filter is no template of the policy.
+    #[must_use]
+    pub fn to_rule(&self) -> Option<Rule> {
+        let actions = match self.action {
+            Action::Publish => &[policy::Action::Publish][..],
+            Action::Subscribe => &[policy::Action::Subscribe, policy::Action::Receive],
+            Action::All => &policy::Action::ALL,
+        };
+        let effect = if self.allow { Effect::Allow } else { Effect::Deny };
+        Rule::carried(effect, actions, &self.filter).ok()
+    }
 }
 
 /// Reads rules. One rule that cannot be read refuses them all: a denial must not get lost.
@@ -113,7 +129,7 @@ fn action(text: &str) -> Option<Action> {
 
 fn well_formed(number: usize, filter: &Value) -> Result<Box<str>, RuleError> {
     let text = filter.as_str().ok_or(RuleError::Filter { number })?;
-    TopicFilter::parse(text).map_err(|_| RuleError::Filter { number })?;
+    Template::parse(text).map_err(|_| RuleError::Filter { number })?;
     Ok(text.into())
 }
 
@@ -136,6 +152,18 @@ mod tests {
         let rules = read(&value).unwrap();
 
         assert_eq!(rules, [rule(false, Action::Publish, "a/#"), rule(true, Action::All, "${client_id}/+")]);
+    }
+
+    #[test]
+    fn every_rule_that_is_read_is_one_of_the_policy() {
+        for filter in ["a", "a/+/#", "${client_id}/#", "x/${cert.cn}"] {
+            for rule in read(&json!({"pub": [filter], "sub": [filter], "all": [filter]})).unwrap() {
+                assert_eq!(rule.to_rule().unwrap().topics[0].as_str(), filter);
+            }
+        }
+        let deny = rule(false, Action::Subscribe, "a").to_rule().unwrap();
+        assert_eq!(deny.effect, Effect::Deny);
+        assert_eq!(deny.actions, [policy::Action::Subscribe, policy::Action::Receive]);
     }
 
     #[test]

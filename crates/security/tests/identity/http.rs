@@ -57,7 +57,7 @@ fn the_service_says_who_the_client_is_and_what_it_may_do() {
     assert_eq!(grant.identity.username.as_deref(), Some("amy@plant"));
     assert_eq!(&*grant.identity.client_id, "pump-17");
     assert_eq!(grant.identity.attributes.get("claim.site").map(|site| &**site), Some("north"));
-    assert_eq!(grant.rules.unwrap()[0].action, Action::Publish);
+    assert_eq!(grant.rules[0].action, Action::Publish);
     assert!(grant.expires.is_some());
 }
 

@@ -51,7 +51,7 @@ fn tokens_of_every_algorithm_are_verified_by_key_set_and_by_pem() {
 
             assert_eq!(grant.identity.username.as_deref(), Some("amy"), "{algorithm}");
             assert_eq!(grant.identity.groups, [Box::from("ops")]);
-            assert_eq!(grant.rules.unwrap()[0].action, Action::Publish);
+            assert_eq!(grant.rules[0].action, Action::Publish);
             let until = SystemTime::UNIX_EPOCH + Duration::from_secs(exp.unsigned_abs());
             assert_eq!(grant.expires, Some(until));
         }

@@ -265,7 +265,7 @@ fn read(answer: &Answer, attempt: &Attempt) -> Result<Said, NoAnswer> {
         groups: response.groups,
         attributes: attributes.map(|(name, value)| (format!("claim.{name}").into(), value)).collect(),
     };
-    let rules = response.acl.as_ref().map(rule::read).transpose()?;
+    let rules = response.acl.as_ref().map(rule::read).transpose()?.unwrap_or_default();
     let expires = response.expires_in.map(|seconds| attempt.now + Duration::from_secs(seconds.into()));
     Ok(Said::Yes(Box::new(Grant { identity, rules, expires, data: None })))
 }
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(grant.identity.username.as_deref(), Some("amy"));
         assert_eq!(&*grant.identity.client_id, "other");
         assert_eq!(grant.identity.attributes.get("claim.site").map(|site| &**site), Some("north"));
-        assert_eq!(grant.rules.unwrap().len(), 1);
+        assert_eq!(grant.rules.len(), 1);
         assert_eq!(grant.expires, Some(attempt().now + Duration::from_secs(60)));
     }
 

@@ -10,11 +10,13 @@
 //! Out:   users by name; the file, replaced at once and readable by its owner alone.
 //! Never: half a file: a line that cannot be read refuses all of it and is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use ring::digest;
 
 use crate::identity::scram::{Verifier, VerifierError};
 use crate::identity::secret::{NoRandomness, Secret};
@@ -35,7 +37,7 @@ pub struct User {
     pub password: Option<PasswordHash>,
     /// What SCRAM-SHA-256 verifies with; `None`: the user cannot log in by SCRAM.
     pub scram: Option<Verifier>,
-    /// The groups that the user belongs to.
+    /// The groups that the user belongs to; in order, each once.
     pub groups: Vec<Box<str>>,
 }
 
@@ -118,6 +120,24 @@ pub enum UserFileError {
     /// See [`NoRandomness`].
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+}
+
+impl User {
+    /// Another number where the credentials are others. It tells nothing of them.
+    #[must_use]
+    pub fn stamp(&self) -> u64 {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for part in self.password.iter().flat_map(PasswordHash::parts) {
+            context.update(part);
+        }
+        context.update(b":");
+        for part in self.scram.iter().flat_map(Verifier::parts) {
+            context.update(part);
+        }
+        let mut stamp = [0; 8];
+        stamp.copy_from_slice(&context.finish().as_ref()[..8]);
+        u64::from_le_bytes(stamp)
+    }
 }
 
 impl UserFile {
@@ -340,6 +360,7 @@ fn parse_line(line: usize, text: &str) -> Result<(Box<str>, User), UserFileError
     if groups.iter().any(|group| !is_group(group)) {
         return Err(form);
     }
+    let groups: BTreeSet<&str> = groups.into_iter().collect();
     let groups = groups.into_iter().map(Box::from).collect();
     Ok(((*name).into(), User { password, scram, groups }))
 }

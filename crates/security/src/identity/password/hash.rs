@@ -145,6 +145,14 @@ impl PasswordHash {
         }
     }
 
+    /// What is particular to it: salt and hash.
+    pub(super) fn parts(&self) -> [&[u8]; 2] {
+        match &self.0 {
+            Kind::Argon2id { salt, hash, .. } => [salt, hash],
+            Kind::Sha512 { salt, hash } | Kind::Pbkdf2 { salt, hash, .. } => [salt, hash],
+        }
+    }
+
     /// What kind it is, for listings.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -7,8 +7,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use crate::identity::attempt::{Attempt, Authenticator, Denial, Grant, Outcome};
-use crate::identity::subject::Identity;
+use crate::identity::attempt::{Attempt, Authenticator, Denial, Grant, Known, Outcome, Standing};
 
 use super::hash::PasswordHash;
 use super::store::UserStore;
@@ -28,6 +27,10 @@ impl Passwords {
 }
 
 impl Authenticator for Passwords {
+    fn review(&self, known: Known<'_>) -> Standing {
+        self.store.review(known)
+    }
+
     fn authenticate(&self, attempt: &Attempt) -> Outcome {
         let (Some(username), Some(password), None) = (&attempt.username, &attempt.password, &attempt.method)
         else {
@@ -41,15 +44,10 @@ impl Authenticator for Passwords {
             black_box(PasswordHash::dummy().verify(password.expose()));
         }
         match user {
-            Some(user) if right => Outcome::Allow(Grant {
-                identity: Identity {
-                    username: Some(username.clone()),
-                    client_id: attempt.client_id.clone(),
-                    groups: user.groups.clone(),
-                    ..Identity::default()
-                },
-                ..Grant::default()
-            }),
+            Some(user) if right => {
+                let identity = UserStore::identity(username, user, &attempt.client_id);
+                Outcome::Allow(Grant { identity, ..Grant::default() })
+            }
             Some(_) => Outcome::Deny(Denial::BadCredentials),
             None => Outcome::Pass,
         }

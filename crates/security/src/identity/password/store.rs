@@ -10,9 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tracing::{error, info, warn};
 
+use crate::identity::attempt::{Known, Standing};
+use crate::identity::subject::Identity;
 use crate::identity::watch::Watch;
 
-use super::file::{UserFile, UserFileError};
+use super::file::{User, UserFile, UserFileError};
+
+/// The attribute that tells by which credentials a user has logged in.
+const STAMP: &str = "login.stamp";
 
 /// The users of a file that may change.
 #[derive(Debug)]
@@ -46,10 +51,26 @@ impl UserStore {
         self.users.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether there is a user of that name, as far as is known: it does not look at the file, nor wait.
+    /// What became of a user that logged in, as far as is known: it does not look at the file.
     #[must_use]
-    pub fn holds(&self, name: &str) -> bool {
-        self.users.read().unwrap_or_else(PoisonError::into_inner).get(name).is_some()
+    pub fn review(&self, known: Known<'_>) -> Standing {
+        let users = self.users.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(user) = known.username.and_then(|name| users.get(name)) else { return Standing::Gone };
+        let stamp = known.attributes.get(STAMP).and_then(|stamp| u64::from_str_radix(stamp, 16).ok());
+        if stamp != Some(user.stamp()) {
+            return Standing::Gone;
+        }
+        if user.groups == known.groups { Standing::Same } else { Standing::Groups(user.groups.clone()) }
+    }
+
+    /// What a user that logs in now is.
+    pub(crate) fn identity(username: &str, user: &User, client_id: &str) -> Identity {
+        Identity {
+            username: Some(username.into()),
+            client_id: client_id.into(),
+            groups: user.groups.clone(),
+            attributes: [(STAMP.into(), format!("{:016x}", user.stamp()).into())].into(),
+        }
     }
 
     /// Looks whether the file has changed, at most once a second. Gives the names of those whose credentials or groups
@@ -89,7 +110,7 @@ impl UserStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::password::file::{add, remove, set_groups};
+    use crate::identity::password::file::{add, remove, set_groups, set_password};
     use crate::identity::scratch::Scratch;
     use crate::identity::secret::Secret;
 
@@ -110,7 +131,32 @@ mod tests {
 
         assert_eq!(changed.iter().map(|name| &**name).collect::<Vec<_>>(), ["amy", "bob"]);
         assert!(store.poll().is_empty(), "each change is told once");
-        assert!(!store.holds("amy") && store.holds("dan"));
+        assert!(store.users().get("amy").is_none() && store.users().get("dan").is_some());
+    }
+
+    #[test]
+    fn whoever_logged_in_is_reviewed_by_credentials_and_groups() {
+        let folder = Scratch::new("review");
+        let path = folder.path("users");
+        for name in ["amy", "bob", "cat", "dan"] {
+            add(&path, name, &Secret::new(*b"pw"), false).unwrap();
+        }
+        let store = UserStore::open(&path).unwrap();
+        let users = store.users();
+        let identity = |name| UserStore::identity(name, users.get(name).unwrap(), "c");
+        let [amy, bob, cat, dan] = ["amy", "bob", "cat", "dan"].map(identity);
+
+        remove(&path, "amy").unwrap();
+        set_groups(&path, "bob", &["ops"]).unwrap();
+        set_password(&path, "cat", &Secret::new(*b"pw"), false).unwrap();
+        let review = |identity: &Identity| store.review(identity.known());
+        assert_eq!(review(&amy), Standing::Same, "the file has not been read again");
+        store.reload();
+
+        assert_eq!(review(&amy), Standing::Gone);
+        assert_eq!(review(&bob), Standing::Groups(vec!["ops".into()]));
+        assert_eq!(review(&cat), Standing::Gone);
+        assert_eq!(review(&dan), Standing::Same);
     }
 
     #[test]

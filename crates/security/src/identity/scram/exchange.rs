@@ -11,7 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
-use crate::identity::attempt::{Attempt, Authenticator, Challenge, Denial, Exchange, Grant, Outcome};
+use crate::identity::attempt::{
+    Attempt, Authenticator, Challenge, Denial, Exchange, Grant, Known, Outcome, Standing,
+};
 use crate::identity::password::UserStore;
 use crate::identity::secret::{Secret, random};
 use crate::identity::subject::Identity;
@@ -46,11 +48,9 @@ struct Asked {
 
 /// Waits for client-final.
 struct Challenged {
-    asked: Asked,
     username: Box<str>,
-    groups: Vec<Box<str>>,
-    /// Whether the user exists and can log in by SCRAM.
-    exists: bool,
+    /// Who it is if the proof is right; `None`: the user does not exist or cannot log in by SCRAM.
+    identity: Option<Identity>,
     verifier: Verifier,
     gs2_header: Box<str>,
     nonce: Box<str>,
@@ -70,6 +70,10 @@ impl Scram {
 impl Authenticator for Scram {
     fn method(&self) -> Option<&'static str> {
         Some(METHOD)
+    }
+
+    fn review(&self, known: Known<'_>) -> Standing {
+        self.store.review(known)
     }
 
     fn authenticate(&self, attempt: &Attempt) -> Outcome {
@@ -103,7 +107,8 @@ impl Begun {
         let users = self.store.users();
         let user = users.get(&first.username);
         let known = user.and_then(|user| user.scram.clone());
-        let exists = known.is_some();
+        let exists = user.filter(|_| known.is_some());
+        let identity = exists.map(|user| UserStore::identity(&first.username, user, &self.asked.client_id));
         let verifier = known.unwrap_or_else(|| {
             let salt = hmac::sign(&self.seed, first.username.as_bytes());
             Verifier::nobody(&salt.as_ref()[..SALT])
@@ -112,9 +117,7 @@ impl Begun {
         let salt = STANDARD.encode(&verifier.salt);
         let server_first = format!("r={nonce},s={salt},i={}", verifier.iterations);
         let challenged = Challenged {
-            asked: self.asked,
-            groups: user.map(|user| user.groups.clone()).unwrap_or_default(),
-            exists,
+            identity,
             verifier,
             gs2_header: first.gs2_header.into(),
             nonce: nonce.into(),
@@ -144,20 +147,12 @@ impl Exchange for Challenged {
         }
         let message = format!("{}{}", self.signed, last.without_proof);
         let right = self.verifier.accepts(message.as_bytes(), &last.proof);
-        if !(right && self.exists) {
+        let Some(identity) = self.identity.filter(|_| right) else {
             return Outcome::Deny(Denial::BadCredentials);
-        }
+        };
         let signature = STANDARD.encode(self.verifier.signature(message.as_bytes()));
-        Outcome::Allow(Grant {
-            identity: Identity {
-                username: Some(self.username),
-                client_id: self.asked.client_id,
-                groups: self.groups,
-                ..Identity::default()
-            },
-            data: Some(format!("v={signature}").into_bytes().into()),
-            ..Grant::default()
-        })
+        let data = Some(format!("v={signature}").into_bytes().into());
+        Outcome::Allow(Grant { identity, data, ..Grant::default() })
     }
 
     fn username(&self) -> Option<&str> {

@@ -105,6 +105,11 @@ impl Verifier {
         format!("$scram-sha-256$i={}${salt}${stored}${server}", self.iterations)
     }
 
+    /// What is particular to it: salt and key.
+    pub(crate) fn parts(&self) -> [&[u8]; 2] {
+        [&self.salt, &self.stored_key]
+    }
+
     /// Whether the proof shows that the client knows the password.
     pub(super) fn accepts(&self, message: &[u8], proof: &[u8; KEY]) -> bool {
         let signature = sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.stored_key), message);
