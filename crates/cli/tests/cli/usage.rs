@@ -73,7 +73,7 @@ fn dev_beyond_this_machine_is_5_and_says_how_to_do_it() {
 fn errors_are_lines_without_backtraces() {
     for arguments in [
         &["serve", "--listen", "127.0.0.1:0"][..],
-        &["serve", "--dev", "--data", "x"],
+        &["serve", "--dev", "--data", "/dev/null/x"],
         &["config", "check", "/nonexistent"],
     ] {
         let error = String::from_utf8(run(arguments).stderr).unwrap();
