@@ -187,7 +187,10 @@ impl Engine {
                 }
             }
             Record::Released { exchange } => {
-                self.hub.journal.seen.remove(&exchange);
+                // Each partition says so for itself.
+                if let Some(records) = self.hub.journal.seen.get_mut(&exchange) {
+                    records.retain(|(of, _)| *of != partition);
+                }
             }
             Record::Cleared { topic } => self.forget_retained(partition, topic),
             Record::GroupDone { numbers } => {
@@ -371,6 +374,7 @@ impl Engine {
             self.hub.arm_session(id);
             self.restore_subscriptions(cx, id);
         }
+        self.hub.journal.seen.retain(|_, records| !records.is_empty());
         for records in self.hub.journal.seen.values() {
             for record in records {
                 *self.hub.journal.shared.entry(*record).or_insert(0) += 1;
