@@ -324,7 +324,7 @@ impl Engine {
     }
 
     /// Everything was read. `next`: the number of the next record of each partition that is at home here. The engines of all
-    /// shards must have come so far before any of them gets another event; the letters in `effects` are carried as ever.
+    /// shards must have come so far, and all letters in `effects` and those that they bring about must be carried, before a Client is let in.
     ///
     /// Returns the records that count, of each partition named in `next`, and how many records could not be read.
     pub fn restored(
