@@ -25,8 +25,8 @@ const IDENTIFIERS: u32 = u16::MAX as u32;
 const READ_MESSAGES: usize = 512;
 /// or bytes of them (and one message).
 const READ_BYTES: u64 = 256 * 1024;
-/// Messages at the front of a connected Session's queue that stay in memory although the journal has them.
-const RESIDENT: usize = 256;
+/// A connected Session's queue stays in memory up to so many bytes although the journal has it: its Client will soon want it.
+const RESIDENT_BYTES: u64 = 2 * 1024 * 1024;
 
 /// How a message goes to one Session.
 #[derive(Clone, Debug, Default)]
@@ -520,7 +520,7 @@ impl Outgoing {
         let home = Home::Record { number, shared };
         if let Some(at) = find(&self.queue, seq) {
             self.queue[at].set_home(home);
-            if !connected || at >= RESIDENT {
+            if !connected || self.queue_bytes > RESIDENT_BYTES {
                 self.queue[at].message = None;
                 if self.queue[at].has_extra() && self.deal(&self.queue[at]).is_none() {
                     self.queue[at].set_extra(false);
