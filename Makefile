@@ -26,10 +26,15 @@ cargo-test:
 	cargo build -p dunlin
 ifneq ($(call HAVE,cargo-nextest),)
 	cargo nextest run --workspace --no-fail-fast
+	# The rules hold with a log as well as without.
+	DUNLIN_TEST_JOURNAL=1 cargo nextest run -p dunlin-engine --test engine --no-fail-fast
+	DUNLIN_TEST_DATA=1 cargo nextest run -p dunlin-tests --test conversations --no-fail-fast
 	cargo test --workspace --doc
 else
 	@echo "cargo-nextest is not installed (cargo install cargo-nextest --locked); cargo test does as well"
 	cargo test --workspace --no-fail-fast
+	DUNLIN_TEST_JOURNAL=1 cargo test -p dunlin-engine --test engine --no-fail-fast
+	DUNLIN_TEST_DATA=1 cargo test -p dunlin-tests --test conversations --no-fail-fast
 endif
 
 lint:
