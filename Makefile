@@ -40,11 +40,16 @@ cargo-test:
 ifneq ($(call HAVE,cargo-nextest),)
 	cargo nextest run --workspace --no-fail-fast
 	cargo nextest run -p dunlin-security --features ldap --lib --test ldap
+	# The rules hold with a log as well as without.
+	DUNLIN_TEST_JOURNAL=1 cargo nextest run -p dunlin-engine --test engine --no-fail-fast
+	DUNLIN_TEST_DATA=1 cargo nextest run -p dunlin-tests --test conversations --no-fail-fast
 	cargo test --workspace --doc
 else
 	@echo "cargo-nextest is not installed (cargo install cargo-nextest --locked); cargo test does as well"
 	cargo test --workspace --no-fail-fast
 	cargo test -p dunlin-security --features ldap --lib --test ldap
+	DUNLIN_TEST_JOURNAL=1 cargo test -p dunlin-engine --test engine --no-fail-fast
+	DUNLIN_TEST_DATA=1 cargo test -p dunlin-tests --test conversations --no-fail-fast
 endif
 
 lint:

@@ -21,6 +21,8 @@ pub struct Broker {
     lines: Receiver<String>,
     log: Arc<Mutex<String>>,
     config: Option<PathBuf>,
+    /// Its data, where it is tried with some.
+    data: Option<PathBuf>,
 }
 
 impl Broker {
@@ -53,10 +55,7 @@ impl Broker {
     }
 
     fn configuration(toml: &str) -> PathBuf {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name =
-            format!("dunlin-test-{}-{}.toml", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let path = fresh_path("toml");
         std::fs::write(&path, toml).expect("the configuration file cannot be written");
         path
     }
@@ -68,6 +67,13 @@ impl Broker {
         command.args(["serve", "--dev"]).args(arguments);
         if let Some(path) = &config {
             command.arg("--config").arg(path);
+        }
+        // The same conversations with a log as without.
+        let data = std::env::var_os("DUNLIN_TEST_DATA")
+            .filter(|_| !arguments.contains(&"--data"))
+            .map(|_| fresh_path("data"));
+        if let Some(path) = &data {
+            command.arg("--data").arg(path);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| {
@@ -86,7 +92,7 @@ impl Broker {
         });
 
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut broker = Self { child, address, urls: Vec::new(), lines, log, config };
+        let mut broker = Self { child, address, urls: Vec::new(), lines, log, config, data };
         broker.await_accepting();
         broker
     }
@@ -246,11 +252,21 @@ impl Drop for Broker {
         if let Some(path) = &self.config {
             drop(std::fs::remove_file(path));
         }
+        if let Some(path) = &self.data {
+            drop(std::fs::remove_dir_all(path));
+        }
         if thread::panicking() {
             let mut error = std::io::stderr();
             drop(writeln!(error, "---- the broker logged:\n{}", self.log()));
         }
     }
+}
+
+/// A path that nothing has, in the directory for such.
+fn fresh_path(extension: &str) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("dunlin-test-{}-{number}.{extension}", std::process::id()))
 }
 
 fn collect(mut from: impl Read, into: &Mutex<String>) {

@@ -8,7 +8,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dunlin_engine::{Effects, Engine, JOURNAL_PARTITIONS, JournalLive, Partition, Settings, ShardMap};
+use dunlin_engine::{
+    Effects, Engine, Event, JOURNAL_PARTITIONS, JournalLive, Partition, Settings, ShardId, ShardMap,
+};
 use dunlin_store::{Entry, Journal, PartitionId, ReadError, RecordNumber};
 use tracing::{info, warn};
 
@@ -67,6 +69,7 @@ pub(crate) fn prepare(
     });
     read.map_err(unreadable)?;
     let unreadable = finish(map, &mut shards, &**journal, &writers)?;
+    exchange_mail(map, &mut shards);
     // What was replayed may have been in the page cache only.
     journal.sync().map_err(|shortage| StartError::Journal(format!("it cannot be written ({shortage:?})")))?;
     if lost + unreadable > 0 {
@@ -111,6 +114,28 @@ fn finish(
         }
     }
     Ok(unreadable)
+}
+
+/// Carries the letters of all engines until there are none: before a Client is let in, every shard must know what the Sessions of the
+/// others want.
+fn exchange_mail(map: ShardMap, shards: &mut [Prepared]) {
+    let mut is_quiet = false;
+    while !is_quiet {
+        is_quiet = true;
+        for from in map.iter() {
+            let receivers: Vec<ShardId> = shards[from.index()].effects.mail.receivers().collect();
+            for to in receivers {
+                is_quiet = false;
+                let mut bag = shards[from.index()].effects.mail.take(to);
+                handle(&mut shards[from.index()], Event::MailTaken { to });
+                handle(&mut shards[to.index()], Event::Mail { from, bag: &mut bag });
+            }
+        }
+    }
+}
+
+fn handle(shard: &mut Prepared, event: Event<'_>) {
+    shard.engine.handle(clock::now(), event, &mut shard.effects);
 }
 
 fn unreadable(error: ReadError) -> StartError {

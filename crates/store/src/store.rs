@@ -31,6 +31,8 @@ pub(crate) struct Shared<D: Disk> {
     /// A commit or chore is done.
     pub(crate) done: Condvar,
     watches: Mutex<Vec<Watch>>,
+    /// Records are read in the order of the disk: nothing may move meanwhile. Changed with the log locked.
+    replaying: AtomicBool,
     stop: AtomicBool,
     committed: AtomicBool,
 }
@@ -80,6 +82,7 @@ impl<D: Disk> Store<D> {
             chores: Condvar::new(),
             done: Condvar::new(),
             watches: Mutex::new(Vec::new()),
+            replaying: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             committed: AtomicBool::new(false),
         };
@@ -125,7 +128,11 @@ impl<D: Disk> Shared<D> {
     }
 
     fn commit_once(&self, next: fn(&mut Log<D>) -> Option<crate::commit::Commit<D>>) -> bool {
-        let Some(commit) = next(&mut guard(&self.log)) else { return false };
+        let commit = {
+            let mut log = guard(&self.log);
+            if self.is_replaying() { None } else { next(&mut log) }
+        };
+        let Some(commit) = commit else { return false };
         let committed = commit.run();
         let progress = {
             let mut log = guard(&self.log);
@@ -139,7 +146,11 @@ impl<D: Disk> Shared<D> {
     }
 
     fn chore_once(&self) -> bool {
-        let Some(chore) = guard(&self.log).chore() else { return false };
+        let chore = {
+            let mut log = guard(&self.log);
+            if self.is_replaying() { None } else { log.chore() }
+        };
+        let Some(chore) = chore else { return false };
         let finished = chore.run();
         let progress = {
             let mut log = guard(&self.log);
@@ -152,6 +163,25 @@ impl<D: Disk> Shared<D> {
         true
     }
 
+    fn is_replaying(&self) -> bool {
+        self.replaying.load(Ordering::Acquire)
+    }
+
+    /// Calls `read` while records stay where they are: no batch is written and nothing is copied.
+    pub(crate) fn while_nothing_moves<R>(&self, read: impl FnOnce() -> R) -> R {
+        let mut log = guard(&self.log);
+        self.replaying.store(true, Ordering::Release);
+        while log.inflight.is_some() || log.chore_out {
+            log = self.done.wait(log).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(log);
+        let result = read();
+        self.replaying.store(false, Ordering::Release);
+        self.work.notify_one();
+        self.chores.notify_one();
+        result
+    }
+
     fn commit_loop(&self) {
         loop {
             while self.commit_once(Log::flush) {}
@@ -160,7 +190,7 @@ impl<D: Disk> Shared<D> {
             if self.stop.load(Ordering::Acquire) && (synced >= wanted || log.stalled().is_some()) {
                 break;
             }
-            if synced < wanted && !log.waits_for_room() {
+            if synced < wanted && !log.waits_for_room() && !self.is_replaying() {
                 continue;
             }
             let (mut log, timeout) =
@@ -282,7 +312,7 @@ impl<D: Disk> Journal for Store<D> {
         from: &dyn Fn(PartitionId) -> RecordNumber,
         visit: &mut dyn FnMut(PartitionId, Entry<'_>),
     ) -> Result<(), ReadError> {
-        self.shared.replay_all(from, visit)
+        self.shared.while_nothing_moves(|| self.shared.replay_all(from, visit))
     }
 
     fn bounds(&self, partition: PartitionId) -> Bounds {

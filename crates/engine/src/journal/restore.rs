@@ -187,7 +187,10 @@ impl Engine {
                 }
             }
             Record::Released { exchange } => {
-                self.hub.journal.seen.remove(&exchange);
+                // Each partition says so for itself.
+                if let Some(records) = self.hub.journal.seen.get_mut(&exchange) {
+                    records.retain(|(of, _)| *of != partition);
+                }
             }
             Record::Cleared { topic } => self.forget_retained(partition, topic),
             Record::GroupDone { numbers } => {
@@ -321,7 +324,7 @@ impl Engine {
     }
 
     /// Everything was read. `next`: the number of the next record of each partition that is at home here. The engines of all
-    /// shards must have come so far before any of them gets another event; the letters in `effects` are carried as ever.
+    /// shards must have come so far, and all letters in `effects` and those that they bring about must be carried, before a Client is let in.
     ///
     /// Returns the records that count, of each partition named in `next`, and how many records could not be read.
     pub fn restored(
@@ -371,6 +374,7 @@ impl Engine {
             self.hub.arm_session(id);
             self.restore_subscriptions(cx, id);
         }
+        self.hub.journal.seen.retain(|_, records| !records.is_empty());
         for records in self.hub.journal.seen.values() {
             for record in records {
                 *self.hub.journal.shared.entry(*record).or_insert(0) += 1;

@@ -25,8 +25,8 @@ const IDENTIFIERS: u32 = u16::MAX as u32;
 const READ_MESSAGES: usize = 512;
 /// or bytes of them (and one message).
 const READ_BYTES: u64 = 256 * 1024;
-/// Messages at the front of a connected Session's queue that stay in memory although the journal has them.
-const RESIDENT: usize = 256;
+/// A connected Session's queue stays in memory up to so many bytes although the journal has it: its Client will soon want it.
+const RESIDENT_BYTES: u64 = 2 * 1024 * 1024;
 
 /// How a message goes to one Session.
 #[derive(Clone, Debug, Default)]
@@ -520,7 +520,7 @@ impl Outgoing {
         let home = Home::Record { number, shared };
         if let Some(at) = find(&self.queue, seq) {
             self.queue[at].set_home(home);
-            if !connected || at >= RESIDENT {
+            if !connected || self.queue_bytes > RESIDENT_BYTES {
                 self.queue[at].message = None;
                 if self.queue[at].has_extra() && self.deal(&self.queue[at]).is_none() {
                     self.queue[at].set_extra(false);
@@ -585,8 +585,11 @@ impl Outgoing {
 
     /// What has not ended, for the journal.
     pub(crate) fn progress(&self) -> Progress {
-        let live =
-            self.flight.iter().filter(|entry| entry.phase() != Phase::Ended && entry.home() != Home::None);
+        let live = self.flight.iter().filter(|entry| match entry.phase() {
+            Phase::Ended => false,
+            Phase::AwaitComp => true,
+            Phase::Waiting | Phase::AwaitAck => entry.home() != Home::None,
+        });
         let mut progress = Progress {
             next: self.next,
             queue_from: self.queue.front().map_or(self.next, |entry| self.full(entry.seq)),
@@ -600,24 +603,10 @@ impl Outgoing {
         progress
     }
 
-    /// A Session as a restart found it.
+    /// How far the Session had come, before anything else that a restart finds.
     pub(crate) fn restore(&mut self, progress: &Progress, record: u64) {
         self.record = Some(record);
         self.next = self.next.max(progress.next);
-        let lives = |seq: u64| {
-            seq >= progress.queue_from
-                || progress.sent.binary_search(&seq).is_ok()
-                || progress.released.binary_search(&seq).is_ok()
-        };
-        let (next, queue) = (self.next, std::mem::take(&mut self.queue));
-        self.queue_bytes = 0;
-        for entry in queue {
-            let seq = next - u64::from(low(next).wrapping_sub(entry.seq));
-            if lives(seq) && progress.released.binary_search(&seq).is_err() {
-                self.push(entry);
-            }
-        }
-        self.flight.clear();
         for seq in &progress.released {
             let mut entry = Entry::new(low(*seq), QoS::ExactlyOnce, false, None, 0);
             entry.set_phase(Phase::AwaitComp);
