@@ -10,6 +10,7 @@ use dunlin_security::identity::password::UserFileError;
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
+use crate::journal::KeyFileError;
 use crate::listen::{self, ListenUrl, ListenUrlError};
 
 /// Why a command failed.
@@ -31,6 +32,9 @@ pub(crate) enum Failure {
     /// The directory of the data.
     #[error("cannot use {} for data: {why}", path.display())]
     Data { path: PathBuf, why: String },
+    /// The keys of encryption at rest.
+    #[error("storage.key_file: {0}")]
+    Keys(#[from] KeyFileError),
     /// A packet that is let in would not fit into the log.
     #[error(
         "limits.maximum_packet_size = {packet} is more than storage.segment_bytes = {segment} allows, which is {most}: \
@@ -123,6 +127,7 @@ impl Failure {
             Self::Config(_)
             | Self::Identity(_)
             | Self::NoDirectory
+            | Self::Keys(_)
             | Self::Authority { error: AuthorityError::Unusable { .. } | AuthorityError::Missing { .. } } => {
                 Exit::Configuration
             }

@@ -11,6 +11,7 @@ use std::thread;
 
 use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
+use dunlin_store::Journal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
@@ -50,7 +51,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
-    let journal = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let store = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let control = directory.zip(store.as_ref());
+    let control = control.and_then(|(directory, store)| storage::listen(directory, store));
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
@@ -58,7 +61,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         seed: None,
         authentication: None,
         on_failure: end_by_signal,
-        journal,
+        journal: store.map(|store| store as Arc<dyn Journal>),
     })
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
@@ -81,6 +84,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let mut running =
         Running { arguments, started: config, levels, server, notify, certificates, rules, quic };
     running.until_the_end(&mut signals);
+    drop(control);
     running.end(signals)
 }
 
