@@ -8,16 +8,29 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 HAVE = $(shell command -v $(1) 2>/dev/null)
 # Seeds that the simulator runs in `make soak`.
 DUNLIN_SEEDS ?= 100000
+# How often `dunlin torture` kills the broker in `make soak`.
+DUNLIN_KILLS ?= 200
 # Seconds for each fuzz target in `make soak`.
 FUZZ_SECONDS ?= 60
 
-.PHONY: run build test soak setup-tests lint fmt checks cargo-test
+.PHONY: run build test soak setup-tests lint fmt checks cargo-test manual deb
 
 run:
 	cargo run --release -p dunlin -- serve --dev
 
 build:
 	cargo build --release -p dunlin
+
+# Manual pages and completions, made by the program itself, where the package takes them from.
+manual:
+	cargo build --profile dist -p dunlin
+	$(TARGET)/dist/dunlin man target/manual
+	$(TARGET)/dist/dunlin completion bash > target/manual/dunlin.bash
+	$(TARGET)/dist/dunlin completion zsh > target/manual/_dunlin
+	$(TARGET)/dist/dunlin completion fish > target/manual/dunlin.fish
+
+deb: manual
+	cargo deb -p dunlin --profile dist --no-build
 
 test: setup-tests lint checks cargo-test
 
@@ -26,6 +39,7 @@ cargo-test:
 	cargo build -p dunlin
 ifneq ($(call HAVE,cargo-nextest),)
 	cargo nextest run --workspace --no-fail-fast
+	cargo nextest run -p dunlin-security --features ldap --lib --test ldap
 	# The rules hold with a log as well as without.
 	DUNLIN_TEST_JOURNAL=1 cargo nextest run -p dunlin-engine --test engine --no-fail-fast
 	DUNLIN_TEST_DATA=1 cargo nextest run -p dunlin-tests --test conversations --no-fail-fast
@@ -33,6 +47,7 @@ ifneq ($(call HAVE,cargo-nextest),)
 else
 	@echo "cargo-nextest is not installed (cargo install cargo-nextest --locked); cargo test does as well"
 	cargo test --workspace --no-fail-fast
+	cargo test -p dunlin-security --features ldap --lib --test ldap
 	DUNLIN_TEST_JOURNAL=1 cargo test -p dunlin-engine --test engine --no-fail-fast
 	DUNLIN_TEST_DATA=1 cargo test -p dunlin-tests --test conversations --no-fail-fast
 endif
@@ -40,6 +55,7 @@ endif
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p dunlin-security --all-targets --features ldap -- -D warnings
 
 fmt:
 	cargo fmt --all
@@ -52,7 +68,7 @@ checks:
 
 soak: setup-tests
 	cargo build -p dunlin
-	DUNLIN_SOAK=1 DUNLIN_SEEDS=$(DUNLIN_SEEDS) cargo test --workspace --no-fail-fast
+	DUNLIN_SOAK=1 DUNLIN_SEEDS=$(DUNLIN_SEEDS) DUNLIN_KILLS=$(DUNLIN_KILLS) cargo test --workspace --no-fail-fast
 	fuzz/run.sh $(FUZZ_SECONDS)
 
 # What the tests and checks need. Each step does nothing where its result is there.
@@ -65,9 +81,12 @@ apt:
 	@missing=""; \
 	command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto-clients"; \
 	[ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
+	[ -x /usr/sbin/slapd ] || missing="$$missing slapd"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	[ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null || missing="$$missing haproxy"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	[ -f /usr/include/MQTTClient.h ] || missing="$$missing libpaho-mqtt-dev"; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update && $(APT) $$missing; }

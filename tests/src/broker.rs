@@ -135,6 +135,11 @@ impl Broker {
         self.urls.iter().find_map(of_scheme).unwrap_or_else(|| panic!("no {scheme} among {:?}", self.urls))
     }
 
+    /// The URLs of its listeners of a scheme.
+    pub fn urls(&self, scheme: &str) -> Vec<String> {
+        self.urls.iter().filter(|url| url.starts_with(&format!("{scheme}://"))).cloned().collect()
+    }
+
     /// Waits until the log has a line with this text, and returns that line.
     ///
     /// # Panics
@@ -273,8 +278,12 @@ fn collect(mut from: impl Read, into: &Mutex<String>) {
     }
 }
 
-/// The test executable lies in `target/PROFILE/deps`, the broker in `target/PROFILE`.
-fn binary() -> PathBuf {
+/// The built `dunlin`: the test executable lies in `target/PROFILE/deps`, the broker in `target/PROFILE`.
+///
+/// # Panics
+/// Where the test executable lies elsewhere.
+#[must_use]
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("DUNLIN_BIN") {
         return path.into();
     }

@@ -16,7 +16,7 @@ pub mod prop;
 pub mod request;
 mod wire;
 
-pub use broker::Broker;
+pub use broker::{Broker, binary};
 pub use packet::Packet;
 pub use request::{Connect, Publish, Subscribe, Version};
 pub use wire::Wire;

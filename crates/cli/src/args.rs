@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use dunlin_engine::ShardMap;
 
-use crate::{exit, tools};
+use crate::{access, authority, backup, bench, doctor, exit, journal, tools, torture, user};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
 const EXAMPLES: &str = "\
 Examples:
+  dunlin serve                              a broker with TLS, for clients with a certificate
+  dunlin device add pump-7                  such a certificate
+  dunlin doctor --connect localhost:8883    what a stranger would find
   dunlin serve --dev                        a broker for this machine, on port 1883
   dunlin serve --dev --config dunlin.toml   the same with settings from a file
   dunlin config default > dunlin.toml       a file with every setting, to be edited
@@ -18,6 +22,9 @@ Examples:
 
 const SERVE: &str = "\
 Examples:
+  dunlin serve
+      TLS on port 8883, secure WebSocket on 8884, with certificates that are made at the first start;
+      prints how to go on.
   dunlin serve --dev
       Port 1883 of 127.0.0.1 and ::1.
   dunlin serve --dev --listen localhost:0
@@ -25,11 +32,17 @@ Examples:
   dunlin serve --dev --config dunlin.toml --shards 2
       Settings from a file, two threads.
 
-This version knows no users: it starts with --dev only.
+Without --dev every client needs a certificate: `dunlin device add NAME` issues one.
 
 Signals:
   SIGTERM, SIGINT  end: clients are told, and sent what waits for them; a second one ends at once
   SIGHUP           read the configuration file again; a file with a fault changes nothing";
+
+const COMPLETION: &str = "\
+Examples:
+  dunlin completion bash > ~/.local/share/bash-completion/completions/dunlin
+  dunlin completion zsh > \"${fpath[1]}/_dunlin\"
+  dunlin completion fish > ~/.config/fish/completions/dunlin.fish";
 
 #[allow(clippy::cast_possible_wrap, reason = "64")]
 const SHARDS_MAXIMUM: i64 = ShardMap::MAX as i64;
@@ -58,9 +71,55 @@ pub(crate) enum Command {
     /// Publish a request and print the answer
     #[command(disable_help_flag = true, after_help = tools::EXIT_HELP)]
     Request(tools::Request),
+    /// The certificate authority of a data directory
+    #[command(name = "ca", subcommand)]
+    Authority(authority::Ca),
+    /// Devices: issue certificates, list them, take them back
+    #[command(subcommand)]
+    Device(authority::Device),
+    /// Users: passwords and groups
+    #[command(subcommand)]
+    User(user::User),
+    /// Look for exposures in a configuration, a data directory and a running broker
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::Doctor),
+    /// Kill a broker again and again, and judge whether it keeps its word
+    #[command(after_help = torture::EXIT_HELP)]
+    Torture(torture::Torture),
+    /// Look at what a broker keeps on disk, repair it, make keys
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// Copy what a broker keeps on disk, while it is running or not
+    #[command(after_help = backup::EXIT_HELP)]
+    Backup(backup::Backup),
+    /// Put a copy in place of what a broker kept
+    #[command(after_help = backup::EXIT_HELP)]
+    Restore(backup::Restore),
+    /// Put a load on a broker, and say what became of every message
+    #[command(disable_help_flag = true, after_help = bench::HELP)]
+    Bench(Box<bench::Bench>),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask, test and change the access rules
+    #[command(subcommand)]
+    Acl(access::Acl),
+    /// Move in from another broker
+    #[command(subcommand)]
+    Import(access::Import),
+    /// Print what a shell needs to complete this command line
+    #[command(after_help = COMPLETION)]
+    Completion {
+        /// Of which shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write the manual pages of all commands
+    Man {
+        /// Directory for them; it is made
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 /// `dunlin serve`
@@ -69,7 +128,7 @@ pub(crate) struct Serve {
     /// Configuration file (TOML); the command line beats it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Directory for what must survive a restart; without it nothing does
+    /// Data directory; without it DUNLIN_DATA, /var/lib/dunlin for root, else ~/.local/share/dunlin; with --dev, none
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Where clients connect: HOST:PORT, tcp://HOST:PORT, ws://HOST:PORT or unix:PATH; may be repeated

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use dunlin_runtime::{TlsFiles, TlsListener};
+use dunlin_runtime::TlsListener;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tracing::{error, info, warn};
@@ -30,9 +30,9 @@ impl Certificates {
     /// Reads every file again.
     pub(crate) fn reload(&self) {
         for listener in &self.0 {
-            let certificate = listener.files().certificate.display();
+            let certificate = listener.files().all().next().map(|file| file.display().to_string());
             match listener.reload() {
-                Ok(true) => info!(target: "dunlin::listener", %certificate, "certificates reloaded"),
+                Ok(true) => info!(target: "dunlin::listener", certificate, "certificates reloaded"),
                 Ok(false) => {}
                 Err(error) => {
                     const WHAT: &str = "certificates not reloaded; those that were read before stay in use";
@@ -66,6 +66,8 @@ impl Certificates {
         for directory in self.directories() {
             inotify::add_watch(&watch, directory, changes | WatchFlags::ONLYDIR)?;
         }
+        // What changed between the first reading and now.
+        self.reload();
         let mut events = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(&watch, &mut events);
         loop {
@@ -80,13 +82,10 @@ impl Certificates {
     }
 
     fn directories(&self) -> BTreeSet<PathBuf> {
-        let files = |files: &TlsFiles| {
-            [Some(files.certificate.clone()), Some(files.key.clone()), files.client_ca.clone()]
-        };
-        let parent = |file: PathBuf| match file.parent() {
+        let parent = |file: &Path| match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => Path::new(".").to_owned(),
         };
-        self.0.iter().flat_map(|listener| files(listener.files())).flatten().map(parent).collect()
+        self.0.iter().flat_map(|listener| listener.files().all()).map(parent).collect()
     }
 }

@@ -6,7 +6,7 @@
 
 use dunlin_codec::Rule;
 use dunlin_engine::{Counters, Drop};
-use dunlin_runtime::Traffic;
+use dunlin_runtime::{Refusal, Traffic};
 use tracing::info;
 
 /// Logs what has been counted since the start, and what there is now.
@@ -15,6 +15,9 @@ pub(crate) fn report(counters: &Counters, traffic: &Traffic) {
     for (reason, messages) in Drop::ALL.iter().zip(counters.dropped).filter(|(_, messages)| *messages > 0) {
         info!(target: "dunlin::process", ?reason, messages, "messages dropped");
     }
+    for (reason, times) in Refusal::ALL.iter().zip(traffic.refused).filter(|(_, times)| *times > 0) {
+        info!(target: "dunlin::process", limit = reason.limit(), times, "connections turned away");
+    }
     for (rule, times) in Rule::ALL.iter().zip(counters.rules_broken).filter(|(_, times)| *times > 0) {
         info!(target: "dunlin::process", ?rule, times, "rule broken");
     }
@@ -22,7 +25,7 @@ pub(crate) fn report(counters: &Counters, traffic: &Traffic) {
 
 /// Without `..`: a counter that is new must not be forgotten.
 fn report_sums(counters: &Counters, traffic: &Traffic) {
-    let Traffic { bytes_received, bytes_sent, accepted, turned_away, open } = *traffic;
+    let Traffic { bytes_received, bytes_sent, accepted, turned_away, open, refused: _ } = *traffic;
     let Counters {
         packets_received,
         publish_received,

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Bind,
     /// What was asked for is not available in this version, or not safe.
     Refused,
+    /// `dunlin doctor` found something.
+    Exposed,
 }
 
 /// The exit codes for `--help`; docs/running.md has the same list.
@@ -25,9 +27,10 @@ Exit codes:
   0        ended as asked (SIGTERM, SIGINT), or nothing wrong was found
   1        failed while running
   2        the command line cannot be understood
-  3        the configuration file cannot be read or is invalid
+  3        the configuration, the data directory or a certificate cannot be used
   4        a listener's address cannot be resolved or bound
   5        refused: not available in this version, or not safe
+  6        `dunlin doctor` found an exposure
   130,143  ended at once by a second SIGINT or SIGTERM";
 
 impl Exit {
@@ -40,6 +43,7 @@ impl Exit {
             Self::Configuration => 3,
             Self::Bind => 4,
             Self::Refused => 5,
+            Self::Exposed => 6,
         }
     }
 }
@@ -57,7 +61,15 @@ mod tests {
     #[test]
     fn help_and_the_manual_name_every_exit_code() {
         let manual = include_str!("../../../docs/running.md");
-        for exit in [Exit::Clean, Exit::Failed, Exit::Usage, Exit::Configuration, Exit::Bind, Exit::Refused] {
+        for exit in [
+            Exit::Clean,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Configuration,
+            Exit::Bind,
+            Exit::Refused,
+            Exit::Exposed,
+        ] {
             let number = exit.number();
             assert!(HELP.contains(&format!("\n  {number}  ")), "--help lacks {number}");
             assert!(manual.contains(&format!("| {number} |")), "docs/running.md lacks {number}");

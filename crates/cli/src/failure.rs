@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dunlin_runtime::{IdentityError, ShardFailed, StartError};
+use dunlin_security::authority::AuthorityError;
+use dunlin_security::identity::password::UserFileError;
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
@@ -19,12 +21,13 @@ pub(crate) enum Failure {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Neither users nor `--dev`.
+    /// A listener that lets strangers in.
     #[error(
-        "refusing to start: this version knows no users, so every client would be anonymous.\n\
-         `dunlin serve --dev` accepts that, for clients on this machine only (loopback addresses)"
+        "refusing to start: on {url} every client would be anonymous. Only tls:// and wss:// that require a certificate\n\
+         (client_certificate = \"required\") are served in this version; without a [[listener]] they are the default.\n\
+         `dunlin serve --dev` lets anybody in, from this machine only (loopback addresses)"
     )]
-    Anonymous,
+    Anonymous { url: ListenUrl },
     /// The directory of the data.
     #[error("cannot use {} for data: {why}", path.display())]
     Data { path: PathBuf, why: String },
@@ -34,12 +37,41 @@ pub(crate) enum Failure {
          a quarter of a segment must hold the largest packet"
     )]
     Segment { packet: u64, segment: u64, most: u64 },
+    /// No place for a data directory.
+    #[error("no data directory: name one with --data DIR or in DUNLIN_DATA (HOME is not set)")]
+    NoDirectory,
+    /// The certificate authority.
+    #[error("{error}{}", advice(.error))]
+    Authority { error: AuthorityError },
+    /// A file that a command needs.
+    #[error("cannot read {path:?}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    /// A file that a command makes.
+    #[error("cannot write {path:?}: {source}")]
+    Write { path: PathBuf, source: io::Error },
+    /// A file of a password without one.
+    #[error("{path:?} has no password on its first line")]
+    EmptyPassword { path: PathBuf },
+    /// The file of users.
+    #[error(transparent)]
+    Users(#[from] UserFileError),
+    /// Nobody to ask.
+    #[error(
+        "there is no terminal to ask for a password: --password-file FILE reads one, --generate makes one up"
+    )]
+    NoTerminal,
+    /// Asked in vain.
+    #[error("the password was not typed the same twice")]
+    Mistyped,
+    /// `--connect` that cannot be.
+    #[error("{0}")]
+    Doctor(String),
     /// `--dev` for other machines.
     #[error(
         "{url} is not a loopback address{}: other machines could reach it, and --dev lets anybody in,\n\
          without a password and without encryption. Listen on 127.0.0.1 or [::1], and let clients on other machines\n\
-         come through an encrypted tunnel, for example `ssh -L 1883:127.0.0.1:1883 THIS-MACHINE`. Serving other\n\
-         machines needs users, which this version does not have",
+         come through an encrypted tunnel, for example `ssh -L 1883:127.0.0.1:1883 THIS-MACHINE`, or serve other\n\
+         machines with TLS and certificates: `dunlin serve` without --dev",
         resolved(.url, .address)
     )]
     NotLoopback { url: ListenUrl, address: SocketAddr },
@@ -70,6 +102,9 @@ pub(crate) enum Failure {
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(io::Error),
+    /// Standard output.
+    #[error("standard output: {0}")]
+    Output(io::Error),
     /// A shard failed.
     #[error("{0}")]
     Shard(#[from] ShardFailed),
@@ -80,15 +115,57 @@ impl Failure {
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Listen { error: ListenUrlError::NotAvailable { .. }, .. }
-            | Self::Anonymous
+            | Self::Anonymous { .. }
             | Self::Data { .. }
             | Self::Segment { .. }
             | Self::NotLoopback { .. } => Exit::Refused,
             Self::Listen { .. } | Self::NoFiles { .. } => Exit::Usage,
-            Self::Config(_) | Self::Identity(_) => Exit::Configuration,
+            Self::Config(_)
+            | Self::Identity(_)
+            | Self::NoDirectory
+            | Self::Authority { error: AuthorityError::Unusable { .. } | AuthorityError::Missing { .. } } => {
+                Exit::Configuration
+            }
+            Self::Users(_) | Self::Write { .. } | Self::NoTerminal | Self::Mistyped => Exit::Failed,
+            Self::Authority { .. } | Self::Read { .. } | Self::EmptyPassword { .. } | Self::Doctor(_) => {
+                Exit::Failed
+            }
             Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
-            Self::Start(_) | Self::Signals(_) | Self::Shard(_) => Exit::Failed,
+            Self::Start(_) | Self::Signals(_) | Self::Shard(_) | Self::Output(_) => Exit::Failed,
         }
+    }
+}
+
+impl Failure {
+    /// A file that could not be read.
+    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read { path: path.to_owned(), source }
+    }
+
+    /// A file that could not be written.
+    pub(crate) fn write(path: &Path, source: io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
+}
+
+impl From<AuthorityError> for Failure {
+    fn from(error: AuthorityError) -> Self {
+        Self::Authority { error }
+    }
+}
+
+/// What to do about it.
+fn advice(error: &AuthorityError) -> &'static str {
+    match error {
+        AuthorityError::Missing { .. } => {
+            "; `dunlin serve` makes one at its first start, `dunlin ca init` without a start. \
+             --data names another directory"
+        }
+        AuthorityError::NameTaken { .. } => {
+            "; `dunlin device remove NAME` takes it back, `dunlin ca renew NAME` issues another beside it"
+        }
+        AuthorityError::Expired { .. } => "; `dunlin ca renew --authority` gives it another ten years",
+        _ => "",
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) enum Scheme {
     Wss,
     /// Nothing: MQTT over a Unix socket.
     Unix,
+    /// QUIC, which has TLS in it, over UDP.
+    Quic,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +47,8 @@ enum Target {
 /// Why a text is no listener.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ListenUrlError {
-    /// A transport that is planned.
-    #[error("{scheme} is not available in this version")]
+    /// A transport that was left out when this was built.
+    #[error("{scheme} is not in this build")]
     NotAvailable { scheme: &'static str },
     /// A transport that nobody has heard of.
     #[error("{scheme}:// is not known")]
@@ -78,8 +80,11 @@ pub(crate) enum ListenUrlError {
 }
 
 /// What a listener may look like, for error messages.
-pub(crate) const ALLOWED: &str = "HOST:PORT, tcp://, tls://, ws:// or wss://HOST:PORT, or unix:PATH, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
+pub(crate) const ALLOWED: &str = "HOST:PORT, tcp://, tls://, ws://, wss:// or quic://HOST:PORT, or unix:PATH, for example 127.0.0.1:1883, [::1]:1883 or localhost:0";
 
+#[cfg(feature = "quic")]
+const LATER: [&str; 0] = [];
+#[cfg(not(feature = "quic"))]
 const LATER: [&str; 1] = ["quic://"];
 
 const UNIX: &str = "unix:";
@@ -113,6 +118,9 @@ impl FromStr for ListenUrl {
 }
 
 impl Scheme {
+    #[cfg(feature = "quic")]
+    const OF_PORTS: [Self; 5] = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss, Self::Quic];
+    #[cfg(not(feature = "quic"))]
     const OF_PORTS: [Self; 4] = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
 
     /// As it is written.
@@ -123,12 +131,13 @@ impl Scheme {
             Self::Ws => "ws",
             Self::Wss => "wss",
             Self::Unix => "unix",
+            Self::Quic => "quic",
         }
     }
 
     /// Is it encrypted?
     pub(crate) const fn has_tls(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss)
+        matches!(self, Self::Tls | Self::Wss | Self::Quic)
     }
 
     /// Does MQTT travel in frames?
@@ -139,13 +148,18 @@ impl Scheme {
     /// The URL of a place at which this is spoken.
     pub(crate) fn at(self, place: &Place) -> String {
         match place {
-            Place::Tcp(address) => format!("{}://{address}", self.name()),
+            Place::Tcp(address) | Place::Carried(address) => format!("{}://{address}", self.name()),
             Place::Unix(socket) => format!("{UNIX}{}", socket.path.display()),
         }
     }
 }
 
 impl ListenUrl {
+    /// What there is where nothing is configured.
+    pub(crate) fn loopback() -> Self {
+        Self { scheme: Scheme::Tcp, target: Target::Port { host: "localhost".to_owned(), port: 1883 } }
+    }
+
     /// What is spoken there.
     pub(crate) const fn scheme(&self) -> Scheme {
         self.scheme
@@ -310,11 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn transports_that_are_planned_are_not_available() {
+    #[cfg(not(feature = "quic"))]
+    fn transports_that_were_left_out_are_named() {
         for scheme in LATER {
             let error = parse(&format!("{scheme}127.0.0.1:8883")).unwrap_err();
             assert_eq!(error, ListenUrlError::NotAvailable { scheme });
-            assert_eq!(error.to_string(), format!("{scheme} is not available in this version"));
+            assert_eq!(error.to_string(), format!("{scheme} is not in this build"));
         }
         assert_eq!(parse("QUIC://h:1"), Err(ListenUrlError::NotAvailable { scheme: "quic://" }));
     }

@@ -2,11 +2,12 @@
 //!
 //! In:    `--listen`, or the listeners of the file.
 //! Out:   every place that they stand for, with what is spoken there.
-//! Never: a place that other machines can reach.
+//! Never: with `--dev`, a place that other machines can reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Listener, Place, StartError, TlsListener, UnixSocket, Wrapping};
 use tracing::info;
 
@@ -14,6 +15,7 @@ use crate::certificates::Certificates;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::listen::{self, ListenUrl, Scheme};
+use crate::quic::QuicPorts;
 
 /// Loopback, port 1883.
 const DEFAULT: [SocketAddr; 2] = [
@@ -24,16 +26,24 @@ const DEFAULT: [SocketAddr; 2] = [
 /// The user and the group of the process.
 const MODE: u32 = 0o660;
 
+/// Who may reach a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Processes of this machine.
+    Loopback,
+    /// Whoever the network lets through.
+    Everybody,
+}
+
 /// Where a server listens.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     places: Vec<(Scheme, Listener)>,
+    /// Of each place.
+    rules: Vec<ListenerRules>,
     certificates: Certificates,
+    quic: QuicPorts,
 }
-
-/// The names that TLS clients may ask for.
-const MQTT: &[u8] = b"mqtt";
-const HTTP: &[u8] = b"http/1.1";
 
 impl Listeners {
     /// The listeners of the command line, or else those of the file.
@@ -51,31 +61,31 @@ impl Listeners {
         given.iter().map(parse).collect()
     }
 
-    /// What to bind: every place that the listeners stand for, none of which other machines can reach.
+    /// What to bind: every place that the listeners stand for, none of which is reached from farther than allowed.
     ///
     /// # Errors
     /// Where a name is nobody's, or somebody's on another machine.
-    pub(crate) fn resolve(wanted: &[config::Listener]) -> Result<Self, Failure> {
+    pub(crate) fn resolve(wanted: &[config::Listener], reach: Reach) -> Result<Self, Failure> {
         let mut listeners = Self::default();
         if wanted.is_empty() {
             let addresses = available(&DEFAULT).ok_or_else(|| Failure::NoAddress {
                 urls: DEFAULT.map(|address| Scheme::Tcp.at(&Place::Tcp(address))).join(", "),
             })?;
-            listeners.add(Scheme::Tcp, addresses, &Wrapping::default());
+            let wanted = config::Listener::new(ListenUrl::loopback());
+            listeners.add(&wanted, addresses.into_iter().map(Place::Tcp), &Wrapping::default());
         }
         for listener in wanted {
             let url = &listener.url;
             if let Some(path) = url.file() {
                 let mode = listener.permissions.as_deref().and_then(config::mode).unwrap_or(MODE);
                 let place = Place::Unix(UnixSocket { path: path.to_owned(), mode });
-                listeners.places.push((
-                    url.scheme(),
-                    Listener { place, wrapping: Wrapping::default(), authenticate: false },
-                ));
+                listeners.add(listener, [place], &Wrapping::default());
+            } else if url.scheme() == Scheme::Quic {
+                listeners.add_quic(listener, addresses(url, reach)?)?;
             } else {
-                let addresses = addresses(url)?;
+                let addresses = addresses(url, reach)?;
                 let wrapping = listeners.wrapping(listener)?;
-                listeners.add(url.scheme(), addresses, &wrapping);
+                listeners.add(listener, addresses.into_iter().map(Place::Tcp), &wrapping);
             }
         }
         Ok(listeners)
@@ -86,10 +96,11 @@ impl Listeners {
         let scheme = listener.url.scheme();
         if scheme.has_tls() {
             let files = listener.tls_files().ok_or_else(|| Failure::NoFiles { url: listener.url.clone() })?;
-            let tls = Arc::new(TlsListener::load(files, if scheme.has_frames() { HTTP } else { MQTT })?);
+            let tls = Arc::new(TlsListener::load(files, listener.alpn())?);
             self.certificates.add(Arc::clone(&tls));
             wrapping.tls = Some(tls);
         }
+        wrapping.proxies = listener.proxies();
         wrapping.websocket = scheme.has_frames().then(|| Arc::new(listener.websocket_rules()));
         Ok(wrapping)
     }
@@ -99,12 +110,41 @@ impl Listeners {
         &self.certificates
     }
 
-    fn add(&mut self, scheme: Scheme, addresses: Vec<SocketAddr>, wrapping: &Wrapping) {
-        for address in addresses {
+    fn add(
+        &mut self,
+        wanted: &config::Listener,
+        places: impl IntoIterator<Item = Place>,
+        wrapping: &Wrapping,
+    ) {
+        for place in places {
             let listener =
-                Listener { place: Place::Tcp(address), wrapping: wrapping.clone(), authenticate: false };
-            self.places.push((scheme, listener));
+                Listener { place, wrapping: wrapping.clone(), limits: wanted.limits(), authenticate: false };
+            self.places.push((wanted.url.scheme(), listener));
+            self.rules.push(wanted.rules());
         }
+    }
+
+    /// Takes the ports of QUIC, which the server is brought connections from.
+    fn add_quic(&mut self, wanted: &config::Listener, addresses: Vec<SocketAddr>) -> Result<(), Failure> {
+        let Wrapping { tls: Some(tls), .. } = self.wrapping(wanted)? else {
+            return Err(Failure::NoFiles { url: wanted.url.clone() });
+        };
+        for address in addresses {
+            let port = self.quic.bind(address, self.places.len(), &tls);
+            let port = port.map_err(|error| Failure::Bind { url: wanted.url.to_string(), error })?;
+            self.add(wanted, [Place::Carried(port)], &Wrapping::default());
+        }
+        Ok(())
+    }
+
+    /// The ports of QUIC.
+    pub(crate) fn take_quic(&mut self) -> QuicPorts {
+        std::mem::take(&mut self.quic)
+    }
+
+    /// For the engines, in the order of [`Self::options`].
+    pub(crate) fn rules(&self) -> Vec<ListenerRules> {
+        self.rules.clone()
     }
 
     /// For the runtime.
@@ -130,10 +170,11 @@ impl Listeners {
     }
 }
 
-/// The addresses of a URL, all of them loopback.
-fn addresses(url: &ListenUrl) -> Result<Vec<SocketAddr>, Failure> {
+/// The addresses of a URL, all of them within reach.
+fn addresses(url: &ListenUrl, reach: Reach) -> Result<Vec<SocketAddr>, Failure> {
     let resolved = url.resolve().map_err(|error| Failure::Resolve { url: url.clone(), error })?;
-    if let Some(address) = resolved.iter().find(|address| !listen::is_loopback(**address)) {
+    let is_too_far = |address: &&SocketAddr| reach == Reach::Loopback && !listen::is_loopback(**address);
+    if let Some(address) = resolved.iter().find(is_too_far) {
         return Err(Failure::NotLoopback { url: url.clone(), address: *address });
     }
     // A name may have an address that this machine lacks; an address that was written must be there.

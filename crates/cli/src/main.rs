@@ -1,20 +1,33 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
+mod access;
 mod args;
+mod authority;
+mod backup;
+mod bench;
 mod certificates;
 mod config;
+mod control;
 mod counters;
+mod data;
+mod doctor;
 mod exit;
 mod failure;
 mod file_limit;
+mod journal;
 mod listen;
 mod listeners;
 mod log;
+mod manual;
 mod notify;
+mod quic;
 mod say;
 mod serve;
+mod start;
 mod storage;
 mod tools;
+mod torture;
+mod user;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,8 +52,21 @@ fn main() -> ExitCode {
         Command::Publish(tool) => tool.run().into(),
         Command::Subscribe(tool) => tool.run().into(),
         Command::Request(tool) => tool.run().into(),
+        Command::Torture(torture) => torture.run().into(),
+        Command::Journal(command) => command.run().into(),
+        Command::Backup(backup) => backup.run().into(),
+        Command::Restore(restore) => restore.run().into(),
+        Command::Bench(tool) => tool.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
+        Command::Authority(command) => ended(command.run()),
+        Command::Device(command) => ended(command.run()),
+        Command::User(command) => ended(command.run()),
+        Command::Doctor(doctor) => doctor.run().map_or_else(|failure| ended(Err(failure)), ExitCode::from),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
+        Command::Acl(command) => command.run().into(),
+        Command::Import(command) => command.run().into(),
+        Command::Completion { shell } => ended(manual::completion(shell)),
+        Command::Man { directory } => ended(manual::pages(&directory)),
         Command::Config(ConfigCommand::Default) => {
             say::line(&config::default_file());
             Exit::Clean.into()

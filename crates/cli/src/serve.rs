@@ -9,6 +9,7 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
+use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -20,10 +21,12 @@ use crate::config::{Config, ConfigError};
 use crate::counters;
 use crate::failure::Failure;
 use crate::file_limit;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
 use crate::notify::Notify;
+use crate::quic::{self, QuicThread};
 use crate::say;
+use crate::start::Secured;
 use crate::storage;
 
 /// Runs until a signal ends it.
@@ -33,38 +36,50 @@ use crate::storage;
 pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let listeners = Listeners::wanted(&arguments.listen, &config)?;
-    if !arguments.dev {
-        return Err(Failure::Anonymous);
-    }
     let levels = log::start(&config.log).map_err(|error| Failure::Start(StartError::Io(error)))?;
-    let listeners = Listeners::resolve(&listeners)?;
+    let data = arguments.data.clone().or_else(|| config.storage.data.clone());
+    let (mut listeners, secured) = if arguments.dev {
+        (Listeners::resolve(&listeners, Reach::Loopback)?, None)
+    } else {
+        let secured = Secured::prepare(data.clone(), &listeners)?;
+        (Listeners::resolve(&secured.listeners, Reach::Everybody)?, Some(secured))
+    };
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1]).map_err(Failure::Signals)?;
     let notify = Notify::from_environment();
     warn_of_files(&config);
 
     let shards = arguments.shards.unwrap_or(config.shards);
-    let data = arguments.data.as_deref().or(config.storage.data.as_deref());
-    let journal = data.map(|directory| storage::open(directory, &config)).transpose()?;
+    let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
+    let journal = directory.map(|directory| storage::open(directory, &config)).transpose()?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
-        settings: Arc::new(config.settings()),
+        settings: Arc::new(config.settings(listeners.rules())),
         seed: None,
         authentication: None,
         on_failure: end_by_signal,
         journal,
     })
     .map_err(|error| listeners.failure(error))?;
-    for url in listeners.bound(server.places()) {
+    server.limit_newcomers(config.admission.limits());
+    let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
+    let urls: Vec<_> = listeners.bound(server.places()).collect();
+    for url in &urls {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
     say::line("dunlin: accepting connections\n");
+    if let Some(secured) = secured {
+        secured.keep();
+        secured.welcome(&urls).iter().for_each(|text| say::line(text));
+    }
     notify.ready();
     info!(target: "dunlin::process", version = env!("CARGO_PKG_VERSION"), "accepting connections");
 
     let certificates = listeners.certificates().clone();
     certificates.watch();
-    let mut running = Running { arguments, started: config, levels, server, notify, certificates };
+    let rules = listeners.rules();
+    let mut running =
+        Running { arguments, started: config, levels, server, notify, certificates, rules, quic };
     running.until_the_end(&mut signals);
     running.end(signals)
 }
@@ -83,6 +98,10 @@ struct Running {
     server: Server,
     notify: Notify,
     certificates: Certificates,
+    /// Of the listeners, which need a restart.
+    rules: Vec<ListenerRules>,
+    /// Serves QUIC while it is there.
+    quic: QuicThread,
 }
 
 impl Running {
@@ -103,7 +122,10 @@ impl Running {
         self.notify.stopping();
         self.server.shut_down();
         end_at_once_on_signal(signals);
-        let Summary { counters, traffic } = self.server.wait()?;
+        let summary = self.server.wait();
+        // After the shards, whose last words it carries.
+        quic::end(self.quic);
+        let Summary { counters, traffic } = summary?;
         counters::report(&counters, &traffic);
         info!(target: "dunlin::process", "ended");
         Ok(())
@@ -129,7 +151,8 @@ impl Running {
         }
         warn_of_files(config);
         self.levels.change(&config.log);
-        self.server.reconfigure(Arc::new(config.settings()));
+        self.server.limit_newcomers(config.admission.limits());
+        self.server.reconfigure(Arc::new(config.settings(self.rules.clone())));
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
     }
 

@@ -126,6 +126,10 @@ impl Message {
         &self.topic
     }
 
+    pub(crate) const fn shared_topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &Bytes {

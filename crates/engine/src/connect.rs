@@ -82,6 +82,12 @@ impl Engine {
         connection.version = connect.version;
         connection.maximum_packet_size = Wishes::of(connect.properties).maximum_packet_size;
         let asks = connection.peer.authenticate;
+        if !self.hub.settings.lets_in(connection.peer.listener, connect.version) {
+            // [MQTT-3.1.2-2] [MQTT311-3.1.2-2]
+            let detail = "this version of the protocol is not spoken at this listener";
+            self.refuse(cx, id, connect.client_id, ReasonCode::UnsupportedProtocolVersion, detail);
+            return Taken::Yes;
+        }
         let assigned = if connect.client_id.is_empty() { Some(self.assign_client_id()) } else { None };
         if asks {
             self.ask(cx, id, connect, packet, assigned);
@@ -207,7 +213,7 @@ impl Engine {
         };
         let window = limits.inflight_maximum.get().min(wishes.receive_maximum);
         let keep_alive = self.keep_alive_for(connect, is_v5);
-        let mut properties = self.connack_properties(connect, wishes, expiry, keep_alive, client_id);
+        let mut properties = self.connack_properties(id, connect, wishes, expiry, keep_alive, client_id);
         if let (Some(method), Some(admission)) = (wishes.authentication_method, &admission) {
             let data = admission.data.as_deref();
             properties.extend(authentication_properties(method, data).as_properties());
@@ -362,10 +368,13 @@ impl Engine {
     ) {
         let limits = &self.hub.settings.limits;
         let sent_maximum = wishes.topic_alias_maximum.min(limits.topic_alias_maximum);
+        let Some(listener) = self.hub.connections.get(id).map(|connection| connection.peer.listener) else {
+            return;
+        };
         let announced = Announced {
             receive_maximum: limits.receive_maximum.get(),
             topic_alias_maximum: limits.topic_alias_maximum,
-            maximum_packet_size: limits.maximum_packet_size.get(),
+            maximum_packet_size: self.hub.settings.packet_limit(listener).get(),
         };
         let seed = self.hub.seed;
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
@@ -382,6 +391,7 @@ impl Engine {
     /// What a 5.0 Client is told beside the Reason Code; no User Property is part of it [MQTT-3.2.2-20].
     fn connack_properties(
         &self,
+        id: ConnectionId,
         connect: &Connect<'_>,
         wishes: &Wishes<'_>,
         expiry: u32,
@@ -396,7 +406,8 @@ impl Engine {
             }
             properties.push(Property::ReceiveMaximum(limits.receive_maximum));
             if self.hub.settings.strictness.packet_too_large == crate::settings::Strict::Reject {
-                properties.push(Property::MaximumPacketSize(limits.maximum_packet_size));
+                let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+                properties.push(Property::MaximumPacketSize(self.hub.settings.packet_limit(listener)));
             }
             if limits.topic_alias_maximum > 0 {
                 properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));

@@ -99,7 +99,7 @@ impl Engine {
         let cx = &mut Cx { now, fx: effects };
         match event {
             Event::Opened { connection, peer, pledge } => {
-                let limit = self.hub.settings.limits.maximum_packet_size.get();
+                let limit = self.hub.settings.packet_limit(peer.listener).get();
                 self.hub
                     .connections
                     .insert(connection, Connection::new(connection.generation(), peer, now, limit));

@@ -5,6 +5,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 use dunlin_codec::{Rule, RuleSet, Tolerance};
 use serde::{Deserialize, Serialize};
 
+use crate::listener::ListenerRules;
+
 /// Everything an engine is configured with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -17,6 +19,9 @@ pub struct Settings {
     pub protocol: Protocol,
     /// `[access]`
     pub access: AccessRules,
+    /// Of each listener, in their order; those without have the defaults.
+    #[serde(skip)]
+    pub listeners: Vec<ListenerRules>,
 }
 
 /// What a Client is told that wants what it may not have. Each time is counted, and said in the log.

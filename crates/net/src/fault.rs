@@ -1,5 +1,6 @@
 //! Why a transport gave a connection up.
 
+use crate::proxy::ProxyError;
 use crate::tls::Speaks;
 use crate::websocket::{FrameError, Refusal};
 
@@ -7,6 +8,9 @@ use crate::websocket::{FrameError, Refusal};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
+    /// No header of a proxy, at a port for proxies.
+    #[error("PROXY protocol: {0}")]
+    Proxy(#[from] ProxyError),
     /// Bytes that are no TLS record, at a TLS port.
     #[error("the peer speaks {speaks} without TLS on a TLS port")]
     NotTls {

@@ -6,6 +6,9 @@
 
 mod fault;
 mod listen;
+mod networks;
+mod proxied;
+mod proxy;
 mod stream;
 mod tls;
 mod transport;
@@ -15,8 +18,13 @@ mod workspace;
 
 pub use fault::Fault;
 pub use listen::{ListenSocket, Listeners, Place, bind};
+pub use networks::{Network, NetworkError, origin};
+pub use proxy::{ProxyError, ProxyHeader};
+pub use rustls::pki_types::CertificateDer;
 pub use stream::Stream;
-pub use tls::{ClientCertificate, IdentityError, IdentityProblem, Speaks, TlsFiles, TlsListener};
+pub use tls::{
+    ClientCertificate, IdentityError, IdentityFiles, IdentityProblem, Speaks, TlsFiles, TlsListener,
+};
 pub use transport::{Incoming, Transport, Wrapping};
 pub use unix::{SocketFile, UnixSocket};
 pub use websocket::{FrameError, Refusal, WebSocketRules};

@@ -27,6 +27,8 @@ pub enum Place {
     Tcp(SocketAddr),
     /// A file.
     Unix(UnixSocket),
+    /// A port that somebody else has bound, who brings the connections: QUIC.
+    Carried(SocketAddr),
 }
 
 /// A socket that listens.
@@ -43,7 +45,7 @@ pub enum ListenSocket {
 pub struct Listeners {
     /// As bound: port 0 is resolved.
     pub place: Place,
-    /// For TCP one for each shard; only one for Unix, where the kernel spreads nothing.
+    /// For TCP one for each shard; none where somebody else has bound it; only one for Unix, where the kernel spreads nothing.
     pub sockets: Vec<ListenSocket>,
     /// To be kept as long as the sockets are.
     pub file: Option<SocketFile>,
@@ -52,7 +54,7 @@ pub struct Listeners {
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => address.fmt(out),
+            Self::Tcp(address) | Self::Carried(address) => address.fmt(out),
             Self::Unix(socket) => write!(out, "{}", socket.path.display()),
         }
     }
@@ -89,6 +91,7 @@ impl ListenSocket {
 /// would let pass in silence.
 pub fn bind(place: &Place, count: usize) -> io::Result<Listeners> {
     match place {
+        Place::Carried(_) => Ok(Listeners { place: place.clone(), sockets: Vec::new(), file: None }),
         Place::Tcp(address) => {
             let (address, sockets) = bind_tcp(*address, count)?;
             let sockets = sockets.into_iter().map(ListenSocket::Tcp).collect();

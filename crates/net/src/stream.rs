@@ -6,10 +6,12 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustix::net::RecvFlags;
 
 /// Slices that one write takes at most; those beyond wait for the next.
 pub(crate) const SLICES_MAX: usize = 10;
@@ -41,6 +43,18 @@ impl Stream {
         match self {
             Self::Tcp(tcp) => uninterrupted(|| tcp.read(into)),
             Self::Unix(unix) => uninterrupted(|| unix.read(into)),
+        }
+    }
+
+    /// What is there to be read, which stays there.
+    pub(crate) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        let mut peek = |socket: BorrowedFd<'_>| {
+            let (count, _) = rustix::net::recv(socket, &mut *into, RecvFlags::PEEK)?;
+            Ok(count)
+        };
+        match self {
+            Self::Tcp(tcp) => uninterrupted(|| peek(tcp.as_fd())),
+            Self::Unix(unix) => uninterrupted(|| peek(unix.as_fd())),
         }
     }
 

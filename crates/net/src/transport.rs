@@ -6,11 +6,15 @@
 //!        again.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::{Registry, Token};
+use rustls::pki_types::CertificateDer;
 
 use crate::fault::Fault;
+use crate::networks::Network;
+use crate::proxied::Proxied;
 use crate::stream::Stream;
 use crate::tls::{Tls, TlsListener};
 use crate::websocket::{Link, WebSocket, WebSocketRules};
@@ -26,6 +30,16 @@ enum Kind {
     Plain(Stream),
     Tls(Box<Tls>),
     WebSocket(Box<WebSocket>),
+    /// The header has not come.
+    Proxied(Box<Proxied>),
+    /// What somebody else has opened and brings here: QUIC.
+    Carried(Box<Carried>),
+}
+
+#[derive(Debug)]
+struct Carried {
+    stream: Stream,
+    certificates: Vec<CertificateDer<'static>>,
 }
 
 /// What connections of a listener are wrapped in.
@@ -35,6 +49,17 @@ pub struct Wrapping {
     pub tls: Option<Arc<TlsListener>>,
     /// WebSocket, over TLS where there is both.
     pub websocket: Option<Arc<WebSocketRules>>,
+    /// Under all of it the header of a proxy, and who may send one; nobody else may connect.
+    pub proxies: Option<Arc<[Network]>>,
+}
+
+impl Wrapping {
+    /// May somebody with that address connect?
+    #[must_use]
+    pub fn admits(&self, address: Option<SocketAddr>) -> bool {
+        let Some(proxies) = &self.proxies else { return true };
+        address.is_some_and(|address| proxies.iter().any(|network| network.contains(address.ip())))
+    }
 }
 
 /// What a read brought.
@@ -47,6 +72,8 @@ pub enum Incoming {
         /// More may be there. Where not, the readiness of the connection is reported when more comes.
         more: bool,
     },
+    /// The header of a proxy was taken: whom the proxy speaks for, unless for itself. More may be there.
+    Proxied(Option<SocketAddr>),
     /// Nothing is there.
     Nothing,
     /// The peer closed its end.
@@ -74,39 +101,66 @@ impl Transport {
     /// # Errors
     /// Where TLS cannot begin, which depends on its configuration only.
     pub fn new(stream: Stream, wrapping: &Wrapping) -> Result<Self, Fault> {
-        let link = match &wrapping.tls {
-            None => Link::Plain(stream),
-            Some(listener) => Link::Tls(Box::new(Tls::new(stream, listener.config())?)),
-        };
-        Ok(Self(match (link, &wrapping.websocket) {
-            (link, Some(rules)) => Kind::WebSocket(Box::new(WebSocket::new(link, Arc::clone(rules)))),
-            (Link::Plain(stream), None) => Kind::Plain(stream),
-            (Link::Tls(tls), None) => Kind::Tls(tls),
-        }))
+        if wrapping.proxies.is_some() {
+            let wrapping = Wrapping { proxies: None, ..wrapping.clone() };
+            return Ok(Self(Kind::Proxied(Box::new(Proxied {
+                stream: Some(stream),
+                wrapping,
+                fault: None,
+            }))));
+        }
+        wrap(stream, wrapping).map(Self)
     }
 
-    const fn stream(&mut self) -> &mut Stream {
-        match &mut self.0 {
-            Kind::Plain(stream) => stream,
-            Kind::Tls(tls) => tls.stream(),
-            Kind::WebSocket(socket) => socket.stream(),
+    /// A connection whose bytes somebody else brings through a socket, with the certificates that the peer showed there.
+    #[must_use]
+    pub fn carried(stream: Stream, certificates: Vec<CertificateDer<'static>>) -> Self {
+        if certificates.is_empty() {
+            return Self(Kind::Plain(stream));
+        }
+        Self(Kind::Carried(Box::new(Carried { stream, certificates })))
+    }
+
+    /// Is everything agreed on that comes before the first byte of MQTT?
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(_) | Kind::Carried(_) => true,
+            Kind::Tls(tls) => tls.is_established(),
+            Kind::WebSocket(socket) => socket.is_established(),
+            Kind::Proxied(_) => false,
         }
     }
 
-    /// The certificates that the peer showed and that were verified, in DER, its own first; none before the handshake.
+    /// The certificate that the peer showed, then those that lead to its authority, in DER; verified where the connection
+    /// is established.
     #[must_use]
-    pub fn peer_certificates(&self) -> Vec<Vec<u8>> {
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match &self.0 {
-            Kind::Plain(_) => Vec::new(),
+            Kind::Plain(_) | Kind::Proxied(_) => None,
+            Kind::Carried(carried) => Some(&carried.certificates),
             Kind::Tls(tls) => tls.peer_certificates(),
             Kind::WebSocket(socket) => socket.peer_certificates(),
+        }
+    }
+
+    fn stream(&mut self) -> io::Result<&mut Stream> {
+        match &mut self.0 {
+            Kind::Plain(stream) => Ok(stream),
+            Kind::Tls(tls) => Ok(tls.stream()),
+            Kind::WebSocket(socket) => Ok(socket.stream()),
+            Kind::Proxied(proxied) => {
+                proxied.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+            }
+            Kind::Carried(carried) => Ok(&mut carried.stream),
         }
     }
 
     /// Why it failed, where the peer did something that its transport does not allow; once.
     pub fn take_fault(&mut self) -> Option<Fault> {
         match &mut self.0 {
-            Kind::Plain(_) => None,
+            Kind::Plain(_) | Kind::Carried(_) => None,
+            Kind::Proxied(proxied) => proxied.fault.take(),
             Kind::Tls(tls) => tls.take_fault(),
             Kind::WebSocket(socket) => socket.take_fault(),
         }
@@ -117,7 +171,7 @@ impl Transport {
     #[inline]
     pub const fn owes(&self) -> bool {
         match &self.0 {
-            Kind::Plain(_) => false,
+            Kind::Plain(_) | Kind::Proxied(_) | Kind::Carried(_) => false,
             Kind::Tls(tls) => tls.owes(),
             Kind::WebSocket(socket) => socket.owes(),
         }
@@ -129,7 +183,7 @@ impl Transport {
     /// Where the connection has failed.
     pub fn flush(&mut self, work: &mut Workspace) -> io::Result<bool> {
         match &mut self.0 {
-            Kind::Plain(_) => Ok(true),
+            Kind::Plain(_) | Kind::Proxied(_) | Kind::Carried(_) => Ok(true),
             Kind::Tls(tls) => tls.flush(),
             Kind::WebSocket(socket) => socket.flush(work),
         }
@@ -139,7 +193,7 @@ impl Transport {
     /// afterwards.
     pub fn close(&mut self, work: &mut Workspace) {
         match &mut self.0 {
-            Kind::Plain(_) => {}
+            Kind::Plain(_) | Kind::Proxied(_) | Kind::Carried(_) => {}
             Kind::Tls(tls) => tls.close(),
             Kind::WebSocket(socket) => socket.close(work),
         }
@@ -150,7 +204,7 @@ impl Transport {
     /// # Errors
     /// Where the kernel has no memory for it.
     pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.stream().register(registry, token)
+        self.stream()?.register(registry, token)
     }
 
     /// Reports also each time that there begins to be room to write; also where there is already. For connections that had
@@ -159,7 +213,7 @@ impl Transport {
     /// # Errors
     /// Where it is not watched.
     pub fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.stream().register_for_room(registry, token)
+        self.stream()?.register_for_room(registry, token)
     }
 
     /// Reports nothing any more, so that another thread can watch the connection.
@@ -167,7 +221,7 @@ impl Transport {
     /// # Errors
     /// Where it is not watched there.
     pub fn unwatch(&mut self, registry: &Registry) -> io::Result<()> {
-        self.stream().deregister(registry)
+        self.stream()?.deregister(registry)
     }
 
     /// Reads what is there, as far as `into` takes it, which is at least 16 KiB.
@@ -177,6 +231,8 @@ impl Transport {
             Kind::Plain(stream) => Incoming::of(stream.read(into), into.len()),
             Kind::Tls(tls) => tls.read(into, work),
             Kind::WebSocket(socket) => socket.read(into, work),
+            Kind::Carried(carried) => Incoming::of(carried.stream.read(into), into.len()),
+            Kind::Proxied(_) => self.read_header(into),
         }
     }
 
@@ -192,6 +248,28 @@ impl Transport {
             Kind::Plain(stream) => stream.write(slices),
             Kind::Tls(tls) => tls.write(slices, work),
             Kind::WebSocket(socket) => socket.write(slices, work),
+            Kind::Carried(carried) => carried.stream.write(slices),
+            Kind::Proxied(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Takes the header, and goes on as what follows it.
+    fn read_header(&mut self, scratch: &mut [u8]) -> Incoming {
+        let Kind::Proxied(proxied) = &mut self.0 else { return Incoming::Failed };
+        let got = proxied.read(scratch);
+        if !matches!(got, Incoming::Proxied(_)) {
+            return got;
+        }
+        let Some(stream) = proxied.stream.take() else { return Incoming::Failed };
+        match wrap(stream, &proxied.wrapping) {
+            Ok(kind) => {
+                self.0 = kind;
+                got
+            }
+            Err(fault) => {
+                proxied.fault = Some(fault);
+                Incoming::Failed
+            }
         }
     }
 
@@ -201,6 +279,19 @@ impl Transport {
     /// Where the connection is gone.
     pub fn shut_down_write(&mut self, work: &mut Workspace) -> io::Result<()> {
         self.close(work);
-        self.stream().shut_down_write()
+        self.stream()?.shut_down_write()
     }
+}
+
+/// What lies over a socket, the header of a proxy aside.
+fn wrap(stream: Stream, wrapping: &Wrapping) -> Result<Kind, Fault> {
+    let link = match &wrapping.tls {
+        None => Link::Plain(stream),
+        Some(listener) => Link::Tls(Box::new(Tls::new(stream, listener.config())?)),
+    };
+    Ok(match (link, &wrapping.websocket) {
+        (link, Some(rules)) => Kind::WebSocket(Box::new(WebSocket::new(link, Arc::clone(rules)))),
+        (Link::Plain(stream), None) => Kind::Plain(stream),
+        (Link::Tls(tls), None) => Kind::Tls(tls),
+    })
 }

@@ -14,6 +14,7 @@ use dunlin_net::{ListenSocket, Stream, Transport, Wrapping};
 use mio::{Registry, Token};
 use rustix::io::Errno;
 
+use crate::admissions::Refusal;
 use crate::connections::{Connection, slot};
 use crate::shard::Shard;
 
@@ -141,7 +142,7 @@ impl Shard {
                 match acceptor.accept(self.now, &mut self.spare) {
                     Outcome::Newcomer(stream, address) => self.admit(stream, address, index),
                     Outcome::TurnedAway => {
-                        self.shared.admissions.turn_away();
+                        self.shared.admissions.count(Refusal::Resources);
                         self.notices.out_of_descriptors(self.now);
                     }
                     Outcome::Nobody => {}
@@ -151,33 +152,51 @@ impl Shard {
     }
 
     fn admit(&mut self, stream: Stream, address: Option<SocketAddr>, acceptor: usize) {
-        if !self.shared.admissions.admit() {
-            self.notices.turned_away(self.now, address);
-            return;
-        }
         let Acceptor { number, wrapping, authenticate, .. } = &self.acceptors[acceptor];
-        let peer = Peer { listener: *number, address, authenticate: *authenticate };
+        let (listener, authenticate) = (*number, *authenticate);
+        if !wrapping.admits(address) {
+            return self.turn_away(address, Refusal::NoProxy);
+        }
+        // Of a proxy's connections, whose they are is known later.
+        let known = address.filter(|_| wrapping.proxies.is_none());
+        let counted = match self.shared.admissions.admit(self.now, listener, known) {
+            Ok(counted) => counted,
+            Err(refusal) => return self.turn_away(address, refusal),
+        };
         match Transport::new(stream, wrapping) {
-            Ok(transport) => drop(self.open(Connection::new(transport, peer), None)),
+            Ok(transport) => {
+                let peer = Peer { listener, address, authenticate };
+                let _ = self.open(Connection::new(transport, peer, counted), None);
+            }
             Err(fault) => {
-                self.shared.admissions.release();
+                self.shared.admissions.release(listener, address, counted);
                 self.notices.transport_failed(self.now, address, &fault);
             }
         }
     }
 
+    /// Counts a newcomer that was closed, and says so.
+    pub(crate) fn turn_away(&mut self, address: Option<SocketAddr>, refusal: Refusal) {
+        self.shared.admissions.count(refusal);
+        self.notices.turned_away(self.now, address, refusal);
+    }
+
     /// Takes in a connection that has its place already. Its slot, or `None` where the kernel has no memory to watch it.
     pub(crate) fn open(&mut self, connection: Connection, pledge: Option<Box<Pledge>>) -> Option<u32> {
-        let peer = connection.peer;
+        let (peer, is_open) = (connection.peer, connection.is_open());
         let id = self.connections.insert(connection);
         let index = slot(id);
         let (_, connection) = self.connections.get(index)?;
         if connection.transport.watch(self.poll.registry(), Token(id.index())).is_err() {
-            self.shared.admissions.turn_away();
+            self.shared.admissions.count(Refusal::Resources);
             self.drop_connection(index);
             return None;
         }
-        self.handle(Event::Opened { connection: id, peer, pledge });
+        if is_open {
+            self.handle(Event::Opened { connection: id, peer, pledge });
+        } else {
+            self.arrivals.expect(id, self.now.after(self.shared.admissions.handshake_timeout()));
+        }
         Some(index)
     }
 }

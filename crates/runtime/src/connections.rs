@@ -14,6 +14,8 @@ use crate::input::Input;
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
     pub(crate) peer: Peer,
+    /// It holds a place of its address.
+    pub(crate) counted: bool,
     pub(crate) input: Input,
     pub(crate) phase: Phase,
     /// The poll reports when it has room for output: since it had none for the first time.
@@ -39,6 +41,8 @@ pub(crate) struct Connection {
 /// What a connection is still for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// What comes before MQTT is not done; the engine does not know it.
+    Arriving,
     /// The engine knows it.
     Open,
     /// Closed by the engine; the last output is on its way out.
@@ -48,12 +52,14 @@ pub(crate) enum Phase {
 }
 
 impl Connection {
-    pub(crate) fn new(transport: Transport, peer: Peer) -> Self {
+    pub(crate) fn new(transport: Transport, peer: Peer, counted: bool) -> Self {
+        let phase = if transport.is_established() { Phase::Open } else { Phase::Arriving };
         Self {
             transport,
             peer,
+            counted,
             input: Input::default(),
-            phase: Phase::Open,
+            phase,
             watched_for_room: false,
             queued: false,
             readable: false,
@@ -69,6 +75,11 @@ impl Connection {
     /// Does the engine know it?
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Has the engine closed it?
+    pub(crate) fn is_lingering(&self) -> bool {
+        matches!(self.phase, Phase::Flushing | Phase::Draining)
     }
 }
 
@@ -137,7 +148,13 @@ impl Connections {
     /// The connection that lingers under the identifier, unless it is gone.
     pub(crate) fn get_lingering(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let slot = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation())?;
-        slot.connection.as_mut().filter(|connection| !connection.is_open())
+        slot.connection.as_mut().filter(|connection| connection.is_lingering())
+    }
+
+    /// The connection that is under way under the identifier, unless it has arrived or is gone.
+    pub(crate) fn get_arriving(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let slot = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation())?;
+        slot.connection.as_mut().filter(|connection| connection.phase == Phase::Arriving)
     }
 
     /// Slots that were freed in this tick may be used again.
@@ -163,6 +180,7 @@ mod tests {
         Connection::new(
             Transport::new(stream.into(), &Wrapping::default()).unwrap(),
             Peer { listener: 0, address: None, authenticate: false },
+            false,
         )
     }
 

@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use dunlin_engine::Counters;
 
+use crate::admissions::Refusal;
+
 /// Bytes that went through the connections, and the connections themselves; since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -13,8 +15,10 @@ pub struct Traffic {
     pub bytes_sent: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Newcomers closed at once: too many connections, or no descriptor left.
+    /// Newcomers closed before they could say a word of MQTT.
     pub turned_away: u64,
+    /// The same by reason, in the order of [`Refusal::ALL`].
+    pub refused: [u64; Refusal::ALL.len()],
     /// Connections of now, those included that are being closed.
     pub open: u64,
 }

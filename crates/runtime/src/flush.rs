@@ -4,7 +4,7 @@
 //! Out:   one write for each, of everything that waits; `Drained` where the engine waits for that.
 //! Never: a write that the transport has no room for: it says when it has.
 
-use dunlin_engine::{ConnectionId, Event, Outbox};
+use dunlin_engine::{CloseCause, ConnectionId, Event, Outbox};
 use dunlin_net::Workspace;
 use mio::Token;
 use smallvec::SmallVec;
@@ -68,7 +68,8 @@ impl Shard {
                 }
             }
             Phase::Flushing => self.drain_if_flushed(index),
-            Phase::Draining => {}
+            Phase::Arriving if broken => self.lose_arriving(index, CloseCause::Failed),
+            Phase::Arriving | Phase::Draining => {}
         }
     }
 

@@ -5,12 +5,15 @@
 //! Never: a rule of MQTT. What bytes mean, and what follows from them, is the engine's.
 
 mod accept;
+mod addresses;
 mod admissions;
+mod arrivals;
 mod authentication;
 mod clock;
 mod connections;
 mod counters;
 mod credit;
+mod doorway;
 #[cfg(test)]
 mod exchange_tests;
 mod flush;
@@ -20,6 +23,7 @@ mod journal;
 mod librarian;
 mod linger;
 mod notices;
+mod pace;
 mod perform;
 mod post;
 mod reading;
@@ -28,9 +32,12 @@ mod server;
 mod shard;
 
 pub use dunlin_net::{
-    ClientCertificate, IdentityError, Place, TlsFiles, TlsListener, UnixSocket, WebSocketRules, Wrapping,
+    ClientCertificate, IdentityError, IdentityFiles, Network, NetworkError, Place, TlsFiles, TlsListener,
+    UnixSocket, WebSocketRules, Wrapping,
 };
 
+pub use admissions::{AdmissionLimits, ListenerLimits, Refusal};
 pub use authentication::{Answer, Authentication, Authenticator};
 pub use counters::Traffic;
+pub use doorway::{Doorway, Visitor};
 pub use server::{Listener, Server, ServerOptions, ShardFailed, StartError, Summary};

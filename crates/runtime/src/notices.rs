@@ -4,12 +4,14 @@
 //! Out:   `tracing` events; of each kind of warning a few a second, and how many were left out.
 //! Never: a line for each of a million misbehaving clients; a payload.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use dunlin_engine::{DisconnectCause, Notice, Time};
-use dunlin_net::Fault;
 use tracing::{debug, warn};
+
+use crate::admissions::Refusal;
 
 /// Lines of a kind in a second that somebody can still read.
 const LINES: u32 = 10;
@@ -102,11 +104,11 @@ impl Notices {
         self.rates.iter().any(|rate| rate.suppressed > 0)
     }
 
-    /// A newcomer was closed, as there are as many connections as there may be.
-    pub(crate) fn turned_away(&mut self, now: Time, address: Option<SocketAddr>) {
+    /// A newcomer was closed, as a bound says.
+    pub(crate) fn turned_away(&mut self, now: Time, address: Option<SocketAddr>, refusal: Refusal) {
         if self.admits(now, Kind::TurnedAway) {
             let address = address.map(tracing::field::display);
-            warn!(target: "dunlin::connection", address, "connection turned away at connections_maximum");
+            warn!(target: "dunlin::connection", address, limit = refusal.limit(), "connection turned away");
         }
     }
 
@@ -118,7 +120,12 @@ impl Notices {
     }
 
     /// A connection was closed, as its peer did what its transport does not allow.
-    pub(crate) fn transport_failed(&mut self, now: Time, address: Option<SocketAddr>, fault: &Fault) {
+    pub(crate) fn transport_failed(
+        &mut self,
+        now: Time,
+        address: Option<SocketAddr>,
+        fault: &dyn fmt::Display,
+    ) {
         if self.admits(now, Kind::Transport) {
             let address = address.map(tracing::field::display);
             warn!(target: "dunlin::connection", address, reason = %fault, "connection closed by its transport");

@@ -105,10 +105,11 @@ impl Shard {
         // A peer that has not read what it asked for before its CONNECT was done is none to keep.
         if left || connection.transport.unwatch(self.poll.registry()).is_err() {
             connection.input.release(&mut self.pool);
-            self.shared.admissions.release();
+            let Connection { peer, counted, .. } = connection;
+            self.shared.admissions.release(peer.listener, peer.address, counted);
             return;
         }
-        let Connection { transport, peer, input, .. } = connection;
-        self.shared.post.send_connection(to, Box::new(Arrival { transport, peer, input, pledge }));
+        let Connection { transport, peer, counted, input, .. } = connection;
+        self.shared.post.send_connection(to, Box::new(Arrival { transport, peer, counted, input, pledge }));
     }
 }

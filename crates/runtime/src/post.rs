@@ -51,6 +51,8 @@ pub(crate) enum Item {
 pub(crate) struct Arrival {
     pub(crate) transport: Transport,
     pub(crate) peer: Peer,
+    /// It holds a place of its address.
+    pub(crate) counted: bool,
     pub(crate) input: Input,
     /// Its Client was admitted.
     pub(crate) pledge: Option<Box<Pledge>>,

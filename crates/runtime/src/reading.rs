@@ -14,7 +14,7 @@ use crate::shard::Shard;
 /// One read at most. Larger ones save few calls and cost the caches.
 const READ: usize = 64 * 1024;
 /// Unconsumed bytes of a peer that sends in bulk are copied in front of the next read while they are fewer.
-const LEAD: usize = READ;
+pub(crate) const LEAD: usize = READ;
 /// The same for a peer that sends in pieces, where the copy would be made for each piece.
 const LEAD_OF_PIECES: usize = 4 * 1024;
 /// Room for the bytes kept and one read.
@@ -49,8 +49,10 @@ impl Shard {
     fn attend(&mut self, index: u32) -> usize {
         let Some((_, connection)) = self.connections.get(index) else { return 0 };
         connection.queued = false;
-        if !connection.is_open() {
-            return self.discard(index);
+        match connection.phase {
+            Phase::Open => {}
+            Phase::Arriving => return self.arrive(index),
+            Phase::Flushing | Phase::Draining => return self.discard(index),
         }
         if connection.paused {
             return 0;
@@ -108,7 +110,7 @@ impl Shard {
     }
 
     /// Offers the bytes kept to the engine, effects not performed.
-    fn offer_input(&mut self, index: u32) {
+    pub(crate) fn offer_input(&mut self, index: u32) {
         let Some((id, connection)) = self.connections.get(index) else { return };
         self.effects.consumed = 0;
         self.effects.paused = false;
@@ -131,7 +133,7 @@ impl Shard {
     }
 
     /// Performs what the engine made of a read and finds out whether there will be another.
-    fn after_read(&mut self, index: u32, got: Incoming) -> usize {
+    pub(crate) fn after_read(&mut self, index: u32, got: Incoming) -> usize {
         let Some((id, connection)) = self.connections.get(index) else { return 0 };
         if connection.transport.owes() && !connection.blocked {
             // It answered the peer, and found no room: the flush at the end of the tick asks to be told of it.
@@ -142,6 +144,10 @@ impl Shard {
                 connection.bulk = more;
                 connection.readable = more || connection.ended;
                 count
+            }
+            Incoming::Proxied(_) => {
+                connection.readable = true;
+                0
             }
             Incoming::Nothing => {
                 connection.readable = false;
@@ -196,7 +202,7 @@ impl Shard {
                 }
                 count
             }
-            Incoming::Nothing => 0,
+            Incoming::Nothing | Incoming::Proxied(_) => 0,
             // It closed its half only, perhaps: what it is owed still goes out.
             Incoming::End if connection.phase == Phase::Flushing => {
                 connection.ended = true;
@@ -211,7 +217,10 @@ impl Shard {
 
     /// The connection came to its end, and not by the engine.
     fn lose(&mut self, index: u32, cause: CloseCause) {
-        let Some((id, _)) = self.connections.get(index) else { return };
+        let Some((id, connection)) = self.connections.get(index) else { return };
+        if connection.phase == Phase::Arriving {
+            return self.lose_arriving(index, cause);
+        }
         let Some(mut connection) = self.connections.remove(index) else { return };
         if let Some(fault) = connection.transport.take_fault() {
             self.notices.transport_failed(self.now, connection.peer.address, &fault);
@@ -228,7 +237,7 @@ impl Shard {
     pub(crate) fn drop_connection(&mut self, index: u32) {
         let Some((id, _)) = self.connections.get(index) else { return };
         let Some(connection) = self.connections.remove(index) else { return };
-        if !connection.is_open() {
+        if connection.is_lingering() {
             self.linger.end();
         }
         self.retire(id, connection);
@@ -239,6 +248,7 @@ impl Shard {
         connection.transport.close(&mut self.work);
         connection.input.release(&mut self.pool);
         self.effects.outbox.clear(id);
-        self.shared.admissions.release();
+        let Connection { peer, counted, .. } = connection;
+        self.shared.admissions.release(peer.listener, peer.address, counted);
     }
 }

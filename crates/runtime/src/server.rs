@@ -17,9 +17,10 @@ use dunlin_store::Journal;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::accept::BoundSocket;
-use crate::admissions::Admissions;
+use crate::admissions::{AdmissionLimits, Admissions, ListenerLimits};
 use crate::authentication::{self, Authentication, Pool};
 use crate::counters::{Snapshot, Traffic};
+use crate::doorway::Doorway;
 use crate::journal::Log;
 use crate::librarian::{self, Request};
 use crate::post::{Item, Post};
@@ -65,13 +66,20 @@ pub struct Listener {
     pub wrapping: Wrapping,
     /// Lets nobody in whom [`ServerOptions::authentication`] does not know. Where not, everybody may do everything.
     pub authenticate: bool,
+    /// What its newcomers are held to.
+    pub limits: ListenerLimits,
 }
 
 impl Listener {
     /// MQTT over plain TCP, where everybody may do everything. Port 0 takes any free one.
     #[must_use]
     pub fn tcp(address: SocketAddr) -> Self {
-        Self { place: Place::Tcp(address), wrapping: Wrapping::default(), authenticate: false }
+        Self {
+            place: Place::Tcp(address),
+            wrapping: Wrapping::default(),
+            authenticate: false,
+            limits: ListenerLimits::default(),
+        }
     }
 }
 
@@ -154,7 +162,12 @@ impl Server {
             return Err(StartError::Unasked { place: place.clone() });
         }
         let map = shard_map(shards)?;
-        let admissions = Admissions::new(settings.limits.connections_maximum, map.count())?;
+        let admissions = Admissions::new(
+            settings.limits.connections_maximum,
+            map.count(),
+            listeners.iter().map(|listener| listener.limits),
+        )?;
+        let asking = listeners.iter().map(|listener| listener.authenticate).collect();
         let Bound { places, mut sockets, files } = bind_all(&listeners, map)?;
         let seed = seed.map_or_else(random_seed, Ok)?;
         let (prepared, log) = prepare(map, &settings, seed, journal.as_ref())?;
@@ -169,6 +182,7 @@ impl Server {
             admissions,
             snapshots: map.iter().map(|_| Snapshot::default()).collect(),
             log: OnceLock::new(),
+            asking,
             pool: authentication.map(Pool::new),
         });
         // Dropped on the way out where a thread cannot be started, which ends those that were.
@@ -230,6 +244,17 @@ impl Server {
         self.shared.post.broadcast(|| Item::Review(Arc::clone(authority)));
     }
 
+    /// Changes what newcomers are held to from now on.
+    pub fn limit_newcomers(&self, limits: AdmissionLimits) {
+        self.shared.admissions.set_limits(limits);
+    }
+
+    /// The way in for connections that somebody else accepts.
+    #[must_use]
+    pub fn doorway(&self) -> Doorway {
+        Doorway::new(Arc::clone(&self.shared))
+    }
+
     /// Begins a clean end: no more newcomers, every Client is told, and what they are owed is sent for at most 2 s.
     pub fn shut_down(&self) {
         self.remove_files();
@@ -273,7 +298,8 @@ impl Server {
         let mut counters = Counters::default();
         let mut traffic = Traffic {
             accepted: admissions.accepted(),
-            turned_away: admissions.turned_away(),
+            turned_away: admissions.refused().iter().sum(),
+            refused: admissions.refused(),
             open: admissions.open() as u64,
             ..Traffic::default()
         };
@@ -371,7 +397,7 @@ struct Bound {
 fn bind_all(listeners: &[Listener], map: ShardMap) -> Result<Bound, StartError> {
     let sockets = map.iter().map(|_| Vec::new()).collect();
     let mut bound = Bound { places: Vec::with_capacity(listeners.len()), sockets, files: Vec::new() };
-    for (number, Listener { place, wrapping, authenticate }) in (0..=u16::MAX).zip(listeners) {
+    for (number, Listener { place, wrapping, authenticate, .. }) in (0..=u16::MAX).zip(listeners) {
         let listening = dunlin_net::bind(place, map.count())
             .map_err(|source| StartError::Bind { place: place.clone(), source })?;
         bound.places.push(listening.place);

@@ -19,6 +19,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::accept::{Acceptor, BoundSocket, Spare};
 use crate::admissions::Admissions;
+use crate::arrivals::Arrivals;
 use crate::authentication::Pool;
 use crate::clock;
 use crate::connections::{Connection, Connections};
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Box<[Snapshot]>,
     /// Where what happens is kept; empty where nothing is.
     pub(crate) log: OnceLock<Log>,
+    /// Of each listener, in the order of the options: nobody is let in unasked.
+    pub(crate) asking: Box<[bool]>,
     /// Where a listener asks who its Clients are.
     pub(crate) pool: Option<Pool>,
 }
@@ -112,6 +115,7 @@ pub(crate) struct Shard {
     /// To be written to.
     pub(crate) dirty: Vec<ConnectionId>,
     pub(crate) linger: Linger,
+    pub(crate) arrivals: Arrivals,
     /// Taken from the inbox, not handled yet.
     items: VecDeque<Item>,
     pub(crate) scribe: Scribe,
@@ -150,6 +154,7 @@ impl Shard {
             work: Workspace::default(),
             dirty: Vec::new(),
             linger: Linger::default(),
+            arrivals: Arrivals::default(),
             items: VecDeque::new(),
             scribe: Scribe::default(),
             desk,
@@ -227,17 +232,13 @@ impl Shard {
     fn next_deadline(&self) -> Option<Time> {
         let publish = (self.touched || self.notices.owes()).then(|| self.published.after(PUBLISH_EVERY));
         let accept = self.acceptors.iter().filter_map(Acceptor::deadline);
-        [
-            self.engine.next_deadline(),
-            self.engine.write_deadline(),
-            self.linger.next_deadline(),
-            publish,
-            self.stopping,
-        ]
-        .into_iter()
-        .flatten()
-        .chain(accept)
-        .min()
+        let waiting = [self.linger.next_deadline(), self.arrivals.next_deadline()];
+        [self.engine.next_deadline(), self.engine.write_deadline(), publish, self.stopping]
+            .into_iter()
+            .chain(waiting)
+            .flatten()
+            .chain(accept)
+            .min()
     }
 
     /// Sorts what the poll reported into the queues of the tick.
@@ -303,11 +304,11 @@ impl Shard {
 
     /// Takes in a connection that another shard handed over.
     fn welcome(&mut self, arrival: Arrival) {
-        let Arrival { transport, peer, input, pledge } = arrival;
-        let mut connection = Connection::new(transport, peer);
+        let Arrival { transport, peer, counted, input, pledge } = arrival;
+        let mut connection = Connection::new(transport, peer, counted);
         connection.input = input;
         if self.stopping.is_some() {
-            self.shared.admissions.release();
+            self.shared.admissions.release(peer.listener, peer.address, counted);
         } else if let Some(index) = self.open(connection, pledge)
             && self.connections.get(index).is_some_and(|(_, connection)| connection.is_open())
         {
@@ -319,6 +320,7 @@ impl Shard {
         if self.stopping.is_none() {
             self.stopping = Some(self.now.after(SHUT_DOWN_TIME));
             self.acceptors.clear();
+            self.drop_arrivals();
             self.handle(Event::Shutdown);
         }
     }
@@ -367,6 +369,7 @@ impl Shard {
 
     fn end_tick(&mut self) {
         self.give_up_lingering();
+        self.give_up_arrivals();
         self.effects.outbox.take_dirty(&mut self.dirty);
         self.connections.end_tick();
         if (self.touched || self.notices.owes()) && self.now.since(self.published) >= PUBLISH_EVERY {

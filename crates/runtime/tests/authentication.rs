@@ -10,7 +10,8 @@ use std::time::Duration;
 use dunlin_codec::ReasonCode;
 use dunlin_engine::{Admission, Authority, Credentials, Identity, Outcome, Review, Settings};
 use dunlin_runtime::{
-    Answer, Authentication, Authenticator, Listener, Place, Server, ServerOptions, StartError, Wrapping,
+    Answer, Authentication, Authenticator, Listener, ListenerLimits, Place, Server, ServerOptions,
+    StartError, Wrapping,
 };
 
 /// Nothing here takes this long, except where it hangs.
@@ -47,7 +48,12 @@ fn options(shards: usize, authenticator: Arc<dyn Authenticator>, waiting_maximum
     let place = Place::Tcp((Ipv4Addr::LOCALHOST, 0).into());
     ServerOptions {
         journal: None,
-        listeners: vec![Listener { place, wrapping: Wrapping::default(), authenticate: true }],
+        listeners: vec![Listener {
+            place,
+            wrapping: Wrapping::default(),
+            authenticate: true,
+            limits: ListenerLimits::default(),
+        }],
         shards: Some(shards),
         settings: Arc::new(Settings::default()),
         seed: Some(1),

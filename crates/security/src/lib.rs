@@ -7,3 +7,4 @@
 pub mod authority;
 pub mod identity;
 pub mod policy;
+pub mod spelling;

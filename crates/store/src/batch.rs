@@ -7,7 +7,7 @@
 use crate::chunk::{ChunkHead, Draft};
 use crate::crypt::FileKey;
 use crate::port::{PartitionId, RecordNumber, Ticket, Writer};
-use crate::wire::{index, round_up, small, u32_at, u64_at};
+use crate::wire::{index, round_up, small, sum, u32_at, u64_at};
 use std::collections::HashMap;
 
 /// Bytes of a batch's head.
@@ -51,7 +51,7 @@ impl BatchHead {
         for (at, n) in [(40, self.length), (44, self.chunks), (48, self.offset), (52, self.flags)] {
             out[at..at + 4].copy_from_slice(&n.to_le_bytes());
         }
-        let crc = crc32c::crc32c(&out[8..]);
+        let crc = sum(&out[8..]);
         out[4..8].copy_from_slice(&crc.to_le_bytes());
         out
     }
@@ -78,7 +78,7 @@ impl BatchHead {
             0 => head.after < head.seq && head.synced < head.seq,
             _ => u64::from(head.length) == HEAD && head.synced == head.seq,
         };
-        let whole = placed && ordered && u32_at(bytes, 4)? == crc32c::crc32c(bytes.get(8..index(HEAD))?);
+        let whole = placed && ordered && u32_at(bytes, 4)? == sum(bytes.get(8..index(HEAD))?);
         whole.then_some(head)
     }
 

@@ -9,6 +9,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::port::{Checkpoint, Epoch, PartitionId, RecordNumber};
 use crate::segment::{Contents, read_around};
 use crate::sheet::{Sheet, SheetError};
+use crate::wire::sum;
 use std::io;
 
 const MAGIC: [u8; 8] = *b"DLNCHECK";
@@ -48,6 +49,19 @@ pub(crate) fn file_name(partition: PartitionId) -> String {
     format!("checkpoint-{:05}", partition.0)
 }
 
+/// Whether a file is a checkpoint that was finished.
+pub(crate) fn is_file(name: &str) -> bool {
+    name.strip_prefix("checkpoint-").is_some_and(|number| number.parse::<u16>().is_ok())
+}
+
+/// The key that seals a partition's checkpoint, as its first bytes say.
+pub(crate) fn key_of<D: Disk>(disk: &D, partition: PartitionId) -> Option<u32> {
+    let file = disk.open(&file_name(partition)).ok()?;
+    let bytes = read_around(&file, 0, 4096).bytes;
+    let (sheet, _) = Sheet::decode(&bytes, MAGIC, &KNOWN).ok()?;
+    sheet.array(KEY).map(u32::from_le_bytes)
+}
+
 impl Snapshot {
     /// Writes the file and gives its length in bytes.
     pub(crate) fn store<D: Disk>(&self, disk: &D, keys: &Keyring) -> io::Result<u64> {
@@ -80,7 +94,7 @@ impl Snapshot {
             sheet.put(KEY, &id.to_le_bytes()).put(SALT, &salt);
         }
         sheet.put(LENGTH, &(body.len() as u64).to_le_bytes());
-        sheet.put(SUM, &crc32c::crc32c(&body).to_le_bytes());
+        sheet.put(SUM, &sum(&body).to_le_bytes());
         let mut bytes = sheet.encode(MAGIC);
         bytes.extend(body);
         Ok(bytes)
@@ -111,7 +125,7 @@ impl Snapshot {
             return Err(LoadFault::Foreign);
         }
         let mut body = bytes[head..].to_vec();
-        let sum = crc32c::crc32c(&body).to_le_bytes();
+        let sum = sum(&body).to_le_bytes();
         if sheet.u64(LENGTH) != Some(body.len() as u64) || sheet.array(SUM) != Some(sum) {
             return Err(LoadFault::Damaged);
         }

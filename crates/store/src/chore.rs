@@ -60,6 +60,7 @@ enum Work<D: Disk> {
     Copy { copying: Copying<D> },
     Switch { target: Arc<Segment<D::File>>, used: u64, manifest: Manifest, first: usize },
     Discard { file: u32 },
+    Recount,
 }
 
 /// A [`Chore`] that was done or failed.
@@ -87,6 +88,7 @@ enum Outcome {
     Copy,
     Switch { used: u64 },
     Discard { file: u32 },
+    Recount,
 }
 
 impl<D: Disk> Chore<D> {
@@ -132,6 +134,9 @@ impl<D: Disk> Chore<D> {
                 };
                 ("removing a file", removed, Outcome::Discard { file })
             }
+            Work::Recount => {
+                ("counting quarantined bytes", disk.quarantined().map(Done::Bytes), Outcome::Recount)
+            }
         };
         Finished { result: result.map_err(|e| (name, e)), first: written, work }
     }
@@ -172,7 +177,7 @@ pub(crate) fn create<D: Disk>(disk: &D, name: &str, recycled: bool) -> io::Resul
 impl<D: Disk> Log<D> {
     /// The next chore, if there is one and none is under way.
     pub fn chore(&mut self) -> Option<Chore<D>> {
-        if self.chore_out || self.chores_paused {
+        if self.chore_out || self.chores_paused || self.frozen {
             return None;
         }
         let work = self.next_work()?;
@@ -188,6 +193,9 @@ impl<D: Disk> Log<D> {
     }
 
     fn next_work(&mut self) -> Option<Work<D>> {
+        if std::mem::take(&mut self.recount) {
+            return Some(Work::Recount);
+        }
         if self.shortage.is_some()
             && let Some(work) = self.retire()
         {
@@ -381,6 +389,10 @@ impl<D: Disk> Log<D> {
                 self.give_up_attempt();
             }
             (Done::Nothing, Outcome::Discard { .. }) => {}
+            (Done::Bytes(bytes), Outcome::Recount) => {
+                // Whether that is enough shows when the next segment is made.
+                self.quarantined = bytes;
+            }
             _ => unreachable!("a chore gives what belongs to it"),
         }
     }
@@ -397,7 +409,7 @@ impl<D: Disk> Log<D> {
             }
             Outcome::Copy => self.abort_compaction(cause != io::ErrorKind::StorageFull),
             Outcome::Prepare { .. } => self.shortage = Some(shortage(error)),
-            Outcome::Retire { .. } | Outcome::Switch { .. } => {}
+            Outcome::Retire { .. } | Outcome::Switch { .. } | Outcome::Recount => {}
         }
         self.chores_paused = true;
         self.notice(Notice::ChoreFailed { chore, cause });
@@ -425,6 +437,6 @@ impl<D: Disk> Log<D> {
 
 impl<F> Slot<F> {
     pub(crate) fn new(segment: Arc<Segment<F>>, role: Role, length: u64, used: u64) -> Self {
-        Self { segment, role, length, used, safe: used, records: 0, bytes: 0, failures: 0 }
+        Self { segment, role, length, used, safe: used, records: 0, bytes: 0, failures: 0, condemned: false }
     }
 }

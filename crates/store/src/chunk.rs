@@ -6,7 +6,7 @@
 
 use crate::crypt::{FileKey, TAG};
 use crate::port::{Epoch, PartitionId, RecordNumber};
-use crate::wire::{Reader, index, put_varint, round_up, small, u16_at, u32_at, u64_at, varint_len};
+use crate::wire::{Reader, index, put_varint, round_up, small, sum, u16_at, u32_at, u64_at, varint_len};
 
 /// Bytes before the shape.
 pub(crate) const HEAD: usize = 56;
@@ -121,7 +121,7 @@ impl<'a> ChunkView<'a> {
         let head = ChunkHead::parse(bytes, segment, offset)?;
         let bytes = bytes.get(..index(HEAD as u64 + head.directory() + u64::from(head.body)))?;
         let directory = index(HEAD as u64 + head.directory());
-        if u32_at(bytes, 4)? != crc32c::crc32c(&bytes[8..directory]) {
+        if u32_at(bytes, 4)? != sum(&bytes[8..directory]) {
             return None;
         }
         let view = Self { head, bytes };
@@ -169,7 +169,7 @@ impl<'a> ChunkView<'a> {
 
     /// Whether a record's stored bytes are what was written.
     pub(crate) fn holds(&self, item: &Item) -> bool {
-        self.stored(item).is_some_and(|bytes| crc32c::crc32c(bytes) == item.crc)
+        self.stored(item).is_some_and(|bytes| sum(bytes) == item.crc)
     }
 
     fn stored(&self, item: &Item) -> Option<&'a [u8]> {
@@ -217,7 +217,7 @@ impl Chunk {
         let bytes = self.bytes.get(item.at..item.at + item.len)?;
         // A sealed chunk was proven whole by its tag when it was opened.
         let sealed = self.head.flags & SEALED != 0;
-        let whole = self.opened && (sealed || crc32c::crc32c(bytes) == item.crc);
+        let whole = self.opened && (sealed || sum(bytes) == item.crc);
         whole.then_some(bytes)
     }
 }
@@ -356,7 +356,7 @@ impl Draft {
             out.extend(tag);
         }
         self.put_sums(out, sums, body);
-        let crc = crc32c::crc32c(&out[from + 8..body]);
+        let crc = sum(&out[from + 8..body]);
         out[from + 4..from + 8].copy_from_slice(&crc.to_le_bytes());
         out.resize(from + index(head.size()), 0);
         head
@@ -365,9 +365,9 @@ impl Draft {
     fn put_sums(&self, out: &mut [u8], sums: usize, body: usize) {
         let (front, body) = out.split_at_mut(body);
         let mut at = 0;
-        for ((_, len), sum) in self.records.iter().zip(front[sums..].chunks_exact_mut(4)) {
+        for ((_, len), place) in self.records.iter().zip(front[sums..].chunks_exact_mut(4)) {
             let to = at + index(u64::from(*len));
-            sum.copy_from_slice(&crc32c::crc32c(&body[at..to]).to_le_bytes());
+            place.copy_from_slice(&sum(&body[at..to]).to_le_bytes());
             at = to;
         }
     }

@@ -234,6 +234,20 @@ impl<D: Disk> Log<D> {
         Some(copying)
     }
 
+    /// Has a damaged segment replaced by a copy of what holds in it.
+    pub(crate) fn condemn(&mut self, file: &str) {
+        let slot = self.slots.values_mut().find(|slot| slot.segment.info.name() == file);
+        if let Some(slot) = slot.filter(|slot| slot.role == Role::Sealed) {
+            slot.condemned = true;
+        }
+    }
+
+    /// The segments that are still to be replaced.
+    pub(crate) fn condemned(&self) -> Vec<String> {
+        let slots = self.slots.values().filter(|slot| slot.condemned);
+        slots.map(|slot| slot.segment.info.name()).collect()
+    }
+
     fn begin_compaction(&mut self) -> Option<()> {
         let sources = self.worth_copying();
         let order = self.slots.get(sources.first()?)?.segment.info.order;
@@ -271,7 +285,7 @@ impl<D: Disk> Log<D> {
         let worth = |slot: &Slot<D::File>| {
             let room = slot.length.saturating_sub(START).max(1);
             let sparse = slot.bytes * 100 < room * percent || slot.length < size / SMALL;
-            slot.failures < FAILURES && sparse
+            slot.failures < FAILURES && (sparse || slot.condemned)
         };
         let first = sealed.iter().position(|(_, slot)| worth(slot));
         let mut sources = Vec::new();
@@ -287,7 +301,8 @@ impl<D: Disk> Log<D> {
             sources.push(**file);
         }
         // What was copied once is small and sparse for ever; only company makes it worth another copy.
-        if gain < size / 4 && (sources.len() as u64) < SMALL {
+        let condemned = |file: &u32| self.slots.get(file).is_some_and(|slot| slot.condemned);
+        if !sources.iter().any(condemned) && gain < size / 4 && (sources.len() as u64) < SMALL {
             sources.clear();
         }
         sources

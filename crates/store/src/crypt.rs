@@ -6,7 +6,9 @@
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
+use std::io;
 
 /// Bytes that sealing adds.
 pub(crate) const TAG: usize = 16;
@@ -23,6 +25,16 @@ impl MasterKey {
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
+}
+
+/// 32 bytes that nobody can guess, from the system: a master key, a salt.
+///
+/// # Errors
+/// That the system has none.
+pub fn random_bytes() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no randomness from the system"))?;
+    Ok(bytes)
 }
 
 impl std::fmt::Debug for MasterKey {

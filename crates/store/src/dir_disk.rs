@@ -4,8 +4,8 @@
 //! Out:   files through `pread`, `pwrite`, `fallocate` and `fdatasync`.
 //! Never: memory maps: an error of the device must be a value, not a signal.
 
+use crate::crypt::random_bytes;
 use crate::disk::{Disk, DiskFile};
-use ring::rand::{SecureRandom, SystemRandom};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -21,6 +21,7 @@ const QUARANTINE: &str = "quarantine";
 #[derive(Clone, Debug)]
 pub struct DirDisk {
     path: Arc<PathBuf>,
+    writes: bool,
 }
 
 impl DirDisk {
@@ -33,12 +34,30 @@ impl DirDisk {
             std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
                 .create(path)?;
         }
-        Ok(Self { path: Arc::new(path.to_owned()) })
+        Ok(Self { path: Arc::new(path.to_owned()), writes: true })
     }
 
-    fn options() -> OpenOptions {
+    /// A directory that is there, to be read only: it may be on a read-only file system.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, or what the system says.
+    pub fn read_only(path: &Path) -> io::Result<Self> {
+        std::fs::read_dir(path)?;
+        Ok(Self { path: Arc::new(path.to_owned()), writes: false })
+    }
+
+    /// A directory that is there, to be read and written.
+    ///
+    /// # Errors
+    /// As [`DirDisk::read_only`].
+    pub fn existing(path: &Path) -> io::Result<Self> {
+        std::fs::read_dir(path)?;
+        Self::new(path)
+    }
+
+    fn options(&self) -> OpenOptions {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(0o600);
+        options.read(true).write(self.writes).mode(0o600);
         options
     }
 }
@@ -48,7 +67,12 @@ impl Disk for DirDisk {
     type Lock = File;
 
     fn lock(&self) -> io::Result<File> {
-        let file = Self::options().create(true).truncate(false).open(self.path.join(LOCK))?;
+        let path = self.path.join(LOCK);
+        let file = match self.options().create(self.writes).truncate(false).open(path) {
+            // No log was ever opened to write there, a copy of one perhaps.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => File::open(self.path.as_path())?,
+            other => other?,
+        };
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -57,11 +81,11 @@ impl Disk for DirDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        Self::options().open(self.path.join(name))
+        self.options().open(self.path.join(name))
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        Self::options().create(true).truncate(true).open(self.path.join(name))
+        self.options().create(true).truncate(true).open(self.path.join(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -88,16 +112,24 @@ impl Disk for DirDisk {
         Ok(files)
     }
 
+    fn quarantined(&self) -> io::Result<u64> {
+        let entries = match std::fs::read_dir(self.path.join(QUARANTINE)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+            other => other?,
+        };
+        let mut bytes = 0;
+        for entry in entries {
+            bytes += entry?.metadata()?.len();
+        }
+        Ok(bytes)
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         File::open(self.path.as_path())?.sync_all()
     }
 
     fn entropy(&self) -> io::Result<[u8; 32]> {
-        let mut bytes = [0; 32];
-        SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| io::Error::other("no randomness from the system"))?;
-        Ok(bytes)
+        random_bytes()
     }
 }
 

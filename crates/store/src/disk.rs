@@ -50,6 +50,12 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
     /// What the system says.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
 
+    /// Bytes of the quarantined files.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn quarantined(&self) -> io::Result<u64>;
+
     /// Makes creations, renames and removals safe.
     ///
     /// # Errors

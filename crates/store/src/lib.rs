@@ -8,6 +8,7 @@
 //! simulation drives step by step over a [`SimDisk`](sim_disk::SimDisk). [`conformance`] is what any
 //! implementation of the port has to pass. The bytes are in docs/journal-format.md.
 
+mod backup;
 mod batch;
 mod checkpoint;
 mod chore;
@@ -21,7 +22,9 @@ mod disk;
 mod index;
 mod log;
 mod manifest;
+mod offline;
 mod open;
+mod overlay;
 mod port;
 mod read;
 mod recover;
@@ -32,12 +35,15 @@ pub mod sim_disk;
 mod store;
 mod wire;
 
+pub use backup::{Backup, BackupError, Restored, restore};
 pub use chore::{Chore, Finished};
 pub use commit::{Commit, Committed};
-pub use crypt::{Keyring, MasterKey};
+pub use crypt::{Keyring, MasterKey, random_bytes};
 pub use dir_disk::DirDisk;
 pub use disk::{Disk, DiskFile};
 pub use log::{Log, OpenError, Options, Stat};
+pub use offline::{CheckpointFigures, Finding, Offline, Repaired, SegmentFigures, repair};
+pub use overlay::{Overlay, OverlayFile};
 pub use port::{
     AppendError, Appended, Bounds, Checkpoint, Entry, Epoch, Journal, Notice, PartitionId, Progress, Purpose,
     ReadError, RecordNumber, Shortage, Ticket, Watch, Writer,

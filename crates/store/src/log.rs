@@ -30,7 +30,8 @@ pub struct Options {
     pub partitions: u16,
     /// Bytes of a segment, from 64 KiB to 1 GiB. New segments take a new value.
     pub segment_size: u64,
-    /// Bytes that the directory may take, at least four segments. One segment of it is kept for copying.
+    /// Bytes that the directory may take, quarantined files included, at least four segments. One segment of it is kept for
+    /// copying.
     pub quota: u64,
     /// Bytes that wait to be written at most, at most a quarter of a segment.
     pub pending_max: u64,
@@ -71,7 +72,7 @@ impl Options {
         let checks = [
             ("partitions", u64::from(self.partitions), 1, 4096),
             ("segment_size", self.segment_size, 64 << 10, 1 << 30),
-            ("quota", self.quota, 4 * self.segment_size, u64::MAX),
+            ("quota", self.quota, self.segment_size.saturating_mul(4), u64::MAX),
             ("reclaim_percent", self.reclaim_percent, 0, 90),
         ];
         for (option, value, least, most) in checks {
@@ -104,6 +105,9 @@ pub enum OpenError {
         /// The most that works.
         most: u64,
     },
+    /// There is no log.
+    #[error("there is no log")]
+    Absent,
     /// Another process has the directory.
     #[error("the log is in use by another process")]
     InUse,
@@ -207,6 +211,8 @@ pub(crate) struct Slot<F> {
     pub(crate) bytes: u64,
     /// How often copying it failed.
     pub(crate) failures: u8,
+    /// Damaged, and to be replaced by a copy of what holds.
+    pub(crate) condemned: bool,
 }
 
 /// Where a record can be read.
@@ -221,8 +227,10 @@ pub(crate) enum Place<F> {
 pub struct Stat {
     /// Segments, the one being written and the spare included.
     pub segments: u64,
-    /// Bytes of all files.
+    /// Bytes of all files, the quarantined ones included.
     pub bytes: u64,
+    /// Bytes of the quarantined files.
+    pub quarantined_bytes: u64,
     /// Bytes of living records, about.
     pub live_bytes: u64,
     /// Living records that are safe.
@@ -269,6 +277,12 @@ pub struct Log<D: Disk> {
     pub(crate) notices: VecDeque<Notice>,
     pub(crate) copies: u64,
     pub(crate) notices_dropped: u64,
+    /// Bytes of the quarantined files, which count for the quota.
+    pub(crate) quarantined: u64,
+    /// They have to be counted again: somebody may have removed some.
+    pub(crate) recount: bool,
+    /// A backup is finding out what there is: no chore begins.
+    pub(crate) frozen: bool,
     /// Files with batches that are being written again, and when that is done.
     pub(crate) rewriting: (BTreeSet<u32>, Ticket),
     /// Numbers of files that are not ours to write to.
@@ -510,6 +524,9 @@ impl<D: Disk> Log<D> {
     }
 
     pub(crate) fn notice(&mut self, notice: Notice) {
+        if let Notice::Damage { quarantined: Some(_), length, .. } = &notice {
+            self.quarantined += length;
+        }
         if self.notices.len() < NOTICES {
             self.notices.push_back(notice);
         } else {
@@ -526,6 +543,7 @@ impl<D: Disk> Log<D> {
     pub fn retry(&mut self) {
         self.paused = false;
         self.chores_paused = false;
+        self.recount = self.quarantined > 0 && self.shortage == Some(Shortage::Quota);
     }
 
     /// Bytes of all files that the log knows of.
@@ -533,7 +551,11 @@ impl<D: Disk> Log<D> {
         let slots: u64 = self.slots.values().map(|slot| slot.length).sum();
         let free: u64 = self.free.iter().map(|file| file.length).sum();
         let target = if self.compaction.is_some() { self.options.segment_size } else { 0 };
-        slots + free + target + self.partitions.iter().map(|state| state.checkpoint).sum::<u64>()
+        slots
+            + free
+            + target
+            + self.quarantined
+            + self.partitions.iter().map(|state| state.checkpoint).sum::<u64>()
     }
 
     /// Figures for an operator.
@@ -542,6 +564,7 @@ impl<D: Disk> Log<D> {
         Stat {
             segments: self.slots.len() as u64,
             bytes: self.allocated(),
+            quarantined_bytes: self.quarantined,
             live_bytes: self.slots.values().map(|slot| slot.bytes).sum(),
             live_records: self.slots.values().map(|slot| slot.records).sum(),
             index_bytes: self.partitions.iter().map(|state| state.index.memory() as u64).sum(),

@@ -32,10 +32,7 @@ impl<D: Disk> Log<D> {
     /// [`OpenError`]. Damage is none of them.
     pub fn open(disk: D, options: Options) -> Result<Self, OpenError> {
         let options = options.checked()?;
-        let lock = disk.lock().map_err(|e| match e.kind() {
-            io::ErrorKind::WouldBlock => OpenError::InUse,
-            _ => OpenError::Io { call: "taking the lock", source: e },
-        })?;
+        let lock = disk.lock().map_err(locked)?;
         let files: BTreeMap<String, u64> =
             disk.list().map_err(failed("listing the files"))?.into_iter().collect();
         let mut notices = Vec::new();
@@ -89,11 +86,15 @@ impl<D: Disk> Log<D> {
             notices: notices.into(),
             copies: 0,
             notices_dropped: 0,
+            quarantined: 0,
+            recount: false,
+            frozen: false,
             rewriting: (rewriting, Ticket(0)),
             avoided: BTreeSet::new(),
         };
         log.rewrite(unconfirmed);
         log.settle_in(&files, rebuilt);
+        log.quarantined = log.disk.quarantined().unwrap_or(0);
         Ok(log)
     }
 
@@ -134,11 +135,18 @@ impl<D: Disk> Log<D> {
     }
 }
 
+pub(crate) fn locked(source: io::Error) -> OpenError {
+    match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse,
+        _ => OpenError::Io { call: "taking the lock", source },
+    }
+}
+
 fn failed(call: &'static str) -> impl Fn(io::Error) -> OpenError {
     move |source| OpenError::Io { call, source }
 }
 
-fn newer(file: &str, fault: SheetError) -> OpenError {
+pub(crate) fn newer(file: &str, fault: SheetError) -> OpenError {
     let file = file.to_owned();
     match fault {
         SheetError::Newer { format } => OpenError::Newer { file, format, newest: FORMAT },

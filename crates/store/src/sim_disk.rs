@@ -232,6 +232,13 @@ impl Disk for SimDisk {
         Ok(files)
     }
 
+    fn quarantined(&self) -> io::Result<u64> {
+        let state = guard(&self.state);
+        state.powered()?;
+        let inodes = state.names.iter().filter(|(name, _)| name.contains('/')).map(|(_, inode)| inode);
+        Ok(inodes.map(|inode| state.inodes.get(inode).map_or(0, |i| i.cache.len() as u64)).sum())
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = guard(&self.state);
         state.spend()?;

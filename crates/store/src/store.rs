@@ -27,9 +27,9 @@ pub(crate) struct Shared<D: Disk> {
     /// There is something to commit.
     work: Condvar,
     /// There may be a chore.
-    chores: Condvar,
+    pub(crate) chores: Condvar,
     /// A commit or chore is done.
-    done: Condvar,
+    pub(crate) done: Condvar,
     watches: Mutex<Vec<Watch>>,
     /// Records are read in the order of the disk: nothing may move meanwhile. Changed with the log locked.
     replaying: AtomicBool,
@@ -39,7 +39,7 @@ pub(crate) struct Shared<D: Disk> {
 
 /// A log over a [`Disk`]. Dropping it writes what waits, if the disk takes it.
 pub struct Store<D: Disk> {
-    shared: Arc<Shared<D>>,
+    pub(crate) shared: Arc<Shared<D>>,
     threads: Vec<JoinHandle<()>>,
 }
 

@@ -2,7 +2,9 @@
 //!
 //! A block fenced as `sh` that is followed by one fenced as `text` is a promise: run by bash against a fresh broker, the
 //! first prints the second.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod secured;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -49,9 +51,12 @@ fn run(script: &str, broker: &Broker) -> String {
     let port = broker.address().port();
     let directory = std::env::temp_dir().join(format!("dunlin-docs-{}-{port}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
+    let dunlin = dunlin_tests::binary();
     let prelude = format!(
-        "mosquitto_pub() {{ command mosquitto_pub -p {port} \"$@\"; }}\n\
-         mosquitto_sub() {{ command mosquitto_sub -p {port} \"$@\"; }}\n"
+        "dunlin() {{ '{}' \"$@\"; }}\n\
+         mosquitto_pub() {{ command mosquitto_pub -p {port} \"$@\"; }}\n\
+         mosquitto_sub() {{ command mosquitto_sub -p {port} \"$@\"; }}\n",
+        dunlin.display()
     );
     let output = Command::new("timeout")
         .args(["30", "bash", "-c", &(prelude + script)])
@@ -77,6 +82,11 @@ fn keep(page: &str, shards: &str) {
 fn the_page_on_delivery_keeps_its_promises() {
     keep("docs/delivery.md", "1");
     keep("docs/delivery.md", "3");
+}
+
+#[test]
+fn the_page_on_access_keeps_its_promises() {
+    keep("docs/access.md", "1");
 }
 
 /// The README uses three terminals; here they are one script, with the very lines that it shows.

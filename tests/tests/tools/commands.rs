@@ -12,7 +12,7 @@ use crate::PATIENCE;
 use crate::folder::Folder;
 
 /// The binary beside the tests.
-fn dunlin() -> std::path::PathBuf {
+pub(crate) fn dunlin() -> std::path::PathBuf {
     if let Some(path) = std::env::var_os("DUNLIN_BIN") {
         return path.into();
     }
@@ -35,7 +35,7 @@ pub(crate) fn tool(ours: bool, name: &str, broker: SocketAddr) -> Command {
 }
 
 /// A `sub` that runs until it is dropped or ends by itself.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     out: Receiver<Vec<u8>>,
     said: Receiver<String>,
@@ -43,7 +43,7 @@ struct Running {
 
 impl Running {
     /// Subscribed when this returns.
-    fn subscribed(ours: bool, broker: SocketAddr, arguments: &[&str]) -> Self {
+    pub(crate) fn subscribed(ours: bool, broker: SocketAddr, arguments: &[&str]) -> Self {
         let mut command = tool(ours, "sub", broker);
         let mut child = command.args(arguments).arg("-d").spawn().unwrap();
         // mosquitto_sub says what it does on standard output, between its messages.
@@ -77,7 +77,7 @@ impl Running {
     }
 
     /// The lines until it ends, and its exit code.
-    fn rest(mut self) -> (Vec<String>, Option<i32>) {
+    pub(crate) fn rest(mut self) -> (Vec<String>, Option<i32>) {
         let mut lines = Vec::new();
         while let Ok(line) = self.out.recv_timeout(PATIENCE) {
             lines.push(String::from_utf8_lossy(&line).into_owned());
@@ -94,7 +94,7 @@ impl Drop for Running {
 }
 
 /// Runs `pub` to its end; its exit code.
-fn publish(ours: bool, broker: SocketAddr, arguments: &[&str], input: &str) -> Option<i32> {
+pub(crate) fn publish(ours: bool, broker: SocketAddr, arguments: &[&str], input: &str) -> Option<i32> {
     let mut child = tool(ours, "pub", broker).args(arguments).stdin(Stdio::piped()).spawn().unwrap();
     drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
     child.wait_with_output().unwrap().status.code()

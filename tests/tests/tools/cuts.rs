@@ -1,4 +1,4 @@
-//! QoS 1 and 2 through a thousand cuts: nothing lost, nothing of QoS 2 twice.
+//! QoS 1 and 2 through a thousand cuts and doubled connections: nothing lost, nothing of QoS 2 twice.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -80,7 +80,10 @@ async fn collect(mut messages: Subscription, ahead: Arc<Semaphore>) -> (BTreeMap
     }
 }
 
-async fn survive(broker: SocketAddr, version: Version, cuts: usize, subscriber_too: bool) {
+/// Messages of about 6 KB pass between two cuts, so that most cuts are within an exchange.
+const CUT: Fault = Fault::CutWithin(6_000);
+
+async fn survive(broker: SocketAddr, version: Version, fault: Fault, cuts: usize, subscriber_too: bool) {
     let proxy = Proxy::to(broker);
     let way = if subscriber_too { proxy.address() } else { broker };
     let prepared = Prepared::new(options("subscriber", way, version)).unwrap();
@@ -88,7 +91,7 @@ async fn survive(broker: SocketAddr, version: Version, cuts: usize, subscriber_t
     let subscriber = prepared.connect();
     messages.granted().await.unwrap();
     let publisher = Client::connect(options("publisher", proxy.address(), version)).unwrap();
-    proxy.set(Fault::CutWithin(6_000));
+    proxy.set(fault);
 
     let ahead = Arc::new(Semaphore::new(AHEAD));
     let collecting = tokio::spawn(collect(messages, ahead.clone()));
@@ -108,32 +111,57 @@ async fn survive(broker: SocketAddr, version: Version, cuts: usize, subscriber_t
     for parity in 0..2 {
         assert!(order.iter().filter(|number| *number % 2 == parity).is_sorted(), "out of order");
     }
-    eprintln!("{count} messages, {} cuts, {} connections", proxy.cuts(), proxy.accepted());
+    let doubled = proxy.doubled();
+    eprintln!("{count} messages, {} cuts, {} connections, {doubled} twice", proxy.cuts(), proxy.accepted());
     publisher.disconnect(PATIENCE).await;
     subscriber.disconnect(PATIENCE).await;
 }
 
+/// All of them in `make soak`, a tenth in `make test`.
+fn cuts(all: usize) -> usize {
+    if soak() { all } else { all / 10 }
+}
+
+fn soak() -> bool {
+    std::env::var_os("DUNLIN_SOAK").is_some()
+}
+
 async fn within_patience(test: impl Future<Output = ()>) {
-    timeout(PATIENCE, test).await.expect("it ends in time");
+    let patience = if soak() { 20 * PATIENCE } else { PATIENCE };
+    timeout(patience, test).await.expect("it ends in time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_cuts_with_mqtt_5() {
+async fn a_thousand_cuts_with_mqtt_5() {
     let broker = Broker::start(&["--shards", "2"]);
-    within_patience(survive(broker.address(), Version::V5, 500, true)).await;
+    within_patience(survive(broker.address(), Version::V5, CUT, cuts(1_000), true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_cuts_with_mqtt_311() {
+async fn a_thousand_cuts_with_mqtt_311() {
     let broker = Broker::start(&["--shards", "2"]);
-    within_patience(survive(broker.address(), Version::V311, 500, true)).await;
+    within_patience(survive(broker.address(), Version::V311, CUT, cuts(1_000), true)).await;
+}
+
+/// A network that brings a connection attempt twice takes the Session over, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connects_that_come_twice_lose_and_repeat_nothing() {
+    let broker = Broker::start(&["--shards", "2"]);
+    for version in [Version::V5, Version::V311] {
+        let fault = Fault::DoubledWithin(6_000);
+        within_patience(survive(broker.address(), version, fault, cuts(200), true)).await;
+    }
+    // As below: only the publisher, and only with 5.0.
+    let broker = Mosquitto::start();
+    let fault = Fault::DoubledWithin(6_000);
+    within_patience(survive(broker.address(), Version::V5, fault, cuts(200), false)).await;
 }
 
 /// Only the publisher is cut, and only with 5.0. mosquitto 2.0 sends a PUBLISH again that it has sent PUBREL for, when it
 /// loses its subscriber twice; and of a 3.1.1 publisher it acknowledges and forgets what is beyond its own bound, against
 /// which it counts messages of the former connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_cuts_of_mosquitto() {
+async fn a_thousand_cuts_of_mosquitto() {
     let broker = Mosquitto::start();
-    within_patience(survive(broker.address(), Version::V5, 200, false)).await;
+    within_patience(survive(broker.address(), Version::V5, CUT, cuts(1_000), false)).await;
 }

@@ -1,5 +1,6 @@
 //! The library against real brokers: what an application sees on networks that fail.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use dunlin_client::disk::Sync;
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 use crate::PATIENCE;
 use crate::cuts::options;
 use crate::folder::Folder;
+use crate::mosquitto::Mosquitto;
 use crate::proxy::{Fault, Proxy};
 
 fn message(payload: impl ToString) -> Message {
@@ -36,8 +38,14 @@ async fn what_is_published_before_there_is_a_broker_arrives() {
 
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_given_up() {
-    let broker = Broker::start(&["--shards", "1"]);
-    let proxy = Proxy::to(broker.address());
+    let (broker, mosquitto) = (Broker::start(&["--shards", "1"]), Mosquitto::start());
+    for broker in [broker.address(), mosquitto.address()] {
+        stalled(broker).await;
+    }
+}
+
+async fn stalled(broker: SocketAddr) {
+    let proxy = Proxy::to(broker);
     proxy.set(Fault::HalfOpen);
     let mut options = options("patient", proxy.address(), Version::V5);
     options.settings.response_timeout = Duration::from_millis(200);
@@ -64,8 +72,14 @@ async fn a_connection_that_says_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_slow_link_and_a_slow_reader_lose_nothing() {
-    let broker = Broker::start(&["--shards", "1"]);
-    let proxy = Proxy::to(broker.address());
+    let (broker, mosquitto) = (Broker::start(&["--shards", "1"]), Mosquitto::start());
+    for broker in [broker.address(), mosquitto.address()] {
+        slow(broker).await;
+    }
+}
+
+async fn slow(broker: SocketAddr) {
+    let proxy = Proxy::to(broker);
     proxy.set(Fault::Slow(400_000));
     let mut narrow = options("slow", proxy.address(), Version::V311);
     narrow.subscription_buffer = 4.try_into().unwrap();
@@ -119,6 +133,44 @@ async fn unacknowledged_messages_come_again_and_taken_ones_do_not() {
         received.acknowledge();
     }
     soon(client.disconnect(PATIENCE)).await;
+}
+
+/// Answers each CONNECT with "use another server" and where that is.
+fn signpost(to: SocketAddr) -> SocketAddr {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let reference = to.to_string();
+            let length = u8::try_from(reference.len()).unwrap();
+            let head = [0x20, length + 6, 0, 0x9c, length + 3, 0x1c, 0, length];
+            drop(stream.read(&mut [0; 1024]));
+            drop(stream.write_all(&[&head, reference.as_bytes()].concat()));
+            drop(stream.read(&mut [0; 1]));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_client_goes_where_it_is_sent_if_it_may() {
+    let broker = Broker::start(&["--shards", "1"]);
+    // The second post sends to the broker.
+    let post = signpost(signpost(broker.address()));
+    let mut sent = options("sent", post, Version::V5);
+    sent.settings.follow_redirections = true;
+    let client = Client::connect(sent).unwrap();
+    soon(soon(client.publish(message("here"))).await.unwrap()).await.unwrap();
+
+    let mut stays = options("stays", post, Version::V5);
+    stays.settings.follow_redirections = false;
+    let client = Client::connect(stays).unwrap();
+    let mut status = client.status();
+    let state = soon(status.wait_for(|state| *state != Connection::Connecting)).await.unwrap().clone();
+    let Connection::Waiting { why, .. } = state else { panic!("{state:?}") };
+    assert!(why.to_string().contains("0x9c"), "{why}");
 }
 
 #[tokio::test]
@@ -211,7 +263,7 @@ fn a_killed_application_loses_nothing_that_it_published() {
 
 /// The last process sends what the killed ones left; each number that was stored is there, once.
 async fn finish(
-    to: std::net::SocketAddr,
+    to: SocketAddr,
     queue: &std::path::Path,
     mut watcher: dunlin_client::Subscription,
     end: usize,

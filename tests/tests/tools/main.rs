@@ -11,8 +11,11 @@ mod cuts;
 mod folder;
 mod library;
 mod mosquitto;
+mod moving_in;
+mod output;
 mod proxy;
 mod tls;
+mod transports;
 
 use std::time::Duration;
 

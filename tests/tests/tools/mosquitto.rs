@@ -62,7 +62,7 @@ impl Mosquitto {
 
 /// mosquitto cannot say which free port it took, and one of the system's choice goes to the next who asks. So each process
 /// and each broker in it begins to look at a place of its own, below the system's choices.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 37;

@@ -18,6 +18,9 @@ pub(crate) enum Fault {
     None,
     /// Each is cut after as many bytes as a seeded die says, up to this, counted over both directions.
     CutWithin(u64),
+    /// As [`Fault::CutWithin`], and what a connection begins with comes to the broker twice: on a second connection, now
+    /// before the first and now after it, that ends without a word.
+    DoubledWithin(u64),
     /// Bytes are held back until this changes.
     Stall,
     /// That many bytes a second, each way.
@@ -33,6 +36,7 @@ struct Shared {
     target: SocketAddr,
     cuts: AtomicUsize,
     accepted: AtomicUsize,
+    doubled: AtomicUsize,
     dice: AtomicU64,
     ended: AtomicUsize,
 }
@@ -40,6 +44,8 @@ struct Shared {
 /// How long a connection lives.
 struct Life {
     dice: u64,
+    /// The broker gets the beginning on a second connection too.
+    doubled: AtomicBool,
     passed: AtomicU64,
     cut: AtomicBool,
 }
@@ -70,6 +76,7 @@ impl Proxy {
             target,
             cuts: AtomicUsize::new(0),
             accepted: AtomicUsize::new(0),
+            doubled: AtomicUsize::new(0),
             dice: AtomicU64::new(1),
             ended: AtomicUsize::new(0),
         });
@@ -111,6 +118,11 @@ impl Proxy {
         self.shared.cuts.load(Ordering::Acquire)
     }
 
+    /// Connections whose beginning came twice.
+    pub(crate) fn doubled(&self) -> usize {
+        self.shared.doubled.load(Ordering::Acquire)
+    }
+
     /// Connections that it has accepted.
     pub(crate) fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::Acquire)
@@ -129,8 +141,9 @@ impl Shared {
             open.retain(|(client, _)| client.peer_addr().is_ok());
             open.push((client3, server3));
         }
-        let life =
-            Arc::new(Life { dice: self.roll(), passed: AtomicU64::new(0), cut: AtomicBool::new(false) });
+        let doubled = AtomicBool::new(matches!(*self.fault.lock().unwrap(), Fault::DoubledWithin(_)));
+        let cut = AtomicBool::new(false);
+        let life = Arc::new(Life { dice: self.roll(), doubled, passed: AtomicU64::new(0), cut });
         for (from, to) in [(client, server2), (server, client2)] {
             let shared = self.clone();
             let life = life.clone();
@@ -152,11 +165,21 @@ impl Shared {
             let mut last = false;
             match self.patience(length) {
                 Fault::HalfOpen => continue,
-                Fault::CutWithin(most) => (length, last) = life.spend(length, most),
+                Fault::CutWithin(most) | Fault::DoubledWithin(most) => {
+                    (length, last) = life.spend(length, most);
+                }
                 Fault::None | Fault::Stall | Fault::Slow(_) => {}
+            }
+            // The client speaks first, so these are its first bytes.
+            let double = life.doubled.swap(false, Ordering::AcqRel);
+            if double && life.dice.is_multiple_of(2) {
+                self.double(&chunk[..length]);
             }
             if to.write_all(&chunk[..length]).is_err() {
                 break;
+            }
+            if double && !life.dice.is_multiple_of(2) {
+                self.double(&chunk[..length]);
             }
             if last {
                 let first = !life.cut.swap(true, Ordering::AcqRel);
@@ -166,6 +189,15 @@ impl Shared {
         }
         drop(from.shutdown(Shutdown::Both));
         drop(to.shutdown(Shutdown::Both));
+    }
+
+    /// The same beginning on a connection of its own, to the first answer.
+    fn double(&self, bytes: &[u8]) {
+        let Ok(mut ghost) = TcpStream::connect(self.target) else { return };
+        self.doubled.fetch_add(1, Ordering::AcqRel);
+        drop(ghost.write_all(bytes));
+        drop(ghost.set_read_timeout(Some(Duration::from_millis(200))));
+        drop(ghost.read(&mut [0; 4096]));
     }
 
     /// Waits as the fault says; the fault of now.

@@ -11,13 +11,13 @@ use crate::folder::Folder;
 use crate::mosquitto::Mosquitto;
 
 /// An authority and the files of what it issued.
-struct Authority {
+pub(crate) struct Authority {
     folder: Folder,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -27,12 +27,12 @@ impl Authority {
         authority
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Issues `NAME.pem` and `NAME.key` for this host; the year in which it expires.
-    fn issue(&self, name: &str, host: &str, year: i32) {
+    pub(crate) fn issue(&self, name: &str, host: &str, year: i32) {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
@@ -42,7 +42,7 @@ impl Authority {
         self.folder.file(&format!("{name}.key"), key.serialize_pem());
     }
 
-    fn broker(&self, name: &str, more: &str) -> Mosquitto {
+    pub(crate) fn broker(&self, name: &str, more: &str) -> Mosquitto {
         Mosquitto::with(&format!(
             "allow_anonymous true\ncertfile {}\nkeyfile {}\ncafile {}\n{more}",
             self.file(&format!("{name}.pem")).display(),
@@ -51,7 +51,7 @@ impl Authority {
         ))
     }
 
-    fn trusted(&self) -> Tls {
+    pub(crate) fn trusted(&self) -> Tls {
         Tls { authorities: vec![self.file("ca.pem")], ..Tls::default() }
     }
 }

@@ -10,8 +10,13 @@
 
 mod certificates;
 mod directory;
+mod hostile;
+mod identities;
+mod listeners;
 mod mosquitto;
 mod peer;
+mod proxies;
+mod quic;
 mod tls;
 mod unix;
 mod websocket;

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dunlin_tests::DEADLINE;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+
+use crate::certificates::Identity;
 
 /// An open TLS connection.
 pub(crate) type Peer = StreamOwned<ClientConnection, TcpStream>;
@@ -38,13 +40,43 @@ pub(crate) fn config_of(
     Arc::new(config)
 }
 
+/// A client that shows a certificate.
+pub(crate) fn with_identity(
+    authorities: &Path,
+    versions: &[&'static SupportedProtocolVersion],
+    identity: &Identity,
+) -> Arc<ClientConfig> {
+    let plain = config(authorities, versions);
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_file_iter(authorities).unwrap().map(Result::unwrap));
+    let chain = CertificateDer::pem_file_iter(&identity.certificate).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::clone(plain.crypto_provider()));
+    let builder = builder.with_protocol_versions(versions).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
+    config.alpn_protocols = plain.alpn_protocols.clone();
+    Arc::new(config)
+}
+
+/// Is a client let in?
+pub(crate) fn comes_in(port: u16, config: &Arc<ClientConfig>) -> bool {
+    let mut peer = open(port, config);
+    let said = peer.write_all(&connect_packet("whoever"));
+    said.is_ok() && peer.read_exact(&mut [0; 4]).is_ok()
+}
+
+/// The same over a connection that is there already.
+pub(crate) fn over(socket: TcpStream, config: &Arc<ClientConfig>) -> Peer {
+    let name = "localhost".try_into().unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), socket)
+}
+
 /// A connection whose handshake is not done yet.
 pub(crate) fn open(port: u16, config: &Arc<ClientConfig>) -> Peer {
     let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket.set_write_timeout(Some(DEADLINE)).unwrap();
-    let name = "localhost".try_into().unwrap();
-    StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), socket)
+    over(socket, config)
 }
 
 /// A 3.1.1 client with Clean Session and no Keep Alive, connected.

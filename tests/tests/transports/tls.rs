@@ -140,16 +140,18 @@ fn what_is_no_tls_is_closed_and_named() {
     }
 }
 
-/// A handshake that is not finished holds no place for longer than a CONNECT may take.
+/// A handshake that is not finished holds no place for longer than it may take.
 #[test]
 fn a_handshake_has_a_time_limit() {
     let directory = Directory::new();
     let authority = Authority::new(&directory, "authority");
-    let broker = start(&authority.server(&directory, "server"), "[limits]\nconnect_timeout_ms = 200", "1");
+    let broker =
+        start(&authority.server(&directory, "server"), "[admission]\nhandshake_timeout_ms = 200", "1");
     let mut silent = TcpStream::connect(("127.0.0.1", broker.port("tls"))).unwrap();
     silent.set_read_timeout(Some(DEADLINE)).unwrap();
     silent.write_all(&[22, 3, 1, 0, 200, 1]).unwrap();
     assert_eq!(silent.read(&mut [0; 64]).unwrap_or(0), 0);
+    broker.logged("admission.handshake_timeout_ms");
 }
 
 #[test]

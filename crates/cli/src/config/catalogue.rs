@@ -4,6 +4,7 @@
 //! come from this list; tests hold it against the structs.
 
 mod access;
+mod admission;
 mod limits;
 mod listener;
 mod log;
@@ -62,10 +63,16 @@ pub(super) enum Kind {
     Texts,
     /// The mode of a file.
     Mode,
+    /// The name of a file, or a list of names.
+    Files,
+    /// A list of some of these strings, at least one.
+    Choices(&'static [&'static str]),
+    /// A list of addresses and networks.
+    Networks,
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 9] = [
+pub(super) static SECTIONS: [Section; 10] = [
     Section {
         name: "",
         repeated: false,
@@ -83,6 +90,7 @@ pub(super) static SECTIONS: [Section; 9] = [
     storage::STORAGE,
     log::LOG,
     log::AREAS,
+    admission::ADMISSION,
     limits::LIMITS,
     strictness::STRICTNESS,
     protocol::PROTOCOL,
@@ -121,6 +129,11 @@ impl Kind {
                 "the name of a file, absolute or from the directory that the process runs in".to_owned()
             }
             Self::Path => "a path that begins with / and has no spaces, ? or #".to_owned(),
+            Self::Files => "the name of a file, or a list of names".to_owned(),
+            Self::Choices(choices) => format!("a list with some of {}", Self::Choice(choices).allowed()),
+            Self::Networks => {
+                "a list of addresses and networks, as [\"192.0.2.1\", \"10.0.0.0/8\"]".to_owned()
+            }
             Self::Texts => "a list of strings".to_owned(),
             Self::Mode => "three octal digits in quotes".to_owned(),
         }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use dunlin_runtime::Network;
+use dunlin_security::spelling::nearest;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue, Deserializer};
@@ -10,7 +12,6 @@ use super::Config;
 use super::catalogue::{Key, Kind, SECTIONS, Section, section};
 use super::fault::{Fault, Problem, Source};
 use super::listener;
-use super::nearest::nearest;
 use super::relation::{self, Places};
 use crate::listen::ListenUrl;
 
@@ -117,6 +118,18 @@ impl Check<'_> {
                 self.fault(&value.span(), &section.path(name), Some(shown), problem, allowed);
             }
         }
+        let count = |name: &str| {
+            table.get(name).map_or(0, |value| value.get_ref().as_array().map_or(1, |list| list.len()))
+        };
+        let most = count("certificate");
+        for (name, least) in [("key", most), ("ocsp", 0)] {
+            if let Some(value) = table.get(name)
+                && !(least..=most).contains(&count(name))
+            {
+                let problem = Problem::NotAsMany { of: "certificate", expected: most };
+                self.fault(&value.span(), &section.path(name), None, problem, None);
+            }
+        }
         for (name, why) in listener::needs(scheme, |name| table.contains_key(name)) {
             self.fault(block, &section.path(name), None, Problem::Missing, Some(why.to_owned()));
         }
@@ -192,9 +205,22 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
         (Kind::Switch, DeValue::Boolean(_)) => None,
         (Kind::Text { most }, DeValue::String(text)) if text.len() > most => Some(Problem::TooLong),
         (Kind::Path, DeValue::String(path)) => (!listener::is_path(path)).then_some(Problem::NoPath),
+        (Kind::Networks, DeValue::Array(list)) => list.iter().find_map(|text| {
+            let DeValue::String(text) = text.get_ref() else { return Some(no_string(text.get_ref())) };
+            text.parse::<Network>().err().map(Problem::from)
+        }),
+        (Kind::Choices(choices), DeValue::Array(list)) => {
+            let wrong = |choice: &Spanned<DeValue<'_>>| problem(Kind::Choice(choices), choice.get_ref());
+            if list.is_empty() { Some(Problem::Missing) } else { list.iter().find_map(wrong) }
+        }
+        (Kind::Files, DeValue::Array(list)) => {
+            let wrong = |file: &Spanned<DeValue<'_>>| problem(Kind::File, file.get_ref());
+            if list.is_empty() { Some(Problem::Missing) } else { list.iter().find_map(wrong) }
+        }
+        (Kind::Files, file @ DeValue::String(_)) => problem(Kind::File, file),
         (Kind::Texts, DeValue::Array(list)) => {
             let other = list.iter().find(|text| !matches!(text.get_ref(), DeValue::String(_)))?;
-            Some(Problem::WrongType { found: name_of(other.get_ref()), expected: "a string" })
+            Some(no_string(other.get_ref()))
         }
         (Kind::File, DeValue::String(text)) if text.is_empty() => Some(Problem::Missing),
         (Kind::Text { .. } | Kind::File, DeValue::String(text)) => {
@@ -202,6 +228,10 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
         }
         (kind, other) => Some(Problem::WrongType { found: name_of(other), expected: type_of(kind) }),
     }
+}
+
+fn no_string(value: &DeValue<'_>) -> Problem {
+    Problem::WrongType { found: name_of(value), expected: "a string" }
 }
 
 fn integer_of(integer: &DeInteger<'_>) -> Option<i128> {
@@ -212,7 +242,8 @@ const fn type_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer { .. } => "an integer",
         Kind::Switch => "a boolean",
-        Kind::Texts => "a list of strings",
+        Kind::Texts | Kind::Choices(_) | Kind::Networks => "a list of strings",
+        Kind::Files => "a string or a list of strings",
         Kind::Choice(_) | Kind::Text { .. } | Kind::Url | Kind::Mode | Kind::File | Kind::Path => "a string",
     }
 }

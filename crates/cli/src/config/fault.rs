@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use dunlin_runtime::NetworkError;
+
 use crate::listen::ListenUrlError;
 
 /// Every fault of a file.
@@ -67,9 +69,18 @@ pub(crate) enum Problem {
     /// A key that would have no effect.
     #[error("not a key of {scheme} listeners")]
     OfAnotherListener { scheme: &'static str },
+    /// Certificates and what goes with them, one by one.
+    #[error("as many as {of} has are expected: {expected}")]
+    NotAsMany { of: &'static str, expected: usize },
+    /// No address and no network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// No listener.
     #[error(transparent)]
     Url(#[from] ListenUrlError),
+    /// More than another key's value.
+    #[error("more than {than} = {value}")]
+    MoreThan { than: &'static str, value: u64 },
     /// Less than another key's value.
     #[error("less than {than} = {value}")]
     LessThan { than: &'static str, value: u64 },

@@ -4,11 +4,11 @@
 //! Out:   a [`Config`] whose every value is allowed, or every fault that the file has, each with its place.
 //! Never: a key that is not known, or a value that is quietly corrected.
 
+mod admission;
 mod catalogue;
 mod check;
 mod fault;
 mod listener;
-mod nearest;
 mod print;
 mod relation;
 
@@ -17,15 +17,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use dunlin_engine::{AccessRules, Limits, Protocol, Settings, Strictness};
-use dunlin_runtime::{TlsFiles, WebSocketRules};
+use dunlin_engine::{AccessRules, Limits, ListenerRules, Protocol, Settings, Strictness};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use admission::Admission;
 pub(crate) use fault::{Fault, Faults};
-pub(crate) use listener::mode;
+pub(crate) use listener::{ClientCertificate, Files, Listener, mode};
 pub(crate) use print::default_file;
-
-use crate::listen::ListenUrl;
 
 /// Everything that a configuration file can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -39,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// `[log]`
     pub(crate) log: Log,
+    /// `[admission]`
+    pub(crate) admission: Admission,
     /// `[limits]`
     pub(crate) limits: Limits,
     /// `[strictness]`
@@ -65,82 +65,6 @@ impl Default for Storage {
     fn default() -> Self {
         Self { data: None, quota_bytes: 0, segment_bytes: 64 << 20 }
     }
-}
-
-/// One address that Clients connect to.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Listener {
-    /// Where.
-    pub(crate) url: ListenUrl,
-    /// PEM file: the server's certificate and those that lead to its authority.
-    #[serde(default)]
-    pub(crate) certificate: Option<PathBuf>,
-    /// PEM file: the key of the certificate.
-    #[serde(default)]
-    pub(crate) key: Option<PathBuf>,
-    /// PEM file: the authorities of clients.
-    #[serde(default)]
-    pub(crate) client_ca: Option<PathBuf>,
-    /// Must a Client have a certificate, where there is `client_ca`?
-    #[serde(default)]
-    pub(crate) client_certificate: Option<ClientCertificate>,
-    /// Where WebSocket connections begin.
-    #[serde(default)]
-    pub(crate) path: Option<String>,
-    /// Where pages may come from that begin WebSocket connections.
-    #[serde(default)]
-    pub(crate) origins: Option<Vec<String>>,
-    /// Who may connect to a Unix socket: the mode of its file, in octal digits.
-    #[serde(default)]
-    pub(crate) permissions: Option<String>,
-}
-
-impl Listener {
-    /// One whose every key but the URL has its default.
-    pub(crate) const fn new(url: ListenUrl) -> Self {
-        Self {
-            url,
-            certificate: None,
-            key: None,
-            client_ca: None,
-            client_certificate: None,
-            path: None,
-            origins: None,
-            permissions: None,
-        }
-    }
-
-    /// What is asked of WebSocket connections.
-    pub(crate) fn websocket_rules(&self) -> WebSocketRules {
-        WebSocketRules {
-            path: self.path.clone().unwrap_or_else(|| "/mqtt".to_owned()),
-            origins: self.origins.clone().unwrap_or_default(),
-        }
-    }
-
-    /// What TLS needs, where everything is there.
-    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
-        Some(TlsFiles {
-            certificate: self.certificate.clone()?,
-            key: self.key.clone()?,
-            client_ca: self.client_ca.clone(),
-            client_certificate: match self.client_certificate {
-                Some(ClientCertificate::Optional) => dunlin_runtime::ClientCertificate::Optional,
-                Some(ClientCertificate::Required) | None => dunlin_runtime::ClientCertificate::Required,
-            },
-        })
-    }
-}
-
-/// What a Client without a certificate gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ClientCertificate {
-    /// Its handshake fails.
-    Required,
-    /// It is let in.
-    Optional,
 }
 
 /// What is logged, and how.
@@ -240,13 +164,14 @@ impl Config {
         check::config(text)
     }
 
-    /// What the engines are configured with.
-    pub(crate) fn settings(&self) -> Settings {
+    /// What the engines are configured with; `listeners` in the order of the server's.
+    pub(crate) fn settings(&self, listeners: Vec<ListenerRules>) -> Settings {
         Settings {
             limits: self.limits.clone(),
             strictness: self.strictness.clone(),
             protocol: self.protocol.clone(),
             access: self.access.clone(),
+            listeners,
         }
     }
 }

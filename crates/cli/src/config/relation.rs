@@ -15,7 +15,7 @@ const PACKET: &str = "limits.maximum_packet_size";
 pub(super) fn faults(config: &Config, source: Source<'_>, places: &Places) -> Vec<Fault> {
     let limits = &config.limits;
     let packet = u64::from(limits.maximum_packet_size.get());
-    [
+    let mut faults: Vec<_> = [
         ("limits.queue_bytes_maximum", limits.queue_bytes_maximum),
         ("limits.output_bytes_maximum", u64::from(limits.output_bytes_maximum)),
     ]
@@ -32,5 +32,24 @@ pub(super) fn faults(config: &Config, source: Source<'_>, places: &Places) -> Ve
             ..fault
         }
     })
-    .collect()
+    .collect();
+    faults.extend(of_listeners(config, source, places));
+    faults
+}
+
+/// A listener takes no packet that the rest could not carry.
+fn of_listeners<'a>(
+    config: &'a Config,
+    source: Source<'a>,
+    places: &'a Places,
+) -> impl Iterator<Item = Fault> + 'a {
+    const KEY: &str = "listener.maximum_packet_size";
+    let most = u64::from(config.limits.maximum_packet_size.get());
+    let sizes = config.listener.iter().filter_map(|listener| listener.maximum_packet_size);
+    sizes.map(|size| u64::from(size.get())).filter(move |size| *size > most).map(move |size| {
+        let at = places.get(KEY).or_else(|| places.get(PACKET)).cloned().unwrap_or_default();
+        let fault = source.fault(&at, Problem::MoreThan { than: PACKET, value: most });
+        let allowed = Some(format!("1024 to {most}"));
+        Fault { key: Some(KEY.to_owned()), value: Some(size.to_string()), allowed, ..fault }
+    })
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use dunlin_client::{
-    Address, Client, Connection, Keep, Message, Options, Prepared, QoS, Settings, Tls, Version, Will,
-    random_seed,
+    Address, AddressError, Client, Connection, Host, Keep, Message, Options, Prepared, QoS, Settings, Tls,
+    Version, Will, random_seed,
 };
 use tokio::sync::watch;
 
@@ -24,9 +24,16 @@ pub(crate) struct Connect {
     /// Port; 1883, with TLS 8883
     #[arg(short = 'p', long, value_name = "PORT", conflicts_with = "url")]
     pub(crate) port: Option<u16>,
-    /// All in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC
+    /// All in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, ws[s]://[USER[:PASSWORD]@]HOST[:PORT]/PATH or unix:PATH
     #[arg(short = 'L', long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// Unix socket of the broker
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "ws"])]
+    pub(crate) unix: Option<PathBuf>,
+    /// WebSocket at this path of the host; port 80, with TLS 443
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "/mqtt",
+          conflicts_with = "url")]
+    pub(crate) ws: Option<String>,
     /// User name
     #[arg(short = 'u', long, value_name = "NAME", allow_hyphen_values = true)]
     pub(crate) username: Option<String>,
@@ -96,7 +103,8 @@ pub(crate) struct Connect {
     pub(crate) help: Option<bool>,
 }
 
-fn version(text: &str) -> Result<Version, String> {
+/// 5 or 3.1.1, as mosquitto's tools or Dunlin's write it.
+pub(crate) fn version(text: &str) -> Result<Version, String> {
     match text {
         "5" | "mqttv5" => Ok(Version::V5),
         "311" | "4" | "mqttv311" => Ok(Version::V311),
@@ -133,11 +141,7 @@ impl Connect {
                 topic = parts.topic;
                 parts.address
             }
-            None => {
-                let encrypted = self.tls || !self.cafile.is_empty() || self.cert.is_some() || self.insecure;
-                let port = self.port.unwrap_or(if encrypted { 8883 } else { 1883 });
-                Address { host: self.host.clone(), port, encrypted }
-            }
+            None => self.address()?,
         };
         let mut options = Options::new(address, settings);
         options.tls = Tls {
@@ -147,6 +151,26 @@ impl Connect {
             insecure: self.insecure,
         };
         Ok((options, topic))
+    }
+
+    fn address(&self) -> Result<Address, ToolError> {
+        if let Some(path) = &self.unix {
+            return Ok(Address::Unix(path.clone()));
+        }
+        let encrypted = self.tls || !self.cafile.is_empty() || self.cert.is_some() || self.insecure;
+        let port = self.port.unwrap_or(match (encrypted, &self.ws) {
+            (false, None) => 1883,
+            (true, None) => 8883,
+            (false, Some(_)) => 80,
+            (true, Some(_)) => 443,
+        });
+        let host = Host { name: self.host.clone(), port, encrypted };
+        let Some(path) = &self.ws else { return Ok(Address::Tcp(host)) };
+        let is_path = path.starts_with('/') && path.chars().all(|character| character.is_ascii_graphic());
+        if !is_path {
+            return Err(ToolError::Usage(format!("--ws={path}: a path begins with / and has no spaces")));
+        }
+        Ok(Address::WebSocket { host, path: path.clone() })
     }
 
     fn client_id(&self, tool: &str) -> Result<String, ToolError> {
@@ -235,12 +259,17 @@ struct Url {
 impl Url {
     fn parse(text: &str) -> Result<Self, ToolError> {
         let fault = |reason: String| ToolError::Usage(format!("-L {text}: {reason}"));
-        let (scheme, rest) =
-            text.split_once("://").ok_or_else(|| fault("it begins with mqtt:// or mqtts://".to_owned()))?;
-        let (server, topic) = match rest.split_once('/') {
-            Some((server, topic)) => (server, Some(topic).filter(|topic| !topic.is_empty())),
-            None => (rest, None),
-        };
+        let parsed = |text: &str| text.parse().map_err(|error: AddressError| fault(error.to_string()));
+        if text.starts_with("unix:") {
+            return Ok(Self { address: parsed(text)?, user: None, password: None, topic: None });
+        }
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or_else(|| fault("it begins with mqtt://, mqtts://, ws://, wss:// or unix:".to_owned()))?;
+        // What follows the host of a WebSocket address is its own path, not a topic.
+        let web = scheme.starts_with("ws");
+        let (server, rest) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let (path, topic) = if web { (rest, None) } else { ("", rest.strip_prefix('/')) };
         let (who, server) = match server.rsplit_once('@') {
             Some((who, server)) => (Some(who), server),
             None => (None, server),
@@ -250,10 +279,9 @@ impl Url {
                 Some((user, password)) => (Some(user.to_owned()), password.map(str::to_owned)),
                 None => (None, None),
             };
-        let address = format!("{scheme}://{server}")
-            .parse()
-            .map_err(|error: dunlin_client::AddressError| fault(error.to_string()))?;
-        Ok(Self { address, user, password, topic: topic.map(str::to_owned) })
+        let address = parsed(&format!("{scheme}://{server}{path}"))?;
+        let topic = topic.filter(|topic| !topic.is_empty()).map(str::to_owned);
+        Ok(Self { address, user, password, topic })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
-use dunlin_client::Received;
+use dunlin_client::Message;
 
 use super::{ToolError, json};
 
@@ -114,7 +114,7 @@ impl Shape {
     }
 
     /// Appends the message, without a line end.
-    pub(crate) fn put(&self, received: &Received, now: Moment, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, received: &Message, now: Moment, out: &mut Vec<u8>) {
         match self {
             Self::Fixed { format: Format::Json, .. } => {
                 out.extend_from_slice(json::object(received, now, true).as_bytes());
@@ -146,7 +146,7 @@ impl Shape {
 }
 
 /// What stands for `%` and this letter.
-fn field(letter: char, received: &Received, now: Moment) -> String {
+fn field(letter: char, received: &Message, now: Moment) -> String {
     let about = received.about();
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     match letter {

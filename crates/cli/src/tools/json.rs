@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use dunlin_client::Received;
+use dunlin_client::Message;
 
 use super::format::Moment;
 
@@ -31,8 +31,41 @@ pub(crate) fn is_json(payload: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_ok()
 }
 
+/// JSON with each value on a line of its own, those within others further to the right.
+pub(crate) fn pretty(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    let mut last = ' ';
+    for character in text.chars() {
+        if quoted {
+            out.push(character);
+            quoted = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+            continue;
+        }
+        if character.is_ascii_whitespace() {
+            continue;
+        }
+        let closes = matches!(character, '}' | ']');
+        depth -= usize::from(closes);
+        let empty = closes && matches!(last, '{' | '[');
+        if (closes && !empty) || (matches!(last, '{' | '[' | ',') && !closes) {
+            out.push('\n');
+            out.extend(std::iter::repeat_n("  ", depth));
+        }
+        out.push(character);
+        if character == ':' {
+            out.push(' ');
+        }
+        depth += usize::from(matches!(character, '{' | '['));
+        quoted = character == '"';
+        last = character;
+    }
+    out
+}
+
 /// The message; `plain`: the payload is JSON and stands in it as such.
-pub(crate) fn object(received: &Received, now: Moment, plain: bool) -> String {
+pub(crate) fn object(received: &Message, now: Moment, plain: bool) -> String {
     let mut out = String::from("{\"tst\":");
     string(&now.iso8601(), &mut out);
     out.push_str(",\"topic\":");
@@ -56,7 +89,7 @@ pub(crate) fn object(received: &Received, now: Moment, plain: bool) -> String {
     out
 }
 
-fn properties(received: &Received, out: &mut String) {
+fn properties(received: &Message, out: &mut String) {
     let Some(about) = received.about() else { return };
     let mut fields: Vec<(&str, String)> = Vec::new();
     let mut text = |name, value: &str| {
@@ -105,6 +138,14 @@ fn properties(received: &Received, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn values_stand_on_lines_of_their_own() {
+        let text = r#"{"a": [1,{"b,\"}":"x [y"}],"c":{},"d":[ ]}"#;
+        let pretty = super::pretty(text);
+        let expected = "{\n  \"a\": [\n    1,\n    {\n      \"b,\\\"}\": \"x [y\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}";
+        assert_eq!(pretty, expected);
+    }
+
     #[test]
     fn strings_are_escaped_as_json_wants() {
         let mut out = String::new();

@@ -5,9 +5,11 @@
 //! Never: an unverified certificate without --insecure; success for a message that was not acknowledged.
 
 mod connect;
+mod decode;
 mod format;
 mod input;
 mod json;
+mod progress;
 mod properties;
 mod publish;
 mod request;
@@ -16,6 +18,7 @@ mod subscribe;
 use std::future::Future;
 use std::io;
 
+pub(crate) use connect::{qos, version};
 pub(crate) use publish::Publish;
 pub(crate) use request::Request;
 pub(crate) use subscribe::Subscribe;

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use clap::Args;
-use dunlin_client::{Bytes, Client, Message, Prepared, QoS, Receipt};
+use dunlin_client::{Bytes, Client, Compression, Message, Prepared, QoS, Receipt, Version};
 
 use super::ToolError;
 use super::connect::{Connect, qos, signalled};
 use super::input::{self, Input};
+use super::progress::{self, All, Progress};
 use super::properties::Given;
 use crate::say;
 
@@ -33,6 +34,12 @@ pub(crate) struct Publish {
     /// The broker keeps the message for those who come later
     #[arg(short = 'r', long)]
     retain: bool,
+    /// Compress payloads that become shorter by it, and say so in the user property content-encoding (MQTT 5)
+    #[arg(long, value_name = "HOW", value_parser = compression)]
+    compress: Option<Compression>,
+    /// Show how far it is, also where standard error is no terminal
+    #[arg(long)]
+    progress: bool,
     /// Publish that many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..),
           conflicts_with = "stdin_line")]
@@ -40,6 +47,11 @@ pub(crate) struct Publish {
     /// Between two of them, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, requires = "repeat")]
     repeat_delay: f64,
+}
+
+fn compression(name: &str) -> Result<Compression, String> {
+    let known = [Compression::Gzip, Compression::Zstd].into_iter().find(|known| known.name() == name);
+    known.ok_or_else(|| "known are gzip and zstd".to_owned())
 }
 
 impl Publish {
@@ -66,10 +78,21 @@ impl Publish {
         if given.publish != dunlin_client::About::default() {
             *template.about_mut() = given.publish;
         }
+        if self.compress.is_some() && self.connect.protocol_version != Version::V5 {
+            return Err(ToolError::Usage(
+                "--compress: only MQTT 5 can say that a payload is compressed; see -V".to_owned(),
+            ));
+        }
         let payload = self.input.whole()?;
         let prepared = Prepared::new(options).map_err(ToolError::failed)?;
         let client = self.connect.begin(prepared).await?;
-        let mut open = Open::default();
+        let all = if self.input.stdin_line {
+            progress::of_stdin()
+        } else {
+            Some(All::Messages(self.repeat.into()))
+        };
+        let progress = Progress::new(self.progress, self.connect.quiet, all);
+        let mut open = Open { compress: self.compress, progress, receipts: VecDeque::new(), refused: None };
         let result = match payload {
             Some(payload) => self.repeated(&client, &template, payload, delay, &mut open).await,
             None => lines(&client, &template, &mut open).await,
@@ -110,8 +133,9 @@ async fn lines(client: &Client, template: &Message, open: &mut Open) -> Result<(
 }
 
 /// Messages that are not acknowledged yet, oldest first.
-#[derive(Default)]
 struct Open {
+    compress: Option<Compression>,
+    progress: Progress,
     receipts: VecDeque<Receipt>,
     refused: Option<String>,
 }
@@ -121,6 +145,11 @@ impl Open {
         if self.receipts.len() >= OPEN_MAXIMUM {
             self.oldest().await;
         }
+        self.progress.message(message.payload().len());
+        let message = match self.compress {
+            Some(compression) => message.compressed(compression).map_err(ToolError::failed)?,
+            None => message,
+        };
         self.receipts.push_back(client.publish(message).await.map_err(ToolError::failed)?);
         Ok(())
     }
@@ -137,6 +166,7 @@ impl Open {
         while !self.receipts.is_empty() {
             self.oldest().await;
         }
+        self.progress.end();
         self.refused
             .map_or(Ok(()), |error| Err(ToolError::Failed(format!("not everything was published: {error}"))))
     }

@@ -8,6 +8,7 @@ use dunlin_client::{Bytes, Message, Prepared, QoS, RequestError, Requests, Versi
 
 use super::ToolError;
 use super::connect::{Connect, qos, signalled};
+use super::decode::{self, Decode};
 use super::input::Input;
 use super::properties::Given;
 
@@ -33,6 +34,13 @@ pub(crate) struct Request {
     /// Wait that many seconds for the answer; exit code 27 if it does not come
     #[arg(short = 'W', long, value_name = "SECONDS", default_value_t = 30.0)]
     timeout: f64,
+    /// Decode the answer first, in these steps; without a value, what it seems to be
+    #[arg(long, value_enum, value_name = "STEP,..", num_args = 0..=1, require_equals = true, value_delimiter = ',',
+          default_missing_value = "auto")]
+    decode: Vec<Decode>,
+    /// An answer that is JSON on several lines
+    #[arg(long)]
+    pretty: bool,
     /// No line end after the answer
     #[arg(short = 'N')]
     no_line_end: bool,
@@ -76,6 +84,7 @@ impl Request {
             other => ToolError::failed(other),
         })?;
         client.disconnect(DRAIN).await;
+        let answer = decode::shown(&answer, &self.decode, self.pretty, self.connect.quiet);
         self.write(answer.payload())
     }
 

@@ -11,6 +11,7 @@ use dunlin_client::{
 
 use super::ToolError;
 use super::connect::{Connect, qos, signalled};
+use super::decode::{self, Decode};
 use super::format::{Format, Moment, Shape};
 use super::properties::Given;
 use crate::say;
@@ -65,6 +66,13 @@ pub(crate) struct Subscribe {
     /// How to print a message
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Decode payloads first, in these steps; without a value, what they seem to be
+    #[arg(long, value_enum, value_name = "STEP,..", num_args = 0..=1, require_equals = true, value_delimiter = ',',
+          default_missing_value = "auto")]
+    decode: Vec<Decode>,
+    /// A payload that is JSON on several lines
+    #[arg(long)]
+    pretty: bool,
     /// Template: %t topic, %p payload, %q QoS, %r retain, %l length, %x hex, %j and %J JSON, %I time, %U seconds,
     /// %C %D %E %F %P %R %S properties
     #[arg(short = 'F', value_name = "TEMPLATE", conflicts_with_all = ["verbose", "format"], allow_hyphen_values = true)]
@@ -188,8 +196,9 @@ impl Subscribe {
     }
 
     fn write(&self, received: &Received, shape: &Shape) -> Result<(), ToolError> {
-        let mut line = Vec::with_capacity(received.payload().len() + 64);
-        shape.put(received, Moment::now(), &mut line);
+        let decoded = decode::shown(received, &self.decode, self.pretty, self.connect.quiet);
+        let mut line = Vec::with_capacity(decoded.payload().len() + 64);
+        shape.put(&decoded, Moment::now(), &mut line);
         if line.is_empty() && self.template.is_none() {
             // As mosquitto_sub: a message without a payload is no empty line.
             return Ok(());

@@ -2,10 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
+mod authority;
 mod client;
 mod configuration;
+mod doctor;
+mod first_start;
+mod journal;
 mod logging;
 mod process;
 mod reload;
+mod secured;
 mod serving;
+mod torture;
 mod usage;

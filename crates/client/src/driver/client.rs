@@ -12,7 +12,7 @@ use super::task::{Command, Control, Task};
 use super::tls::TlsError;
 use super::{Connection, Options, Received};
 use crate::disk::{DiskError, Opened};
-use crate::session::{Filter, SubscribeError};
+use crate::session::{Filter, ReauthenticateError, SubscribeError};
 use crate::{Message, PublishError, ReasonCode, SettingsError, SubscriptionOptions};
 
 /// Messages on their way from the application to the session. They are few because the session has the queue.
@@ -199,6 +199,16 @@ impl Client {
         if self.control.send(Control::Forget { filters, done }).is_ok() {
             drop(ended.await);
         }
+    }
+
+    /// Authenticates again, on the same connection, with [`crate::Settings::authentication`] (5.0).
+    ///
+    /// # Errors
+    /// That there is no connection, or no method. A Server that refuses ends the connection.
+    pub async fn reauthenticate(&self) -> Result<(), ReauthenticateError> {
+        let (done, outcome) = oneshot::channel();
+        let _ = self.control.send(Control::Reauthenticate { done });
+        outcome.await.unwrap_or(Err(ReauthenticateError::Offline))
     }
 
     /// Stops: waits at most that long for what is queued to be acknowledged, disconnects, and returns when all is done.

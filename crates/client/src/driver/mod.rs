@@ -17,8 +17,9 @@ mod status;
 mod task;
 mod tls;
 mod transport;
+mod websocket;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Host};
 pub use client::{Client, Granted, Prepared, Receipt, StartError, Subscription};
 pub use identity::{IdentityError, kept_client_id, local_client_id, random_seed};
 pub use options::Options;

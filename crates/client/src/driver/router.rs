@@ -70,13 +70,15 @@ impl Router {
 
     /// Hands it out, as far as there is room.
     pub(crate) fn deliver(&mut self, delivery: Delivery, control: &mpsc::WeakUnboundedSender<Control>) {
-        let Delivery { id, to, dup, message } = delivery;
+        let Delivery { id, mut to, dup, message } = delivery;
         let acknowledgement =
             id.zip(control.upgrade()).map(|(id, control)| Acknowledgement::new(id, to.len(), control));
+        let Some(last) = to.pop() else { return };
         for token in to {
             let received = Received::new(message.clone(), dup, acknowledgement.as_ref().map(Arc::clone));
             self.waiting.push_back((token, received));
         }
+        self.waiting.push_back((last, Received::new(message, dup, acknowledgement)));
         self.advance();
     }
 

@@ -1,9 +1,10 @@
 //! The loop: what the application wants and the network brings goes into the session; what comes out is done.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -11,9 +12,12 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::clock::Clock;
 use super::router::Router;
 use super::transport::{Dialler, Reading, Writing};
-use super::{Connection, Options, Received, StartError, random_seed};
+use super::{Address, Connection, Options, Received, StartError, random_seed};
 use crate::disk::{Disk, DiskError, Opened};
-use crate::session::{Action, DeliveryId, Effects, Event, Filter, Session, Status, SubscribeError, Token};
+use crate::session::{
+    Action, DeliveryId, Effects, Event, Filter, ReauthenticateError, Redirection, Session, Status,
+    SubscribeError, Token,
+};
 use crate::{Message, PublishError, ReasonCode};
 
 /// Bytes of one read.
@@ -24,6 +28,11 @@ const BATCH: usize = 256;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Output above which the application's messages wait.
 const OUTPUT_HIGH: usize = 256 << 10;
+
+thread_local! {
+    /// What was read last, by any client of this thread: a thousand that are silent need one buffer, not a thousand.
+    static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
 
 type Outcome = Result<ReasonCode, PublishError>;
 
@@ -50,6 +59,9 @@ pub(crate) enum Control {
     Forget {
         filters: Vec<String>,
         done: oneshot::Sender<()>,
+    },
+    Reauthenticate {
+        done: oneshot::Sender<Result<(), ReauthenticateError>>,
     },
     Acknowledge(DeliveryId),
     Stop {
@@ -90,12 +102,15 @@ pub(crate) struct Task {
     effects: Effects,
     clock: Clock,
     dialler: Dialler,
+    /// The address to go back to after the Server has sent the client elsewhere for a while.
+    home: Address,
     commands: mpsc::Receiver<Command>,
     control: mpsc::UnboundedReceiver<Control>,
     /// For acknowledgements, which must not keep the channel open.
     control_sender: mpsc::WeakUnboundedSender<Control>,
     status: watch::Sender<Connection>,
     receipts: Receipts,
+    reauthenticating: Vec<oneshot::Sender<Result<(), ReauthenticateError>>>,
     router: Router,
     disk: Option<Disk>,
     stored: Vec<oneshot::Sender<()>>,
@@ -137,10 +152,12 @@ impl Task {
         if options.settings.seed == 0 {
             options.settings.seed = random_seed();
         }
-        let tls = if options.address.encrypted {
-            Some((options.tls.load()?, options.tls.name(&options.address.host)?))
-        } else {
-            None
+        let tls = match options.address.host().filter(|host| host.encrypted) {
+            Some(host) => {
+                options.tls.name(&host.name)?;
+                Some(options.tls.load()?)
+            }
+            None => None,
         };
         let (disk, mut opened) = match &options.disk {
             Some((path, sync)) => {
@@ -156,12 +173,14 @@ impl Task {
             session: Session::restore(options.settings, remains),
             effects: Effects::default(),
             clock: Clock::new(),
-            dialler: Dialler { address: options.address, tls },
+            home: options.address.clone(),
+            dialler: Dialler { address: options.address, tls, trust: options.tls },
             commands,
             control,
             control_sender,
             status,
             receipts: Receipts::default(),
+            reauthenticating: Vec::new(),
             router: Router::default(),
             disk,
             stored: Vec::new(),
@@ -179,8 +198,7 @@ impl Task {
 
     /// Until the session has stopped.
     pub(crate) async fn run(mut self) {
-        let mut input = vec![0; READ];
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::new();
         let mut timer = Box::pin(sleep_until(self.armed));
         // Subscriptions of before the start are known before the first connection.
         while let Ok(control) = self.control.try_recv() {
@@ -196,8 +214,9 @@ impl Task {
                 return;
             }
             self.arm(timer.as_mut());
-            let wake = self.wait(&mut input, &mut batch, timer.as_mut()).await;
-            self.woken(wake, &input, &mut batch);
+            let wake = self.wait(&mut batch, timer.as_mut()).await;
+            // Nothing is awaited in between, so what was read still stands in this thread's buffer.
+            self.woken(wake, &mut batch);
         }
     }
 

@@ -51,8 +51,11 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads the files.
-    pub(crate) fn load(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    /// Reads the files: what a connection of one's own with rustls takes.
+    ///
+    /// # Errors
+    /// The file that cannot be used.
+    pub fn load(&self) -> Result<Arc<ClientConfig>, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let builder =
             ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
@@ -89,7 +92,11 @@ impl Tls {
         Ok(roots)
     }
 
-    pub(crate) fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
+    /// What the certificate of a host must be for.
+    ///
+    /// # Errors
+    /// A text that no certificate can be for.
+    pub fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
         let name = self.server_name.as_deref().unwrap_or(host);
         ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))
     }

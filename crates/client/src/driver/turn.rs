@@ -50,6 +50,13 @@ impl Task {
     async fn act(&mut self, action: Action) -> Result<(), DiskError> {
         match action {
             Action::Dial => self.dialling = Some(tokio::spawn(self.dialler.clone().dial())),
+            Action::Redirect(redirection) => self.redirect(redirection),
+            Action::Reauthenticated(outcome) => {
+                for waiting in self.reauthenticating.drain(..) {
+                    // Whoever gave up does not listen.
+                    let _ = waiting.send(outcome.clone());
+                }
+            }
             Action::Close => {
                 self.commit().await?;
                 self.close().await;
@@ -67,6 +74,22 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Where the next connection goes.
+    fn redirect(&mut self, redirection: Redirection) {
+        match redirection {
+            Redirection::Home => self.dialler.address = self.home.clone(),
+            Redirection::To { reference, lasting } => {
+                // One that names no place leads to where it came from, and the session counts it.
+                if let Some(address) = self.dialler.address.referred(&reference) {
+                    if lasting {
+                        self.home.clone_from(&address);
+                    }
+                    self.dialler.address = address;
+                }
+            }
+        }
     }
 
     /// Last words, and the end of the transport.
@@ -97,12 +120,7 @@ impl Task {
         }
     }
 
-    pub(super) async fn wait(
-        &mut self,
-        input: &mut [u8],
-        batch: &mut Vec<Command>,
-        timer: Pin<&mut Sleep>,
-    ) -> Wake {
+    pub(super) async fn wait(&mut self, batch: &mut Vec<Command>, timer: Pin<&mut Sleep>) -> Wake {
         let takes = !self.stopping
             && self.session.takes_messages()
             && (self.effects.output.len() < OUTPUT_HIGH || !self.session.is_online());
@@ -112,7 +130,7 @@ impl Task {
         let writes = writing.is_some() && !effects.output.is_empty();
         tokio::select! {
             wanted = control.recv(), if !*abandoned => Wake::Control(wanted),
-            read = read(reading, input), if !router.is_blocked() => Wake::Read(read),
+            read = read(reading), if !router.is_blocked() => Wake::Read(read),
             done = write(writing, &effects.output), if writes || *unflushed => done,
             dialled = join(dialling), if dialling.is_some() => Wake::Dialled(dialled),
             count = commands.recv_many(batch, BATCH), if takes => Wake::Commands(count),
@@ -121,7 +139,7 @@ impl Task {
         }
     }
 
-    pub(super) fn woken(&mut self, wake: Wake, input: &[u8], batch: &mut Vec<Command>) {
+    pub(super) fn woken(&mut self, wake: Wake, batch: &mut Vec<Command>) {
         match wake {
             Wake::Control(control) => {
                 self.control(control);
@@ -135,7 +153,9 @@ impl Task {
             Wake::Commands(0) => self.control(None),
             Wake::Commands(_) => batch.drain(..).for_each(|command| self.publish(command)),
             Wake::Read(Ok(0)) => self.lost("the server closed it".to_owned()),
-            Wake::Read(Ok(length)) => self.event(Event::Received(&input[..length])),
+            Wake::Read(Ok(length)) => {
+                INPUT.with_borrow(|input| self.event(Event::Received(&input[..length])));
+            }
             Wake::Written(Ok(length @ 1..)) => self.written(length),
             Wake::Written(Ok(0)) => self.lost("nothing can be written".to_owned()),
             Wake::Flushed(Ok(())) => self.unflushed = false,
@@ -198,6 +218,10 @@ impl Task {
                 let token = self.router.add_nothing(done);
                 self.event(Event::Forget { token, filters });
             }
+            Some(Control::Reauthenticate { done }) => {
+                self.reauthenticating.push(done);
+                self.event(Event::Reauthenticate);
+            }
             Some(Control::Acknowledge(id)) => self.event(Event::Acknowledge(id)),
             Some(Control::Stop { within, reason }) => self.stop(within, reason),
             None => {
@@ -221,11 +245,17 @@ impl Task {
     }
 }
 
-async fn read(reading: &mut Option<Reading>, input: &mut [u8]) -> std::io::Result<usize> {
-    match reading {
-        Some(reading) => reading.read(input).await,
-        None => std::future::pending().await,
-    }
+/// Reads into this thread's buffer: whoever awaits it uses that before anything else is awaited.
+async fn read(reading: &mut Option<Reading>) -> std::io::Result<usize> {
+    let Some(reading) = reading else { return std::future::pending().await };
+    std::future::poll_fn(|context| {
+        INPUT.with_borrow_mut(|input| {
+            let mut buffer = ReadBuf::new(input);
+            let read = Pin::new(&mut *reading).poll_read(context, &mut buffer);
+            read.map_ok(|()| buffer.filled().len())
+        })
+    })
+    .await
 }
 
 /// Writes, or flushes where there is nothing to write: some transports hold back what they were given.

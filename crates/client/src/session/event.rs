@@ -54,6 +54,8 @@ pub enum Event<'a> {
     },
     /// The application has taken that message.
     Acknowledge(DeliveryId),
+    /// The application authenticates again, on the same connection (5.0); answered by [`Action::Reauthenticated`].
+    Reauthenticate,
     /// The application ends the session.
     Stop {
         /// Wait that long for the queue to be acknowledged; then go.
@@ -97,6 +99,8 @@ pub struct Effects {
 pub enum Action {
     /// Open a transport; answered by [`Event::Dialled`] or [`Event::Lost`].
     Dial,
+    /// From now on, dial there. It comes before the [`Action::Dial`] that it is for.
+    Redirect(Redirection),
     /// Close the transport, or stop opening it, once `output` is written; answered by [`Event::Closed`].
     Close,
     /// Hand a message to the application.
@@ -107,8 +111,36 @@ pub enum Action {
     Subscribed(Token, Result<Vec<ReasonCode>, SubscribeError>),
     /// A subscription has ended.
     Unsubscribed(Token),
+    /// What became of [`Event::Reauthenticate`].
+    Reauthenticated(Result<(), ReauthenticateError>),
     /// For whoever watches.
     Status(Status),
+}
+
+/// Where to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redirection {
+    /// A Server Reference (5.0, section 4.11): places with their ports, separated by spaces.
+    To {
+        /// The reference.
+        reference: String,
+        /// For good; otherwise until the next [`Redirection::Home`].
+        lasting: bool,
+    },
+    /// The address of before.
+    Home,
+}
+
+/// Why the application did not authenticate again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReauthenticateError {
+    /// There is no connection, or it was lost meanwhile.
+    #[error("there is no connection")]
+    Offline,
+    /// No method, or an exchange of it is under way.
+    #[error("there is no authentication method, or it is already at it")]
+    Impossible,
 }
 
 /// A message for the application.
@@ -248,6 +280,12 @@ pub enum Disconnection {
         /// Reason String.
         text: Option<String>,
     },
+    /// The Server asked to be left for another one.
+    #[error("the server sends its clients elsewhere: {0}")]
+    Redirected(String),
+    /// The authentication method did not accept the Server.
+    #[error("the server has not authenticated itself: {0}")]
+    Untrusted(String),
     /// The Server sent what is no packet.
     #[error("the server sent a malformed packet: {0}")]
     Malformed(#[from] DecodeError),

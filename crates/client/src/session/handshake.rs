@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dunlin_codec::{Connect, Packet, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode};
 
+use super::authentication::Authentication;
 use super::settings::{FRESH_EXPIRY, Keep, Password, Settings, Version};
 use crate::Message;
 
@@ -21,12 +22,18 @@ pub(crate) fn keep_alive(settings: &Settings) -> u16 {
 }
 
 /// Appends CONNECT; `first`: no connection of this session came before it.
-pub(crate) fn put_connect(settings: &Settings, first: bool, out: &mut Vec<u8>) {
+pub(crate) fn put_connect(
+    settings: &Settings,
+    authentication: &mut Authentication,
+    first: bool,
+    out: &mut Vec<u8>,
+) {
     let version: ProtocolVersion = settings.version.into();
     let v5 = settings.version == Version::V5;
     let mut properties = PropertyBuf::new();
     if v5 {
         put_properties(settings, &mut properties);
+        authentication.begin(&mut properties);
     }
     let mut about = PropertyBuf::new();
     if let Some(will) = settings.will.as_ref().filter(|_| v5) {
@@ -84,6 +91,20 @@ pub(crate) fn reason_string(properties: Properties<'_>) -> Option<String> {
     })
 }
 
+/// Where the Server sends its client, and whether for good.
+pub(crate) fn redirection(reason: ReasonCode, properties: Properties<'_>) -> Option<(String, bool)> {
+    let lasting = match reason {
+        ReasonCode::UseAnotherServer => false,
+        ReasonCode::ServerMoved => true,
+        _ => return None,
+    };
+    let reference = properties.iter().find_map(|property| match property {
+        Property::ServerReference(text) => Some(text.to_owned()),
+        _ => None,
+    });
+    reference.map(|reference| (reference, lasting))
+}
+
 /// Will it be refused again, however often it is tried?
 pub(crate) fn is_lasting(reason: ReasonCode) -> bool {
     matches!(
@@ -124,6 +145,12 @@ impl Settings {
             text("name of a user property", name)?;
             text("value of a user property", value)?;
         }
+        if let Some(method) = &self.authentication {
+            if self.version == Version::V311 {
+                return Err(SettingsError::AuthenticationMethod);
+            }
+            text("authentication method", method.name())?;
+        }
         // [MQTT311-3.1.2-22]
         if self.version == Version::V311 && self.password.is_some() && self.user_name.is_none() {
             return Err(SettingsError::PasswordAlone);
@@ -156,6 +183,9 @@ pub enum SettingsError {
     /// [MQTT311-3.1.2-22]
     #[error("mqtt 3.1.1 has no password without a user name")]
     PasswordAlone,
+    /// 3.1.1 has none.
+    #[error("mqtt 3.1.1 has no enhanced authentication")]
+    AuthenticationMethod,
     /// The Will cannot be sent.
     #[error("will: {0}")]
     Will(crate::MessageError),

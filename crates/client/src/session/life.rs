@@ -1,31 +1,47 @@
 //! How connections begin, are kept alive and end.
 //!
-//! Spec:  MQTT 5.0 sections 3.1.2.10, 3.2, 3.14; MQTT 3.1.1 section 3.1.2.10.
+//! Spec:  MQTT 5.0 sections 3.1.2.10, 3.2, 3.14, 4.11; MQTT 3.1.1 section 3.1.2.10.
 
 use dunlin_codec::ConnAck;
 
 use super::*;
 
+/// Redirections that are followed one after another; a ring of Servers would otherwise be walked for ever.
+const HOPS_MAXIMUM: u8 = 5;
+
 impl Session {
     /// CONNACK.
-    pub(super) fn greeted(&mut self, now: Time, ack: &ConnAck<'_>, effects: &mut Effects) {
+    pub(super) fn greeted(
+        &mut self,
+        now: Time,
+        ack: &ConnAck<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Disconnection> {
         if ack.reason.is_failure() {
+            if let Some((reference, lasting)) = handshake::redirection(ack.reason, ack.properties)
+                && self.redirect(now, reference, lasting, effects)
+            {
+                return Ok(());
+            }
             let text = handshake::reason_string(ack.properties);
             if handshake::is_lasting(ack.reason) {
                 self.backoff.discouraged();
             }
             let stop = self.settings.retry.stop_when_refused && handshake::is_lasting(ack.reason);
             let why = Disconnection::Refused { reason: ack.reason, text };
-            return self.end_connection(now, why, stop, effects);
+            self.end_connection(now, why, stop, effects);
+            return Ok(());
         }
+        self.authentication.connected(ack.properties)?;
         let keep_alive = handshake::keep_alive(&self.settings);
         self.peer = Peer::new(self.settings.version.into(), keep_alive, Some(ack));
         self.phase = Phase::Online { since: now };
         self.began = true;
+        self.hops = 0;
         let present = ack.session_present;
         // First, so that what the Server forgot is recorded before what follows from it.
         self.incoming.connected(present, effects);
-        self.outgoing.connected(present, effects);
+        self.outgoing.connected(present, self.peer.topic_alias_maximum, effects);
         self.subscriptions.connected(present, effects);
         if !present {
             self.unclaimed.take();
@@ -38,16 +54,18 @@ impl Session {
         effects
             .actions
             .push(Action::Status(Status::Connected { session_present: present, assigned_client_id }));
+        Ok(())
     }
 
     /// DISCONNECT from the Server.
-    pub(super) fn told(
-        &mut self,
-        now: Time,
-        reason: ReasonCode,
-        text: Option<String>,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn told(&mut self, now: Time, told: &Disconnect<'_>, effects: &mut Effects) {
+        let reason = told.reason;
+        if let Some((reference, lasting)) = handshake::redirection(reason, told.properties)
+            && self.redirect(now, reference, lasting, effects)
+        {
+            return;
+        }
+        let text = handshake::reason_string(told.properties);
         // Another client has this identifier: coming back at once would take it from that one, and so on.
         if matches!(
             reason,
@@ -61,10 +79,40 @@ impl Session {
         self.end_connection(now, Disconnection::Told { reason, text }, false, effects);
     }
 
+    /// Goes where the Server says, at once; false where that is not to be.
+    fn redirect(&mut self, now: Time, reference: String, lasting: bool, effects: &mut Effects) -> bool {
+        let leaving = matches!(self.phase, Phase::Leaving { .. }) || self.stopping.is_some();
+        if !self.settings.follow_redirections || leaving || self.hops >= HOPS_MAXIMUM {
+            return false;
+        }
+        self.hops += 1;
+        self.away = true;
+        self.close_connection(now, effects);
+        let why = Disconnection::Redirected(reference.clone());
+        effects.actions.push(Action::Status(Status::Disconnected { why, retry_at: now }));
+        effects.actions.push(Action::Redirect(Redirection::To { reference, lasting }));
+        self.dial(now, effects);
+        true
+    }
+
+    /// The application authenticates again [MQTT-4.12.1-1].
+    pub(super) fn reauthenticate(&mut self, now: Time, effects: &mut Effects) {
+        let until = now.after(self.settings.response_timeout);
+        let refused = if !self.is_online() {
+            Some(ReauthenticateError::Offline)
+        } else if !self.authentication.again(until, &mut effects.output) {
+            Some(ReauthenticateError::Impossible)
+        } else {
+            None
+        };
+        effects.actions.extend(refused.map(|why| Action::Reauthenticated(Err(why))));
+    }
+
     /// The Server's fault: it is told where 5.0 lets it be.
     pub(super) fn fault(&mut self, now: Time, why: Disconnection, effects: &mut Effects) {
         let reason = match &why {
             Disconnection::Malformed(error) => error.reason_code(),
+            Disconnection::Untrusted(_) => ReasonCode::NotAuthorized,
             _ => ReasonCode::ProtocolError,
         };
         if self.is_online() {
@@ -106,9 +154,11 @@ impl Session {
         }
     }
 
-    /// The connection is over, whoever ended it; there may be another.
-    fn end_connection(&mut self, now: Time, why: Disconnection, stop: bool, effects: &mut Effects) {
+    fn close_connection(&mut self, now: Time, effects: &mut Effects) {
         effects.actions.push(Action::Close);
+        if self.authentication.lost() {
+            effects.actions.push(Action::Reauthenticated(Err(ReauthenticateError::Offline)));
+        }
         self.input.clear();
         self.pinged = None;
         self.outgoing.lost();
@@ -117,6 +167,15 @@ impl Session {
         {
             self.backoff.succeeded();
         }
+    }
+
+    /// The connection is over, whoever ended it; there may be another.
+    fn end_connection(&mut self, now: Time, why: Disconnection, stop: bool, effects: &mut Effects) {
+        self.close_connection(now, effects);
+        if std::mem::take(&mut self.away) {
+            effects.actions.push(Action::Redirect(Redirection::Home));
+        }
+        self.hops = 0;
         if matches!(self.phase, Phase::Leaving { .. }) {
             return self.stop(Disconnection::Asked, effects);
         }
@@ -168,6 +227,9 @@ impl Session {
     /// What is due.
     pub(super) fn timers(&mut self, now: Time, effects: &mut Effects) {
         self.outgoing.expire(now, effects);
+        if self.authentication.deadline().is_some_and(|due| due <= now) {
+            return self.end_connection(now, Disconnection::Timeout("auth"), false, effects);
+        }
         match self.phase {
             Phase::Waiting { until } if until <= now => self.dial(now, effects),
             Phase::Dialling { deadline } if deadline <= now => {

@@ -5,6 +5,8 @@
 //! Never: I/O, clocks, randomness beyond the seed. The same events give the same effects.
 //! Spec:  MQTT 5.0 and 3.1.1, chapters 3 and 4.
 
+mod aliases;
+mod authentication;
 pub(crate) mod backoff;
 mod event;
 mod handshake;
@@ -24,10 +26,12 @@ use dunlin_codec::{
 };
 
 use crate::Time;
+use authentication::Authentication;
+pub use authentication::{AuthenticationExchange, AuthenticationMethod};
 use backoff::{Backoff, Dice};
 pub use event::{
-    Action, Delivery, DeliveryId, Disconnection, Dropped, Effects, Event, Filter, PublishError, Status,
-    SubscribeError, Token,
+    Action, Delivery, DeliveryId, Disconnection, Dropped, Effects, Event, Filter, PublishError,
+    ReauthenticateError, Redirection, Status, SubscribeError, Token,
 };
 pub use handshake::SettingsError;
 use incoming::Incoming;
@@ -63,6 +67,11 @@ enum Phase {
 /// A client's session: see the module.
 pub struct Session {
     settings: Settings,
+    authentication: Authentication,
+    /// Redirections that followed one another; the next connection goes home when there are too many.
+    hops: u8,
+    /// The next address is not the one that the driver began with.
+    away: bool,
     phase: Phase,
     peer: Peer,
     ids: Identifiers,
@@ -96,12 +105,15 @@ impl Session {
     #[must_use]
     pub fn restore(settings: Settings, remains: Remains) -> Self {
         let mut dice = Dice::new(settings.seed);
-        let mut outgoing = Outgoing::new(settings.queue, settings.inflight());
+        let mut outgoing = Outgoing::new(settings.queue, settings.inflight(), settings.topic_aliases);
         outgoing.restore(remains.messages);
         let aliases = settings.topic_alias_maximum;
         let incoming = Incoming::new(settings.receive_maximum.get(), aliases, &remains.taken);
         let unclaimed = Unclaimed::new(settings.receive_maximum.get());
         Self {
+            authentication: Authentication::new(settings.authentication.clone()),
+            hops: 0,
+            away: false,
             phase: Phase::Idle,
             peer: Peer::new(settings.version.into(), 0, None),
             ids: Identifiers::new(dice.roll()),
@@ -175,6 +187,7 @@ impl Session {
                 let online = self.is_online().then_some(self.peer.version);
                 self.incoming.acknowledge(id, online, effects);
             }
+            Event::Reauthenticate => self.reauthenticate(now, effects),
             Event::Stop { within, reason } => self.stopping = Some((within, reason)),
             Event::Dialled => self.greet(now, effects),
             Event::Received(bytes) => self.receive(now, bytes, effects),
@@ -205,7 +218,7 @@ impl Session {
             Phase::Online { .. } => self.ping_due(),
         };
         let stop = self.stopping.map(|(within, _)| within);
-        [phase, stop, self.outgoing.next_expiry()].into_iter().flatten().min()
+        [phase, stop, self.outgoing.next_expiry(), self.authentication.deadline()].into_iter().flatten().min()
     }
 
     fn start(&mut self, now: Time, effects: &mut Effects) {
@@ -228,7 +241,7 @@ impl Session {
         self.input.clear();
         self.pinged = None;
         effects.output.clear();
-        handshake::put_connect(&self.settings, !self.began, &mut effects.output);
+        handshake::put_connect(&self.settings, &mut self.authentication, !self.began, &mut effects.output);
         self.last_sent = now;
         self.last_received = now;
     }
@@ -281,10 +294,8 @@ impl Session {
     fn packet(&mut self, now: Time, packet: Packet<'_>, effects: &mut Effects) -> Result<(), Disconnection> {
         if matches!(self.phase, Phase::Greeting { .. }) {
             return match packet {
-                Packet::ConnAck(ack) => {
-                    self.greeted(now, &ack, effects);
-                    Ok(())
-                }
+                Packet::ConnAck(ack) => self.greeted(now, &ack, effects),
+                Packet::Auth(auth) => self.authentication.heard(&auth, &mut effects.output).map(|_| ()),
                 // [MQTT-3.2.0-1] [MQTT311-3.2.0-1]
                 _ => Err(Disconnection::Protocol("a packet before connack")),
             };
@@ -300,8 +311,12 @@ impl Session {
             Packet::UnsubAck(ack) => self.subscriptions.unsub_ack(ack.packet_id, effects),
             Packet::PingResp => {}
             Packet::Disconnect(told) if version == ProtocolVersion::V5 => {
-                let text = handshake::reason_string(told.properties);
-                self.told(now, told.reason, text, effects);
+                self.told(now, &told, effects);
+            }
+            Packet::Auth(auth) => {
+                if self.authentication.heard(&auth, &mut effects.output)? {
+                    effects.actions.push(Action::Reauthenticated(Ok(())));
+                }
             }
             _ => return Err(Disconnection::Protocol("a packet that a server does not send")),
         }
@@ -367,6 +382,7 @@ fn refuse(event: Event<'_>, effects: &mut Effects) {
         Event::Publish { token, .. } => Some(Action::Published(token, Err(PublishError::Stopped))),
         Event::Subscribe { token, .. } => Some(Action::Subscribed(token, Err(SubscribeError::Stopped))),
         Event::Unsubscribe { token } | Event::Forget { token, .. } => Some(Action::Unsubscribed(token)),
+        Event::Reauthenticate => Some(Action::Reauthenticated(Err(ReauthenticateError::Offline))),
         _ => None,
     });
 }

@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use dunlin_codec::{
-    Ack, Packet, PacketId, Properties, PropertyBuf, ProtocolVersion, Publish, QoS, ReasonCode,
+    Ack, Packet, PacketId, Properties, Property, PropertyBuf, ProtocolVersion, Publish, QoS, ReasonCode,
 };
 
+use super::aliases::{Alias, Aliases};
 use super::event::{Action, Effects, PublishError, Token};
 use super::peer::Peer;
 use super::record::{Left, Record};
@@ -45,6 +46,7 @@ struct Exchange {
 pub(crate) struct Outgoing {
     limits: QueueLimits,
     inflight_maximum: u16,
+    aliases: Aliases,
     waiting: VecDeque<Waiting>,
     flight: BTreeMap<u16, Exchange>,
     /// Of `flight`, what this connection still has to repeat, oldest first.
@@ -82,10 +84,11 @@ impl Identifiers {
 }
 
 impl Outgoing {
-    pub(crate) fn new(limits: QueueLimits, inflight_maximum: u16) -> Self {
+    pub(crate) fn new(limits: QueueLimits, inflight_maximum: u16, aliases: u16) -> Self {
         Self {
             limits,
             inflight_maximum,
+            aliases: Aliases::new(aliases),
             waiting: VecDeque::new(),
             flight: BTreeMap::new(),
             repeat: VecDeque::new(),
@@ -225,7 +228,8 @@ impl Outgoing {
     }
 
     /// There is a connection.
-    pub(crate) fn connected(&mut self, session_present: bool, effects: &mut Effects) {
+    pub(crate) fn connected(&mut self, session_present: bool, alias_maximum: u16, effects: &mut Effects) {
+        self.aliases.connected(alias_maximum);
         self.counted = 0;
         if session_present {
             let mut flight: Vec<(u64, PacketId)> =
@@ -306,7 +310,7 @@ impl Outgoing {
         let written = if expired {
             Err(PublishError::Expired)
         } else {
-            put_publish(&waiting.message, id, false, left(&waiting, now), peer, &mut effects.output)
+            self.put(&waiting.message, id, false, left(&waiting, now), peer, &mut effects.output)
         };
         let Waiting { key, token, message, since, expires_at } = waiting;
         match (written, id) {
@@ -332,8 +336,8 @@ impl Outgoing {
 
     /// PUBLISH or PUBREL, whichever was not acknowledged.
     fn send_again(&mut self, id: PacketId, now: Time, peer: &Peer, effects: &mut Effects) {
-        let Some(exchange) = self.flight.get_mut(&id.get()) else { return };
-        let Some(message) = &exchange.message else {
+        let Some(exchange) = self.flight.get(&id.get()) else { return };
+        let Some(message) = exchange.message.clone() else {
             return put_ack(Packet::PubRel, id, ReasonCode::Success, peer.version, &mut effects.output);
         };
         // It is under way: it may have arrived before it expired, so it is completed whether or not it has by now.
@@ -343,13 +347,29 @@ impl Outgoing {
             u32::try_from(left).unwrap_or(all).clamp(1, all.max(1))
         });
         // [MQTT-3.3.1-1]
-        match put_publish(message, Some(id), true, expiry, peer, &mut effects.output) {
+        match self.put(&message, Some(id), true, expiry, peer, &mut effects.output) {
             Ok(()) => {
-                exchange.counts = true;
+                self.flight.get_mut(&id.get()).iter_mut().for_each(|exchange| exchange.counts = true);
                 self.counted += 1;
             }
             Err(error) => self.end(id, Err(error), effects),
         }
+    }
+
+    /// Appends PUBLISH, with a Topic Alias where the Server takes them.
+    fn put(
+        &mut self,
+        message: &Message,
+        packet_id: Option<PacketId>,
+        dup: bool,
+        expiry: Option<u32>,
+        peer: &Peer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), PublishError> {
+        let alias = self.aliases.of(message.shared_topic());
+        put_publish(message, packet_id, dup, expiry, alias, peer, out)?;
+        self.aliases.sent(message.shared_topic(), alias);
+        Ok(())
     }
 
     fn end(&mut self, id: PacketId, result: Result<ReasonCode, PublishError>, effects: &mut Effects) {
@@ -435,6 +455,7 @@ fn put_publish(
     packet_id: Option<PacketId>,
     dup: bool,
     expiry: Option<u32>,
+    alias: Alias,
     peer: &Peer,
     out: &mut Vec<u8>,
 ) -> Result<(), PublishError> {
@@ -449,12 +470,15 @@ fn put_publish(
     let mut properties = PropertyBuf::new();
     if peer.version == ProtocolVersion::V5 {
         message.put_properties(expiry, &mut properties);
+        if let Some(number) = alias.number() {
+            properties.push(Property::TopicAlias(number));
+        }
     }
     let publish = Publish {
         dup,
         qos: message.quality(),
         retain: message.is_retained(),
-        topic: message.topic(),
+        topic: if matches!(alias, Alias::Known(_)) { "" } else { message.topic() },
         packet_id,
         properties: if properties.is_empty() { Properties::EMPTY } else { properties.as_properties() },
         payload: message.payload(),

@@ -15,6 +15,7 @@ pub(crate) struct Peer {
     /// Seconds.
     pub(crate) keep_alive: u16,
     pub(crate) subscription_identifiers: bool,
+    pub(crate) topic_alias_maximum: u16,
     pub(crate) assigned_client_id: Option<String>,
 }
 
@@ -28,6 +29,7 @@ impl Peer {
             maximum_packet_size: u32::MAX,
             keep_alive,
             subscription_identifiers: version == ProtocolVersion::V5,
+            topic_alias_maximum: 0,
             assigned_client_id: None,
         };
         for property in ack.into_iter().flat_map(|ack| ack.properties.iter()) {
@@ -40,6 +42,7 @@ impl Peer {
                 // [MQTT-3.2.2-21]
                 Property::ServerKeepAlive(value) => peer.keep_alive = value,
                 Property::SubscriptionIdentifierAvailable(value) => peer.subscription_identifiers = value,
+                Property::TopicAliasMaximum(value) => peer.topic_alias_maximum = value,
                 Property::AssignedClientIdentifier(value) => peer.assigned_client_id = Some(value.to_owned()),
                 _ => {}
             }

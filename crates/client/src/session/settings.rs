@@ -1,8 +1,10 @@
 //! What a session is told before it begins.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::authentication::AuthenticationMethod;
 use crate::Message;
 
 /// Which MQTT to speak.
@@ -155,6 +157,13 @@ pub struct Settings {
     pub maximum_packet_size: u32,
     /// Topic Aliases that a 5.0 Server may use.
     pub topic_alias_maximum: u16,
+    /// Topic Aliases that this client uses, as far as a 5.0 Server takes them; 0 uses none.
+    pub topic_aliases: u16,
+    /// Enhanced authentication (5.0).
+    pub authentication: Option<Arc<dyn AuthenticationMethod>>,
+    /// Go where the Server sends its clients (5.0, 0x9C and 0x9D). A Server that is not verified could send this one, with
+    /// its password, anywhere.
+    pub follow_redirections: bool,
     /// User Properties of the CONNECT.
     pub user_properties: Vec<(String, String)>,
     /// Makes the jitter and the first Packet Identifier; the same seed makes the same session.
@@ -195,6 +204,9 @@ impl Settings {
             receive_maximum: IN_FLIGHT,
             maximum_packet_size: 16 << 20,
             topic_alias_maximum: 32,
+            topic_aliases: 16,
+            authentication: None,
+            follow_redirections: false,
             user_properties: Vec::new(),
             seed: 0,
         }

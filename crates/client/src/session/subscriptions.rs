@@ -5,6 +5,8 @@
 //! Never: more than [`MAXIMUM`].
 //! Spec:  MQTT 5.0 sections 3.8 to 3.11.
 
+use std::sync::Arc;
+
 use dunlin_codec::{
     FilterBuf, Packet, PacketId, Properties, Property, PropertyBuf, ProtocolVersion, ReasonCode, SubAck,
     Subscribe, SubscribeBuf, SubscriptionOptions, TopicFilter, TopicName, Unsubscribe, VarInt, matches,
@@ -48,11 +50,20 @@ pub(crate) struct Subscriptions {
     next_identifier: u32,
     /// Something is `Wanted` or `Unwanted`.
     unsent: bool,
+    /// What the last message was for; forgotten with every change.
+    last: Option<Last>,
+}
+
+/// A message for which it is known whom it is for: the next one has the same topic, often.
+struct Last {
+    topic: Arc<str>,
+    named: Vec<u32>,
+    to: Vec<Token>,
 }
 
 impl Subscriptions {
     pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), next_identifier: 1, unsent: false }
+        Self { entries: Vec::new(), next_identifier: 1, unsent: false, last: None }
     }
 
     pub(crate) fn uses(&self, id: PacketId) -> bool {
@@ -62,6 +73,7 @@ impl Subscriptions {
     }
 
     pub(crate) fn add(&mut self, token: Token, filters: Vec<Filter>, effects: &mut Effects) {
+        self.last = None;
         if let Err(error) = self.check(&filters) {
             effects.actions.push(Action::Subscribed(token, Err(error)));
             return;
@@ -96,6 +108,7 @@ impl Subscriptions {
     }
 
     pub(crate) fn remove(&mut self, token: Token, effects: &mut Effects) {
+        self.last = None;
         let Some(at) = self.entries.iter().position(|entry| entry.token == token) else { return };
         if self.entries[at].state == State::Wanted {
             self.entries.remove(at);
@@ -108,6 +121,7 @@ impl Subscriptions {
 
     /// UNSUBSCRIBE for what this process never subscribed to.
     pub(crate) fn forget(&mut self, token: Token, filters: Vec<String>) {
+        self.last = None;
         let options = SubscriptionOptions::default();
         let filters = filters.into_iter().map(|filter| Filter { filter, options }).collect();
         self.entries.push(Entry { token, filters, identifier: 0, state: State::Unwanted, told: true });
@@ -116,6 +130,7 @@ impl Subscriptions {
 
     /// There is a connection.
     pub(crate) fn connected(&mut self, session_present: bool, effects: &mut Effects) {
+        self.last = None;
         for entry in &mut self.entries {
             entry.state = match entry.state {
                 State::Granted if session_present => State::Granted,
@@ -147,6 +162,7 @@ impl Subscriptions {
         if !self.unsent {
             return;
         }
+        self.last = None;
         for at in 0..self.entries.len() {
             if effects.output.len() >= OUTPUT_HIGH {
                 return;
@@ -193,6 +209,7 @@ impl Subscriptions {
     }
 
     pub(crate) fn sub_ack(&mut self, ack: &SubAck<'_>, effects: &mut Effects) {
+        self.last = None;
         let asked = |entry: &Entry| entry.state == State::Asked(ack.packet_id);
         let Some(at) = self.entries.iter().position(asked) else { return };
         let reasons: Vec<ReasonCode> =
@@ -215,6 +232,7 @@ impl Subscriptions {
     }
 
     pub(crate) fn unsub_ack(&mut self, id: PacketId, effects: &mut Effects) {
+        self.last = None;
         self.entries.retain(|entry| {
             let ended = entry.state == State::Ending(id);
             if ended {
@@ -226,8 +244,20 @@ impl Subscriptions {
 
     /// Which of them a message is for. The Server names them by identifier where it can; those it names and that do not
     /// match are of a former process.
-    pub(crate) fn of(&self, message: &Message, to: &mut Vec<Token>) {
+    pub(crate) fn of(&mut self, message: &Message, to: &mut Vec<Token>) {
         let named = message.about().map_or(&[][..], |about| &about.subscriptions);
+        if let Some(last) = &self.last
+            && Arc::ptr_eq(&last.topic, message.shared_topic())
+            && last.named == named
+        {
+            return to.extend_from_slice(&last.to);
+        }
+        self.find(message, named, to);
+        self.last =
+            Some(Last { topic: message.shared_topic().clone(), named: named.to_vec(), to: to.clone() });
+    }
+
+    fn find(&self, message: &Message, named: &[u32], to: &mut Vec<Token>) {
         let ends = |entry: &Entry| matches!(entry.state, State::Unwanted | State::Ending(_));
         let matching = self.entries.iter().filter(|entry| !ends(entry) && entry.matches(message));
         let both = matching.clone().filter(|entry| named.contains(&entry.identifier));
@@ -245,6 +275,7 @@ impl Subscriptions {
 
     /// The session ends.
     pub(crate) fn abandon(&mut self, effects: &mut Effects) {
+        self.last = None;
         for entry in self.entries.drain(..) {
             if matches!(entry.state, State::Unwanted | State::Ending(_)) {
                 effects.actions.push(Action::Unsubscribed(entry.token));

@@ -11,7 +11,7 @@ use dunlin_client::{
 use dunlin_codec::{PacketId, ProtocolVersion};
 use proptest::prelude::*;
 
-use crate::server::Server;
+use crate::server::{Server, topic_of};
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +155,10 @@ impl World {
                     self.acknowledged += 1;
                 }
                 Action::Subscribed(_, result) => _ = result.unwrap(),
-                Action::Unsubscribed(_) | Action::Status(_) => {}
+                Action::Redirect(_)
+                | Action::Reauthenticated(_)
+                | Action::Unsubscribed(_)
+                | Action::Status(_) => {}
             }
         }
         if std::mem::take(&mut self.dialled) {
@@ -201,7 +204,7 @@ impl World {
         match step {
             Step::Up(qos) => {
                 let payload = self.number();
-                let message = Message::new("up", payload.clone()).unwrap().qos(qos);
+                let message = Message::new(&topic_of(&payload), payload.clone()).unwrap().qos(qos);
                 self.sent.push((qos, payload));
                 self.event(Event::Publish { token: u64::from(self.numbers), message });
             }

@@ -8,6 +8,7 @@
 )]
 
 mod cuts;
+mod extended;
 mod rules;
 mod server;
 mod talk;

@@ -8,6 +8,14 @@ use dunlin_codec::{
     Publish, QoS, ReasonCode, RuleSet, SubAck, Tolerance, UnsubAck,
 };
 
+/// Topic Aliases that it takes: fewer than there are topics.
+const ALIASES: u16 = 3;
+
+/// The topic of that payload: several, so that aliases change hands.
+pub(crate) fn topic_of(payload: &[u8]) -> String {
+    format!("up/{}", payload.iter().map(|byte| u32::from(*byte)).sum::<u32>() % 5)
+}
+
 /// A message on its way to the client.
 struct Outgoing {
     qos: QoS,
@@ -38,6 +46,8 @@ pub(crate) struct Server {
     /// What it has in flight on this connection: all of which PUBLISH was sent on it.
     counted: BTreeSet<u16>,
     subscribed: bool,
+    /// Of this connection.
+    aliases: BTreeMap<u16, String>,
     pub(crate) connects: usize,
     pub(crate) pings: usize,
     pub(crate) disconnected: Option<ReasonCode>,
@@ -64,6 +74,7 @@ impl Server {
             unacknowledged: 0,
             counted: BTreeSet::new(),
             subscribed: false,
+            aliases: BTreeMap::new(),
             connects: 0,
             pings: 0,
             disconnected: None,
@@ -74,6 +85,7 @@ impl Server {
     /// The transport is gone, and what was in it.
     pub(crate) fn cut(&mut self) {
         self.online = false;
+        self.aliases.clear();
         self.input.clear();
         self.output.clear();
         self.unacknowledged = 0;
@@ -181,6 +193,7 @@ impl Server {
         let session_present = std::mem::replace(&mut self.has_session, true);
         let mut properties = PropertyBuf::new();
         properties.push(Property::ReceiveMaximum(NonZeroU16::new(self.receive_maximum).unwrap()));
+        properties.push(Property::TopicAliasMaximum(ALIASES));
         let reason = ReasonCode::Success;
         let v5 = self.version == ProtocolVersion::V5;
         let all = if v5 { properties.as_properties() } else { Properties::EMPTY };
@@ -190,7 +203,22 @@ impl Server {
         }
     }
 
+    /// [MQTT-3.3.2-8] [MQTT-3.3.2-12]: the topic, from its alias where it has one.
+    fn check_topic(&mut self, publish: &Publish<'_>) {
+        let alias = publish.properties.topic_alias().map(NonZeroU16::get);
+        if let Some(alias) = alias {
+            assert!(alias <= ALIASES, "beyond the topic alias maximum");
+            if !publish.topic.is_empty() {
+                self.aliases.insert(alias, publish.topic.to_owned());
+            }
+        }
+        let known = alias.and_then(|alias| self.aliases.get(&alias));
+        let topic = known.map_or(publish.topic, String::as_str);
+        assert_eq!(topic, topic_of(publish.payload));
+    }
+
     fn take(&mut self, publish: &Publish<'_>) {
+        self.check_topic(publish);
         let Some(id) = publish.packet_id else {
             return self.taken.push((publish.qos, publish.payload.to_vec()));
         };

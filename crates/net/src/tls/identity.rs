@@ -10,23 +10,46 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::pki_types::pem;
+use rustls::server::ProducesTickets;
+
+use super::server;
 
 /// The files of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
+    /// What the server may show of itself: the one that has the name that the peer asks for, else the first.
+    pub identities: Vec<IdentityFiles>,
+    /// PEM: the authorities whose clients are let in; `None` asks nobody for a certificate.
+    pub client_ca: Option<PathBuf>,
+    /// PEM: lists of certificates that those authorities have revoked.
+    pub client_crl: Option<PathBuf>,
+    /// Must a client have one?
+    pub client_certificate: ClientCertificate,
+}
+
+/// A certificate, its key, and what its authority says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityFiles {
     /// PEM: the server's certificate, then those that lead to its authority.
     pub certificate: PathBuf,
     /// PEM: the key of the server's certificate.
     pub key: PathBuf,
-    /// PEM: the authorities whose clients are let in; `None` asks nobody for a certificate.
-    pub client_ca: Option<PathBuf>,
-    /// Must a client have one?
-    pub client_certificate: ClientCertificate,
+    /// DER: an answer of the authority (OCSP) that the certificate is not revoked, for peers that ask.
+    pub ocsp: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        let identities = self
+            .identities
+            .iter()
+            .flat_map(|files| [Some(&files.certificate), Some(&files.key), files.ocsp.as_ref()]);
+        identities.chain([self.client_ca.as_ref(), self.client_crl.as_ref()]).flatten().map(PathBuf::as_path)
+    }
 }
 
 /// What a client without a certificate gets, where clients are asked for one.
@@ -81,6 +104,8 @@ pub enum IdentityProblem {
 fn expected(key: &str) -> &'static str {
     match key {
         "key" => "a PEM file with the private key of the certificate, not encrypted",
+        "ocsp" => "a DER file with a successful answer of OCSP",
+        "client_crl" => "a PEM file with the revocation lists of the authorities in client_ca",
         "client_ca" => {
             "a PEM file with the certificates of the authorities that clients' certificates are from"
         }
@@ -91,7 +116,8 @@ fn expected(key: &str) -> &'static str {
 /// The certificates of a listener, as its newcomers get them.
 pub struct TlsListener {
     files: TlsFiles,
-    alpn: &'static [u8],
+    /// The protocols that peers may ask for by name.
+    alpn: Vec<Vec<u8>>,
     provider: Arc<CryptoProvider>,
     current: RwLock<Current>,
 }
@@ -104,10 +130,17 @@ struct Current {
 
 /// What was in the files.
 #[derive(PartialEq, Eq)]
-struct Contents {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-    client_ca: Option<Vec<u8>>,
+pub(super) struct Contents {
+    pub(super) identities: Vec<IdentityContents>,
+    pub(super) client_ca: Option<Vec<u8>>,
+    pub(super) client_crl: Option<Vec<u8>>,
+}
+
+#[derive(PartialEq, Eq)]
+pub(super) struct IdentityContents {
+    pub(super) certificate: Vec<u8>,
+    pub(super) key: Vec<u8>,
+    pub(super) ocsp: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for TlsListener {
@@ -117,15 +150,15 @@ impl fmt::Debug for TlsListener {
 }
 
 impl TlsListener {
-    /// Reads the files. `alpn` is the protocol that peers may ask for by name.
+    /// Reads the files. `alpn` are the protocols that peers may ask for by name; those that ask for none are let in.
     ///
     /// # Errors
     /// Where a file is missing or not what it should be.
-    pub fn load(files: TlsFiles, alpn: &'static [u8]) -> Result<Self, IdentityError> {
+    pub fn load(files: TlsFiles, alpn: Vec<Vec<u8>>) -> Result<Self, IdentityError> {
         let provider = Arc::new(ring::default_provider());
         let contents = Contents::read(&files)?;
         let tickets = tickets(&files)?;
-        let config = config(&files, &contents, alpn, &provider, &tickets)?;
+        let config = server::config(&files, &contents, &alpn, &provider, &tickets)?;
         let current = RwLock::new(Current { contents, tickets, config });
         Ok(Self { files, alpn, provider, current })
     }
@@ -146,113 +179,59 @@ impl TlsListener {
         if contents == current.contents {
             return Ok(false);
         }
-        // A session that is resumed is not verified again: it must not outlive the authorities that it was verified by.
-        let same_authorities = contents.client_ca == current.contents.client_ca;
-        let tickets = if same_authorities { Arc::clone(&current.tickets) } else { tickets(&self.files)? };
-        let config = config(&self.files, &contents, self.alpn, &self.provider, &tickets)?;
+        // A session that is resumed is not verified again: it must not outlive what it was verified by.
+        let same_verdicts = contents.client_ca == current.contents.client_ca
+            && contents.client_crl == current.contents.client_crl;
+        let tickets = if same_verdicts { Arc::clone(&current.tickets) } else { tickets(&self.files)? };
+        let config = server::config(&self.files, &contents, &self.alpn, &self.provider, &tickets)?;
         *current = Current { contents, tickets, config };
         Ok(true)
     }
 
     /// For a newcomer.
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config)
     }
 }
 
 impl Contents {
     fn read(files: &TlsFiles) -> Result<Self, IdentityError> {
-        let client_ca = files.client_ca.as_deref().map(|file| read("client_ca", file));
+        let identity = |files: &IdentityFiles| {
+            Ok(IdentityContents {
+                certificate: read("certificate", &files.certificate)?,
+                key: read("key", &files.key)?,
+                ocsp: optional("ocsp", files.ocsp.as_deref())?,
+            })
+        };
         Ok(Self {
-            certificate: read("certificate", &files.certificate)?,
-            key: read("key", &files.key)?,
-            client_ca: client_ca.transpose()?,
+            identities: files.identities.iter().map(identity).collect::<Result<_, _>>()?,
+            client_ca: optional("client_ca", files.client_ca.as_deref())?,
+            client_crl: optional("client_crl", files.client_crl.as_deref())?,
         })
     }
+}
+
+fn optional(key: &'static str, file: Option<&Path>) -> Result<Option<Vec<u8>>, IdentityError> {
+    file.map(|file| read(key, file)).transpose()
 }
 
 fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, IdentityError> {
     fs::read(file).map_err(|error| fault(key, file, IdentityProblem::Read(error)))
 }
 
-fn fault(key: &'static str, file: &Path, problem: IdentityProblem) -> IdentityError {
+pub(super) fn fault(key: &'static str, file: &Path, problem: IdentityProblem) -> IdentityError {
     IdentityError { key, file: file.to_owned(), problem }
 }
 
-fn unusable(key: &'static str, file: &Path, error: &impl fmt::Display) -> IdentityError {
+pub(super) fn unusable(key: &'static str, file: &Path, error: &impl fmt::Display) -> IdentityError {
     fault(key, file, IdentityProblem::Unusable(error.to_string()))
 }
 
 /// Keys for the tickets with which peers resume their sessions. They change by themselves.
 fn tickets(files: &TlsFiles) -> Result<Arc<dyn ProducesTickets>, IdentityError> {
-    ring::Ticketer::new().map_err(|error| unusable("certificate", &files.certificate, &error))
-}
-
-fn certificates(
-    key: &'static str,
-    file: &Path,
-    pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = certificates.map_err(|error| fault(key, file, IdentityProblem::Pem(error)))?;
-    if certificates.is_empty() {
-        return Err(fault(key, file, IdentityProblem::Lacks { what: "certificate" }));
-    }
-    Ok(certificates)
-}
-
-fn config(
-    files: &TlsFiles,
-    contents: &Contents,
-    alpn: &[u8],
-    provider: &Arc<CryptoProvider>,
-    tickets: &Arc<dyn ProducesTickets>,
-) -> Result<Arc<ServerConfig>, IdentityError> {
-    let chain = certificates("certificate", &files.certificate, &contents.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| {
-        let problem = match error {
-            pem::Error::NoItemsFound => IdentityProblem::Lacks { what: "private key" },
-            error => IdentityProblem::Pem(error),
-        };
-        fault("key", &files.key, problem)
-    })?;
-    let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable("certificate", &files.certificate, &error))?;
-    let builder = match (&files.client_ca, &contents.client_ca) {
-        (Some(file), Some(pem)) => builder.with_client_cert_verifier(verifier(files, file, pem, provider)?),
-        _ => builder.with_no_client_auth(),
-    };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            let certificate = files.certificate.clone();
-            fault("key", &files.key, IdentityProblem::Mismatch { certificate })
-        }
-        rustls::Error::General(_) => unusable("key", &files.key, &error),
-        error => unusable("certificate", &files.certificate, &error),
-    })?;
-    config.alpn_protocols = vec![alpn.to_vec()];
-    config.ticketer = Arc::clone(tickets);
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Arc::new(config))
-}
-
-fn verifier(
-    files: &TlsFiles,
-    file: &Path,
-    pem: &[u8],
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, IdentityError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("client_ca", file, pem)? {
-        roots.add(certificate).map_err(|error| unusable("client_ca", file, &error))?;
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    let builder = match files.client_certificate {
-        ClientCertificate::Required => builder,
-        ClientCertificate::Optional => builder.allow_unauthenticated(),
-    };
-    builder.build().map_err(|error| unusable("client_ca", file, &error))
+    let file = files.identities.first().map(|files| files.certificate.as_path()).unwrap_or(Path::new(""));
+    ring::Ticketer::new().map_err(|error| unusable("certificate", file, &error))
 }
 
 #[cfg(test)]
@@ -282,16 +261,21 @@ mod tests {
         }
 
         fn files(&self) -> TlsFiles {
+            self.of(&self.0.join("server.crt"), &self.0.join("server.key"))
+        }
+
+        fn of(&self, certificate: &Path, key: &Path) -> TlsFiles {
+            let (certificate, key) = (certificate.to_owned(), key.to_owned());
             TlsFiles {
-                certificate: self.0.join("server.crt"),
-                key: self.0.join("server.key"),
+                identities: vec![IdentityFiles { certificate, key, ocsp: None }],
                 client_ca: None,
+                client_crl: None,
                 client_certificate: ClientCertificate::Required,
             }
         }
 
         fn refused(&self, files: TlsFiles) -> String {
-            let message = TlsListener::load(files, b"mqtt").unwrap_err().to_string();
+            let message = TlsListener::load(files, vec![b"mqtt".to_vec()]).unwrap_err().to_string();
             message.replace(&format!("{}/", self.0.display()), "")
         }
     }
@@ -305,34 +289,49 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_is_named_with_what_is_expected() {
         let fixture = Fixture::new("refused");
-        let files = fixture.files();
-        let missing = fixture.refused(TlsFiles { key: fixture.0.join("none"), ..files.clone() });
+        let IdentityFiles { certificate, key, .. } = fixture.files().identities.remove(0);
+        let missing = fixture.refused(fixture.of(&certificate, &fixture.0.join("none")));
         assert!(missing.starts_with("key = \"none\": cannot be read: No such file"), "{missing}");
         assert!(
             missing.ends_with("expected: a PEM file with the private key of the certificate, not encrypted")
         );
-        let swapped = fixture.refused(TlsFiles {
-            certificate: files.key.clone(),
-            key: files.certificate.clone(),
-            ..files.clone()
-        });
+        let swapped = fixture.refused(fixture.of(&key, &certificate));
         assert!(swapped.starts_with("certificate = \"server.key\": has no certificate in it"), "{swapped}");
-        let twice = fixture.refused(TlsFiles { key: files.certificate.clone(), ..files.clone() });
+        let twice = fixture.refused(fixture.of(&certificate, &certificate));
         assert!(twice.starts_with("key = \"server.crt\": has no private key in it"), "{twice}");
 
         let another = KeyPair::generate().unwrap();
-        fs::write(&files.key, another.serialize_pem()).unwrap();
-        let mismatch = fixture.refused(files);
+        fs::write(&key, another.serialize_pem()).unwrap();
+        let mismatch = fixture.refused(fixture.files());
         assert!(
             mismatch.starts_with("key = \"server.key\": is not the key of the certificate \"server.crt\""),
             "{mismatch}"
+        );
+        fixture.make();
+
+        let mut stapled = fixture.files();
+        stapled.identities[0].ocsp = Some(certificate.clone());
+        let stapled = fixture.refused(stapled);
+        assert!(
+            stapled.starts_with("ocsp = \"server.crt\": cannot be used: it is no successful answer"),
+            "{stapled}"
+        );
+        let with_crl = TlsFiles {
+            client_ca: Some(certificate.clone()),
+            client_crl: Some(certificate),
+            ..fixture.files()
+        };
+        let refused = fixture.refused(with_crl);
+        assert!(
+            refused.starts_with("client_crl = \"server.crt\": has no revocation list in it"),
+            "{refused}"
         );
     }
 
     #[test]
     fn newcomers_get_what_is_in_the_files_now_unless_it_cannot_be_used() {
         let fixture = Fixture::new("reload");
-        let listener = TlsListener::load(fixture.files(), b"mqtt").unwrap();
+        let listener = TlsListener::load(fixture.files(), Vec::new()).unwrap();
         let first = listener.config();
         assert!(!listener.reload().unwrap());
         assert!(Arc::ptr_eq(&first, &listener.config()));
@@ -342,7 +341,7 @@ mod tests {
         let second = listener.config();
         assert!(!Arc::ptr_eq(&first, &second));
 
-        fs::write(fixture.files().key, "nonsense").unwrap();
+        fs::write(&fixture.files().identities[0].key, "nonsense").unwrap();
         assert!(listener.reload().is_err());
         assert!(Arc::ptr_eq(&second, &listener.config()));
     }

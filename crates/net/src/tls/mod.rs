@@ -8,16 +8,18 @@
 //! So whoever bounds the caller's output bounds this too, and nothing but a record's rest ever waits here.
 
 mod identity;
+mod server;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
 
-pub use identity::{ClientCertificate, IdentityError, IdentityProblem, TlsFiles, TlsListener};
+pub use identity::{ClientCertificate, IdentityError, IdentityFiles, IdentityProblem, TlsFiles, TlsListener};
 
 use crate::fault::Fault;
 use crate::stream::Stream;
@@ -26,6 +28,9 @@ use crate::workspace::{CHUNK, Workspace};
 
 /// The first byte of a handshake record.
 const HANDSHAKE: u8 = 22;
+/// The first byte of an alert, and of data.
+const ALERT: u8 = 21;
+const DATA: u8 = 23;
 /// The first byte of a record, its version, its length.
 const RECORD_HEADER: usize = 5;
 /// Beyond the plaintext: headers and tags of the records of a chunk, and what the connection itself has to say.
@@ -120,13 +125,18 @@ impl Tls {
         &mut self.stream
     }
 
-    pub(crate) fn peer_certificates(&self) -> Vec<Vec<u8>> {
-        let certificates = self.tls.peer_certificates().unwrap_or_default();
-        certificates.iter().map(|certificate| certificate.to_vec()).collect()
-    }
-
     pub(crate) const fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
+    }
+
+    /// Is the handshake done?
+    pub(crate) fn is_established(&self) -> bool {
+        !self.tls.is_handshaking()
+    }
+
+    /// The certificate that the peer showed, then those that lead to its authority.
+    pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.tls.peer_certificates()
     }
 
     /// Does something of its own wait to be written?
@@ -185,7 +195,14 @@ impl Tls {
             let UnbufferedStatus { mut discard, state, .. } =
                 self.tls.process_tls_records(&mut records[opened.used..]);
             let mut done = false;
-            match state? {
+            let state = match state {
+                Ok(state) => state,
+                Err(error) => {
+                    self.last_words(&mut records[opened.used + discard..]);
+                    return Err(error.into());
+                }
+            };
+            match state {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
@@ -220,16 +237,25 @@ impl Tls {
         }
     }
 
+    /// Takes what the library wants to be said of an error: what it had to say before, then an alert. `rest` is what it has not
+    /// done with of the bytes that it was given: it remembers places in them, and is never to be called with others. Nor
+    /// is it to be asked again after the alert: it would go on with the bytes, which it does not stand.
+    fn last_words(&mut self, mut rest: &mut [u8]) {
+        loop {
+            let UnbufferedStatus { discard, state, .. } = self.tls.process_tls_records(rest);
+            let Ok(ConnectionState::EncodeTlsData(data)) = state else { return };
+            let start = self.out.len();
+            encode(data, &mut self.out);
+            if is_alert(&self.out[start..]) {
+                return;
+            }
+            rest = &mut rest[discard..];
+        }
+    }
+
     /// Gives the connection up, and tells the peer why where it can be told.
     fn fail(&mut self, fault: Fault, scratch: &mut [u8]) -> Incoming {
         if matches!(fault, Fault::Tls(_)) {
-            while let Ok(state) = self.tls.process_tls_records(&mut []).state {
-                match state {
-                    ConnectionState::EncodeTlsData(data) => encode(data, &mut self.out),
-                    ConnectionState::TransmitTlsData(data) => data.done(),
-                    _ => break,
-                }
-            }
             // The peer may be gone.
             let _ = self.flush();
             let _ = self.stream.shut_down_write();
@@ -258,7 +284,7 @@ impl Tls {
                 return Ok(written);
             }
             let count = plain.len();
-            let length = seal(&mut self.tls, plain, sealed)?;
+            let length = seal(&mut self.tls, &mut self.held, plain, sealed)?;
             let sent = match self.stream.write(&[&sealed[..length]]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 other => other?,
@@ -295,7 +321,10 @@ impl Tls {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        if let Ok(ConnectionState::WriteTraffic(mut traffic)) = self.tls.process_tls_records(&mut []).state {
+        if self.fault.is_none()
+            && let Ok(ConnectionState::WriteTraffic(mut traffic)) =
+                self.tls.process_tls_records(&mut self.held).state
+        {
             let mut alert = [0; 256];
             if let Ok(length) = traffic.queue_close_notify(&mut alert) {
                 self.out.extend_from_slice(&alert[..length]);
@@ -303,6 +332,16 @@ impl Tls {
         }
         // The peer may be gone.
         let _ = self.flush();
+    }
+}
+
+/// Is the record an alert? Encrypted ones of TLS 1.3 look like data, of two bytes, a type and a tag; nothing else is so short.
+fn is_alert(record: &[u8]) -> bool {
+    const ENCRYPTED: usize = RECORD_HEADER + 2 + 1 + 16;
+    match record {
+        [ALERT, ..] => true,
+        [DATA, ..] => record.len() == ENCRYPTED,
+        _ => false,
     }
 }
 
@@ -334,15 +373,25 @@ fn chunk<'a>(slices: &[&'a [u8]], mut skip: usize, gathered: &'a mut Vec<u8>) ->
     gathered
 }
 
-/// Encrypts a chunk; how long its records are.
-fn seal(tls: &mut UnbufferedServerConnection, plain: &[u8], into: &mut [u8]) -> io::Result<usize> {
+/// Encrypts a chunk; how long its records are. `held` is what the library remembers places in.
+fn seal(
+    tls: &mut UnbufferedServerConnection,
+    held: &mut Vec<u8>,
+    plain: &[u8],
+    into: &mut [u8],
+) -> io::Result<usize> {
     assert!(plain.len() + OVERHEAD <= into.len(), "the room is made for chunks");
     loop {
-        return match tls.process_tls_records(&mut []).state.map_err(io::Error::other)? {
-            ConnectionState::WriteTraffic(mut traffic) => encrypt(&mut traffic, plain, into),
-            ConnectionState::PeerClosed => continue,
-            _ => Err(io::ErrorKind::NotConnected.into()),
+        let UnbufferedStatus { discard, state, .. } = tls.process_tls_records(held);
+        let sealed = match state.map_err(io::Error::other)? {
+            ConnectionState::WriteTraffic(mut traffic) => Some(encrypt(&mut traffic, plain, into)),
+            ConnectionState::PeerClosed => None,
+            _ => return Err(io::ErrorKind::NotConnected.into()),
         };
+        held.drain(..discard);
+        if let Some(sealed) = sealed {
+            return sealed;
+        }
     }
 }
 
@@ -364,3 +413,6 @@ fn encode<Data>(mut data: EncodeTlsData<'_, Data>, out: &mut Vec<u8>) {
         out.truncate(start + length);
     }
 }
+
+#[cfg(test)]
+mod tests;

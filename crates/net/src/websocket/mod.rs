@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 pub use frame::FrameError;
 pub use handshake::{Refusal, WebSocketRules};
+use rustls::pki_types::CertificateDer;
 
 use crate::fault::Fault;
 use crate::stream::{SLICES_MAX, Stream};
@@ -114,13 +115,19 @@ impl WebSocket {
         }
     }
 
-    pub(crate) fn peer_certificates(&self) -> Vec<Vec<u8>> {
-        if let Link::Tls(tls) = &self.link { tls.peer_certificates() } else { Vec::new() }
-    }
-
     pub(crate) fn take_fault(&mut self) -> Option<Fault> {
         let under = if let Link::Tls(tls) = &mut self.link { tls.take_fault() } else { None };
         self.fault.take().or(under)
+    }
+
+    /// Is the request granted, and all that lies under it agreed on?
+    pub(crate) fn is_established(&self) -> bool {
+        let under = if let Link::Tls(tls) = &self.link { tls.is_established() } else { true };
+        under && self.opening.is_none()
+    }
+
+    pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        if let Link::Tls(tls) = &self.link { tls.peer_certificates() } else { None }
     }
 
     /// Does something of its own wait that can be written now?
@@ -201,7 +208,7 @@ impl WebSocket {
         match &fault {
             Fault::Request(refusal) => self.out = refusal.answer(),
             Fault::Frame(error) => frame::close(error.status(), &mut self.out),
-            Fault::NotTls { .. } | Fault::NotWebSocket { .. } | Fault::Tls(_) => {}
+            Fault::Proxy(_) | Fault::NotTls { .. } | Fault::NotWebSocket { .. } | Fault::Tls(_) => {}
         }
         self.closed = true;
         self.fault = Some(fault);

@@ -2,6 +2,8 @@
 
 use super::{Key, Kind, Section};
 
+const U32: u64 = u32::MAX as u64;
+
 pub(super) const LISTENER: Section = Section {
     name: "listener",
     repeated: true,
@@ -19,35 +21,62 @@ pub(super) const LISTENER: Section = Section {
         },
         Key {
             name: "certificate",
-            kind: Kind::File,
+            kind: Kind::Files,
             reloads: false,
-            about: "Of tls and wss, and needed there: PEM file with the server's certificate and those that lead to its \
-                    authority. The file is read again when it changes and on SIGHUP; connections stay. A file that \
-                    cannot be used changes nothing and is logged.",
+            about: "Of tls, wss and quic: PEM file with the server's certificate and those that lead to its authority. Not \
+                    set: that of the built-in authority, whose are client_ca and client_crl then, too; not with --dev. Of several, a client gets the one that is made out to the name it asks for (SNI), \
+                    else the first. The files are read again when they change and on SIGHUP; connections stay. A file \
+                    that cannot be used changes nothing and is logged.",
             example: Some("\"/etc/dunlin/server.crt\""),
         },
         Key {
             name: "key",
-            kind: Kind::File,
+            kind: Kind::Files,
             reloads: false,
-            about: "Of tls and wss, and needed there: PEM file with the private key of the certificate, not encrypted. Read \
-                    again as the certificate is.",
+            about: "Of tls, wss and quic, and needed with certificate: PEM file with its private key, not encrypted; as many as there are certificates, in the same order. Read again as the certificate is.",
             example: Some("\"/etc/dunlin/server.key\""),
+        },
+        Key {
+            name: "ocsp",
+            kind: Kind::Files,
+            reloads: false,
+            about: "Of tls, wss and quic: DER file with the answer of the authority that the certificate is not revoked, \
+                    for clients that ask for it (OCSP stapling); several go with the certificates in the same order. \
+                    Something else fetches it, as `openssl ocsp -respout`. Read again as the certificate is.",
+            example: Some("\"/etc/dunlin/server.ocsp\""),
+        },
+        Key {
+            name: "alpn",
+            kind: Kind::Texts,
+            reloads: false,
+            about: "Of tls, wss and quic: protocols that clients may ask for by name. Not set: mqtt, of wss http/1.1. Over \
+                    TLS, clients that ask for nothing are let in, over QUIC they are not.",
+            example: Some("[\"mqtt\"]"),
         },
         Key {
             name: "client_ca",
             kind: Kind::File,
             reloads: false,
-            about: "Of tls and wss: PEM file with the authorities whose clients are let in. Not set: no client is asked for a \
-                    certificate. Read again as the certificate is; a session that was verified by other authorities \
-                    is not resumed afterwards.",
+            about: "Of tls, wss and quic: PEM file with the authorities whose clients are let in. Not set: no client is \
+                    asked for a certificate. Read again as the certificate is; a session that was verified by other \
+                    authorities is not resumed afterwards.",
             example: Some("\"/etc/dunlin/clients.crt\""),
+        },
+        Key {
+            name: "client_crl",
+            kind: Kind::File,
+            reloads: false,
+            about: "Of tls, wss and quic with client_ca: PEM file with the revocation lists of those authorities, one for \
+                    each that issues certificates; a client whose certificate is revoked, or is from an authority \
+                    without a list, is refused. A list that is past its next update still holds. Read again as \
+                    client_ca is.",
+            example: Some("\"/etc/dunlin/clients.crl\""),
         },
         Key {
             name: "client_certificate",
             kind: Kind::Choice(&["required", "optional"]),
             reloads: false,
-            about: "Of tls and wss with client_ca. required, as if not set: a client without a certificate is refused. \
+            about: "Of tls, wss and quic with client_ca. required, as if not set: a client without a certificate is refused. \
                     optional: it is let in, and one with a wrong certificate is not.",
             example: Some("\"required\""),
         },
@@ -76,6 +105,47 @@ pub(super) const LISTENER: Section = Section {
             about: "Of unix: who may connect, as the mode of the socket's file; whoever may write to it may connect. \
                     Not set: 660, the user and the group of the process.",
             example: Some("\"600\""),
+        },
+        Key {
+            name: "proxies",
+            kind: Kind::Networks,
+            reloads: false,
+            about: "Of tcp, tls, ws and wss: the load balancers in front of this listener. Only they may connect, and each \
+                    connection must begin with a header of the PROXY protocol, version 1 or 2; the address in it is the \
+                    client's. Not set: anybody connects, and sends no header. Never list addresses that clients connect \
+                    from: they could name any other.",
+            example: Some("[\"10.0.0.0/8\"]"),
+        },
+        Key {
+            name: "versions",
+            kind: Kind::Choices(&["3.1", "3.1.1", "5.0"]),
+            reloads: false,
+            about: "Versions of MQTT that are let in; others are answered with 0x84 (3.x: 1). Not set: all.",
+            example: Some("[\"5.0\"]"),
+        },
+        Key {
+            name: "maximum_packet_size",
+            kind: Kind::Integer { least: 1024, most: 268_435_460, unit: "bytes" },
+            reloads: false,
+            about: "In place of limits.maximum_packet_size, and not more than that.",
+            example: Some("65_536"),
+        },
+        Key {
+            name: "connections_maximum",
+            kind: Kind::Integer { least: 0, most: U32, unit: "connections" },
+            reloads: false,
+            about: "Connections that this listener may have; what comes beyond is closed at once and counted. Not set, or 0: \
+                    as many as limits.connections_maximum allows.",
+            example: Some("1_000"),
+        },
+        Key {
+            name: "connections_per_second",
+            kind: Kind::Integer { least: 0, most: 1_000_000, unit: "connections a second" },
+            reloads: false,
+            about: "Connections that this listener takes in a second in the long run, and as many at once; what comes \
+                    beyond is closed at once and counted. Not set, or 0: any number, because what a machine can take \
+                    is for its owner to say.",
+            example: Some("2_000"),
         },
     ],
 };

@@ -28,7 +28,7 @@ fn what_a_file_says_holds() {
     assert_eq!(urls, ["tcp://127.0.0.1:1884", "tcp://[::1]:0"]);
     assert_eq!(config.log.format, crate::config::Format::Json);
     assert_eq!(config.log.areas[&crate::config::Area::Connection], crate::config::Level::Debug);
-    let settings = config.settings();
+    let settings = config.settings(Vec::new());
     assert_eq!(settings.limits.receive_maximum.get(), 16);
     assert_eq!(settings.limits.queue_full, dunlin_engine::QueueFull::Disconnect);
     assert_eq!(settings.strictness.reserved_bits, dunlin_engine::Strict::Warn);
@@ -111,7 +111,7 @@ fn a_key_that_is_not_known_is_named_with_the_nearest() {
     assert_eq!(
         faults("persistence = true"),
         [
-            "1:1: persistence = true: not known; allowed: shards, listener, storage, log, limits, strictness, protocol, access"
+            "1:1: persistence = true: not known; allowed: shards, listener, storage, log, admission, limits, strictness, protocol, access"
         ]
     );
 }
@@ -127,11 +127,9 @@ fn listeners_are_a_list_of_tables_with_a_url() {
     assert_eq!(faults("[[listener]]"), [format!("1:1: listener.url: missing; allowed: {url}")]);
     assert_eq!(faults("listener = [1]"), ["1:13: listener: an integer, not a table"]);
     assert_eq!(
-        faults("[[listener]]\nurl = \"quic://127.0.0.1:8883\"\n[[listener]]\nurl = \"localhost\""),
+        faults("[[listener]]\nurl = \"http://127.0.0.1:8883\"\n[[listener]]\nurl = \"localhost\""),
         [
-            format!(
-                "2:7: listener.url = \"quic://127.0.0.1:8883\": quic:// is not available in this version; allowed: {url}"
-            ),
+            format!("2:7: listener.url = \"http://127.0.0.1:8883\": http:// is not known; allowed: {url}"),
             format!("4:7: listener.url = \"localhost\": the port is missing; allowed: {url}"),
         ]
     );
@@ -156,21 +154,20 @@ fn listeners_of_tls_and_websocket_have_keys_of_their_own() {
     let wss = "[[listener]]\nurl = \"wss://127.0.0.1:0\"\ncertificate = \"a\"\nkey = \"b\"\n\
                client_ca = \"c\"\nclient_certificate = \"optional\"\npath = \"/x\"\norigins = [\"*\"]";
     assert!(Config::parse(wss).is_ok());
-    let found = faults("[[listener]]\nurl = \"tls://127.0.0.1:0\"\nclient_certificate = \"required\"");
-    let missing: Vec<_> = found.iter().map(|fault| fault.split(';').next().unwrap()).collect();
-    assert_eq!(
-        missing,
-        [
-            "1:1: listener.certificate: missing",
-            "1:1: listener.key: missing",
-            "1:1: listener.client_ca: missing"
-        ]
+    assert!(Config::parse("[[listener]]\nurl = \"tls://127.0.0.1:0\"").is_ok());
+    let found = faults(
+        "[[listener]]\nurl = \"tls://127.0.0.1:0\"\ncertificate = \"a\"\nclient_certificate = \"required\"",
     );
+    let missing: Vec<_> = found.iter().map(|fault| fault.split(';').next().unwrap()).collect();
+    assert_eq!(missing, ["1:1: listener.key: missing", "1:1: listener.client_ca: missing"]);
     let found =
         faults("[[listener]]\nurl = \"ws://127.0.0.1:0\"\npath = \"mqtt\"\norigins = [1]\nkey = \"k\"");
     assert!(found[0].starts_with("3:8: listener.path = \"mqtt\": not a path; allowed: "), "{found:?}");
     assert!(found[1].starts_with("4:11: listener.origins = [1]: an integer, not a string"), "{found:?}");
-    assert_eq!(found[2], "5:7: listener.key = \"k\": not a key of ws listeners; allowed: with tls, wss");
+    assert_eq!(
+        found[2],
+        "5:7: listener.key = \"k\": not a key of ws listeners; allowed: with tls, wss, quic"
+    );
 }
 
 #[test]
@@ -216,4 +213,57 @@ proptest::proptest! {
             assert!(faults.iter().all(|fault| fault.line >= 1 && fault.column >= 1));
         }
     }
+}
+
+#[test]
+fn a_listener_has_settings_of_its_own() {
+    let config = Config::parse(
+        "[[listener]]\nurl = \"tls://127.0.0.1:0\"\ncertificate = [\"a.crt\", \"b.crt\"]\nkey = [\"a.key\", \"b.key\"]\n\
+         ocsp = \"a.ocsp\"\nproxies = [\"10.0.0.0/8\"]\nversions = [\"3.1.1\", \"5.0\"]\nmaximum_packet_size = 65_536\n\
+         connections_maximum = 10\nconnections_per_second = 5\nalpn = [\"mqtt\", \"x\"]\n",
+    );
+    let listener = &config.unwrap().listener[0];
+    let files = listener.tls_files().unwrap();
+    assert_eq!(files.identities.len(), 2);
+    assert_eq!(files.identities[0].ocsp.as_deref(), Some(std::path::Path::new("a.ocsp")));
+    assert_eq!((files.identities[1].key.to_str(), &files.identities[1].ocsp), (Some("b.key"), &None));
+    assert_eq!(listener.alpn(), [b"mqtt".to_vec(), b"x".to_vec()]);
+    assert_eq!(listener.proxies().unwrap().len(), 1);
+    let rules = listener.rules();
+    let lets_in = |version| rules.versions.unwrap().contains(version);
+    assert!(lets_in(dunlin_codec::ProtocolVersion::V311) && !lets_in(dunlin_codec::ProtocolVersion::V31));
+    assert_eq!(rules.maximum_packet_size.unwrap().get(), 65_536);
+    let limits = listener.limits();
+    assert_eq!((limits.connections_maximum, limits.connections_per_second), (10, 5));
+}
+
+#[test]
+fn settings_of_a_listener_that_cannot_be_are_named() {
+    let tls = "[[listener]]\nurl = \"tls://127.0.0.1:0\"\ncertificate = [\"a\", \"b\"]\n";
+    for (line, fault) in [
+        ("key = \"a\"", "4:7: listener.key: as many as certificate has are expected: 2"),
+        ("key = [\"a\", \"\"]", "4:7: listener.key = [\"a\", \"\"]: missing"),
+        ("key = [\"a\", \"b\"]\nclient_crl = \"c\"", "1:1: listener.client_ca: missing"),
+        (
+            "key = [\"a\", \"b\"]\nversions = [\"4\"]",
+            "5:12: listener.versions = [\"4\"]: not one of the choices",
+        ),
+        ("key = [\"a\", \"b\"]\nversions = []", "5:12: listener.versions = []: missing"),
+        (
+            "key = [\"a\", \"b\"]\nproxies = [\"lb.example\"]",
+            "5:11: listener.proxies = [\"lb.example\"]: \"lb.example\" is not an address or a network",
+        ),
+        (
+            "key = [\"a\", \"b\"]\nmaximum_packet_size = 3_000_000",
+            "5:23: listener.maximum_packet_size = 3000000: more than limits.maximum_packet_size = 2097152",
+        ),
+    ] {
+        let found = faults(&format!("{tls}{line}"));
+        assert!(found.len() == 1 && found[0].starts_with(fault), "{line}: {found:?}");
+    }
+    let unix = faults("[[listener]]\nurl = \"unix:/x\"\nproxies = [\"::1\"]");
+    assert_eq!(
+        unix,
+        ["3:11: listener.proxies = [\"::1\"]: not a key of unix listeners; allowed: with tcp, tls, ws, wss"]
+    );
 }

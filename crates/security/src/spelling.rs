@@ -1,11 +1,16 @@
 //! The known name that somebody meant.
 
+use std::cmp::Reverse;
+
 /// The nearest of `names`, unless all are too far to be a slip.
-pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters wrong is a slip; more is another word. `max` for `maximum` is four.
     let slip = (wrong.chars().count() / 3).max(1);
-    let near = names.map(|name| (distance(wrong, name), name)).min()?;
-    (near.0 <= slip).then_some(near.1)
+    let start = |name: &str| wrong.chars().zip(name.chars()).take_while(|(one, other)| one == other).count();
+    // Of two as near, the one that begins alike: `rules` is `rule` before it is `roles`.
+    let near = names.map(|name| (distance(wrong, name), Reverse(start(name)), name)).min()?;
+    (near.0 <= slip).then_some(near.2)
 }
 
 /// Letters to insert, remove or replace (Levenshtein), case ignored.
@@ -45,5 +50,6 @@ mod tests {
         assert_eq!(nearest("recieve_maximum", names.into_iter()), Some("receive_maximum"));
         assert_eq!(nearest("persistence", names.into_iter()), None);
         assert_eq!(nearest("x", [].into_iter()), None);
+        assert_eq!(nearest("rules", ["roles", "rule"].into_iter()), Some("rule"));
     }
 }

@@ -1,0 +1,110 @@
+//! `dunlin acl` and `dunlin import`: the access rules asked, tested and changed, and those of other brokers read.
+//!
+//! In:    a policy file, questions, tables of expectations, decisions that were seen.
+//! Out:   answers with the rule that decides; a changed policy file; an exit code.
+//! Never: a connection to a broker; a file that is changed in part.
+
+mod arguments;
+mod ask;
+mod change;
+mod dry_run;
+mod expect;
+mod mosquitto;
+mod seen;
+
+use std::io;
+use std::path::Path;
+
+use dunlin_security::policy::{EditError, PolicyError, PolicyFile, Rules};
+
+pub(crate) use arguments::{Acl, Import};
+
+use crate::exit::Exit;
+use crate::say;
+
+/// The exit codes for `--help`; docs/access.md has the same list.
+pub(crate) const EXIT_HELP: &str = "\
+Exit codes:
+  0  allowed; every expectation is met; nobody is affected; done
+  1  denied or only in part allowed; an expectation is not met; somebody is affected
+  2  the command line cannot be understood
+  3  a file cannot be read or written, or is invalid";
+
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Yes,
+    No,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum AccessError {
+    /// The command line names no topic, no subject, and the like.
+    #[error("{0}")]
+    Usage(String),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Another file has faults: a line for each.
+    #[error("{0}")]
+    Invalid(String),
+    /// A file.
+    #[error("{path}: {source}")]
+    Io { path: String, source: io::Error },
+    /// The policy cannot be changed like that.
+    #[error("{path}: {source}")]
+    Edit { path: String, source: EditError },
+}
+
+impl AccessError {
+    const fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            _ => Exit::Configuration,
+        }
+    }
+}
+
+impl Acl {
+    /// Runs the command; how the process ends.
+    pub(crate) fn run(self) -> Exit {
+        ended(match self {
+            Self::Can(can) => can.run(),
+            Self::WhoCan(who) => who.run(),
+            Self::Test(test) => expect::run(&test),
+            Self::DryRun(dry_run) => dry_run::run(&dry_run),
+            Self::List(list) => change::list(&list),
+            Self::Add(add) => change::add(&add),
+            Self::Remove(remove) => change::remove(&remove),
+        })
+    }
+}
+
+impl Import {
+    /// Runs the command; how the process ends.
+    pub(crate) fn run(self) -> Exit {
+        ended(match self {
+            Self::Mosquitto(files) => mosquitto::run(&files),
+        })
+    }
+}
+
+fn ended(result: Result<Outcome, AccessError>) -> Exit {
+    match result {
+        Ok(Outcome::Yes) => Exit::Clean,
+        Ok(Outcome::No) => Exit::Failed,
+        Err(error) => {
+            error.to_string().lines().for_each(say::error);
+            error.exit()
+        }
+    }
+}
+
+/// The rules of a file, or those that hold without one, and what messages call them.
+fn policy(file: Option<&Path>) -> Result<(Rules, String), AccessError> {
+    match file {
+        Some(path) => Ok((PolicyFile::read(path)?, path.display().to_string())),
+        None => Ok((PolicyFile::built_in(), "built-in policy".to_owned())),
+    }
+}

@@ -1,0 +1,24 @@
+//! The control socket: how a command talks to the broker that runs on a data directory.
+//!
+//! In:    one line of JSON, `{"request": NAME, "arguments": ...}`, from whoever may open `control.sock`: the owner.
+//! Out:   one line of JSON, `{"ok": ...}` or `{"error": TEXT}`.
+//! Never: a request from another user or another machine.
+
+mod client;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use client::{Ask, ask};
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "listened to by a broker that has a data directory")
+)]
+pub(crate) use server::Control;
+
+/// Bytes of a line at most.
+const LINE_MAX: u64 = 64 << 10;
+
+fn socket(data: &Path) -> PathBuf {
+    data.join("control.sock")
+}

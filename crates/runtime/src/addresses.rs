@@ -1,0 +1,158 @@
+//! How many connections each address has, and how fast it makes them.
+//!
+//! In:    addresses of newcomers and of connections that are gone.
+//! Out:   whether a newcomer is within the bounds of its address.
+//! Never: more memory than a fixed table for how fast, and an entry for each address that has a connection for how many.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use dunlin_engine::Time;
+use dunlin_net::origin;
+
+use crate::pace::Pace;
+
+/// Locks: of newcomers of one moment on all shards, few meet.
+const STRIPES: usize = 64;
+/// Sets of the table.
+const SETS: usize = 2048;
+/// Addresses in a set. 16,384 in all, which are 256 KiB; beyond, those that have been quiet the longest are forgotten.
+const WAYS: usize = 8;
+/// What an address may make at once: as much as in ten seconds. A plant behind one router comes back in a moment.
+const BURST: Duration = Duration::from_secs(10);
+
+/// The addresses of newcomers.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    /// Nobody can choose addresses that meet in one set.
+    hasher: RandomState,
+    open: Box<[Mutex<HashMap<IpAddr, u32>>]>,
+    paces: Box<[Mutex<[Seen; WAYS]>]>,
+}
+
+/// An address that was seen, by its hash: two of the same hash share a pace, which in 2^64 does not happen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    hash: u64,
+    pace: Pace,
+}
+
+impl Addresses {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            open: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            paces: (0..SETS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Is a newcomer within `a_second`? 0 is any number.
+    pub(crate) fn keeps_pace(&self, now: Time, address: IpAddr, a_second: u32) -> bool {
+        if a_second == 0 {
+            return true;
+        }
+        let hash = self.hasher.hash_one(origin(address));
+        let mut set = self.paces[place(hash, SETS)].lock().unwrap_or_else(PoisonError::into_inner);
+        let way = set.iter().position(|seen| seen.hash == hash).unwrap_or_else(|| {
+            let quiet = (0..WAYS).min_by_key(|way| set[*way].pace).unwrap_or_default();
+            set[quiet] = Seen { hash, pace: Pace::default() };
+            quiet
+        });
+        set[way].pace.admits(now, a_second, BURST)
+    }
+
+    /// Takes a place of the address, where it has fewer than `maximum`; 0 is any number.
+    pub(crate) fn take_place(&self, address: IpAddr, maximum: u32) -> bool {
+        let mut stripe = self.stripe(address);
+        let open = stripe.entry(origin(address)).or_default();
+        if maximum > 0 && *open >= maximum {
+            return false;
+        }
+        *open += 1;
+        true
+    }
+
+    /// Gives a place back that was taken.
+    pub(crate) fn free_place(&self, address: IpAddr) {
+        let mut stripe = self.stripe(address);
+        let Some(open) = stripe.get_mut(&origin(address)) else {
+            unreachable!("a connection's address is counted while it lasts")
+        };
+        *open -= 1;
+        if *open == 0 {
+            stripe.remove(&origin(address));
+        }
+    }
+
+    fn stripe(&self, address: IpAddr) -> std::sync::MutexGuard<'_, HashMap<IpAddr, u32>> {
+        let hash = self.hasher.hash_one(origin(address));
+        self.open[place(hash, STRIPES)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(hash: u64, count: usize) -> usize {
+    usize::try_from(hash % count as u64).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+    #[test]
+    fn an_address_has_as_many_places_as_it_may_and_another_its_own() {
+        let addresses = Addresses::new();
+        assert!(addresses.take_place(HERE, 2));
+        assert!(addresses.take_place(HERE, 2));
+        assert!(!addresses.take_place(HERE, 2));
+        assert!(addresses.take_place(THERE, 2));
+        assert!(addresses.take_place(HERE, 0), "no bound");
+
+        addresses.free_place(HERE);
+        addresses.free_place(HERE);
+        assert!(addresses.take_place(HERE, 2));
+        for _ in 0..2 {
+            addresses.free_place(HERE);
+        }
+        addresses.free_place(THERE);
+        assert!(
+            addresses.open.iter().all(|stripe| stripe.lock().unwrap().is_empty()),
+            "none is kept for nothing"
+        );
+    }
+
+    #[test]
+    fn one_customer_of_ipv6_has_one_bound() {
+        let addresses = Addresses::new();
+        let at = |host| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host));
+        assert!(addresses.take_place(at(1), 1));
+        assert!(!addresses.take_place(at(2), 1));
+    }
+
+    #[test]
+    fn an_address_that_is_too_fast_waits_and_another_does_not() {
+        let start = Time::from_micros(1_000_000);
+        let addresses = Addresses::new();
+        let passed = (0..100).filter(|_| addresses.keeps_pace(start, HERE, 2)).count();
+        assert_eq!(passed, 20, "ten seconds at once");
+        assert!(addresses.keeps_pace(start, THERE, 2));
+        assert!(!addresses.keeps_pace(start.after(Duration::from_millis(499)), HERE, 2));
+        assert!(addresses.keeps_pace(start.after(Duration::from_millis(500)), HERE, 2));
+    }
+
+    #[test]
+    fn a_flood_of_addresses_finds_the_table_no_larger() {
+        let addresses = Addresses::new();
+        for number in 0..100_000_u32 {
+            assert!(addresses.keeps_pace(Time::from_micros(1), IpAddr::V4(Ipv4Addr::from(number)), 1));
+        }
+        assert_eq!(addresses.paces.len() * WAYS, 16_384);
+    }
+}
