@@ -27,7 +27,7 @@ use crate::log::{self, Levels};
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
-use crate::start::Secured;
+use crate::start::{Entrance, Secured};
 use crate::storage;
 
 /// Runs until a signal ends it.
@@ -51,6 +51,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
+    let entrance = directory.filter(|_| !arguments.dev);
+    let entrance =
+        entrance.map(|directory| Entrance::open(directory, listeners.doors())).transpose()?.map(Arc::new);
     let store = directory.map(|directory| storage::open(directory, &config)).transpose()?;
     let control = directory.zip(store.as_ref());
     let control = control.and_then(|(directory, store)| storage::listen(directory, store));
@@ -59,12 +62,15 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         shards: (shards > 0).then_some(usize::from(shards)),
         settings: Arc::new(config.settings(listeners.rules())),
         seed: None,
-        authentication: None,
+        authentication: entrance.as_ref().map(Entrance::authentication),
         on_failure: end_by_signal,
         journal: store.map(|store| store as Arc<dyn Journal>),
     })
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
+    if let Some(entrance) = &entrance {
+        entrance.watch(server.reviewer());
+    }
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
     let urls: Vec<_> = listeners.bound(server.places()).collect();
     for url in &urls {

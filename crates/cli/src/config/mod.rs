@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use admission::Admission;
 pub(crate) use fault::{Fault, Faults};
-pub(crate) use listener::{ClientCertificate, Files, Listener, mode};
+pub(crate) use listener::{ClientCertificate, Files, Listener, Proof, mode};
 pub(crate) use print::default_file;
 
 /// Everything that a configuration file can say.
