@@ -86,7 +86,7 @@ fn rules_added_at_once_are_all_there() {
     }
 
     let (_, list) = said(&["acl", "list", "--policy", &path]);
-    assert_eq!(list.lines().count(), 9, "{list}");
+    assert_eq!(list.lines().count(), 10, "{list}");
     assert!(topics.iter().all(|topic| list.contains(&format!("of {topic} for everyone"))));
     let left: Vec<_> = fs::read_dir(&directory.0).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");

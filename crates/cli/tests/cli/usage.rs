@@ -54,10 +54,10 @@ fn a_transport_with_certificates_is_2_on_the_command_line_and_shows_the_file() {
 }
 
 #[test]
-fn anonymous_access_without_dev_is_5_and_names_dev() {
-    let error = fails(5, &["serve", "--listen", "127.0.0.1:0"]);
+fn a_listener_that_others_could_read_is_5_and_names_dev() {
+    let error = fails(5, &["serve", "--listen", "0.0.0.0:0"]);
     assert!(error.starts_with("dunlin: error: refusing to start: "), "{error}");
-    assert!(error.contains("anonymous") && error.contains("dunlin serve --dev"), "{error}");
+    assert!(error.contains("is not encrypted") && error.contains("dunlin serve --dev"), "{error}");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn dev_beyond_this_machine_is_5_and_says_how_to_do_it() {
 #[test]
 fn errors_are_lines_without_backtraces() {
     for arguments in [
-        &["serve", "--listen", "127.0.0.1:0"][..],
+        &["serve", "--listen", "0.0.0.0:0"][..],
         &["serve", "--dev", "--data", "/dev/null/x"],
         &["config", "check", "/nonexistent"],
     ] {
