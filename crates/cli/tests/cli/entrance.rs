@@ -35,8 +35,10 @@ fn subscribed(
     who: &str,
     topic: &str,
 ) -> (Child, impl Iterator<Item = String>) {
-    let mut command = Command::new("mosquitto_sub");
+    // What it is told goes to one of the two, what it does to the other; each line at once.
+    let mut command = Command::new("sh");
     command
+        .args(["-c", "exec stdbuf -oL mosquitto_sub \"$@\" 2>&1", "sh"])
         .args(login(directory, server, who, &["-i", who, "-t", topic, "-d"]))
         .current_dir(directory.path());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
