@@ -106,6 +106,6 @@ $(PAHO_C): tests/clients/c/driver.c | apt
 
 # The check of licences and sources; advisories need a database from the network: `cargo deny check advisories`.
 .tools/ready:
-	command -v cargo-deny >/dev/null || cargo install cargo-deny --version 0.20.2 --locked --quiet --root .tools
+	command -v cargo-deny >/dev/null || [ -x .tools/bin/cargo-deny ] || cargo install cargo-deny --version 0.20.2 --locked --quiet --root .tools
 	mkdir -p .tools
 	touch $@
