@@ -385,3 +385,21 @@ fn a_damaged_record_holds_up_nothing() {
     assert_eq!(world.acknowledge_all(client), ["1", "3"]);
     assert_eq!(world.dropped(Drop::Damaged), 1);
 }
+
+/// A retained message is of no exchange any more: it is delivered for every Subscription, and the identifier that it came with
+/// is free for other messages.
+#[test]
+fn retained_messages_leave_their_exchange_behind() {
+    let mut world = World::durable(1);
+    let publisher = world.enter(&hello(V5, "p").lasting(60));
+    world.publish(publisher, &message("t", "kept").retain().qos(2, 1));
+    world.pubrel(publisher, 1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    for filter in ["t", "#"] {
+        world.subscribe(subscriber, filter, 2);
+        world.settle_disk();
+        assert_eq!(world.acknowledge_all(subscriber), ["kept"]);
+    }
+    world.publish(publisher, &message("t", "other").qos(2, 1));
+    assert_eq!(world.acknowledge_all(subscriber), ["other"]);
+}
