@@ -209,6 +209,11 @@ impl Journal {
         self.first + self.pending.len() as u64
     }
 
+    /// Is everything safe that happened so far?
+    pub(crate) fn is_all_safe(&self) -> bool {
+        !self.enabled || self.safe >= self.serial()
+    }
+
     /// Is there so much to be written or waited for that nothing more should be read?
     pub(crate) fn is_crowded(&self) -> bool {
         self.pending.len() + self.row.len() > WAITING_MAXIMUM || self.pending_bytes > WAITING_BYTES_MAXIMUM

@@ -403,3 +403,19 @@ fn retained_messages_leave_their_exchange_behind() {
     world.publish(publisher, &message("t", "other").qos(2, 1));
     assert_eq!(world.acknowledge_all(subscriber), ["other"]);
 }
+
+/// [MQTT-3.1.2-4] The end of a Session is stored before a Client is told of a new one, also of one that ends with its connection.
+#[test]
+fn a_session_that_ended_does_not_come_back() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(60));
+    world.subscribe(client, "t", 1);
+    world.settle_disk();
+    world.hold_disk();
+    let first = world.knock(&hello(V5, "c"));
+    let second = world.knock(&hello(V5, "c"));
+    assert_eq!(world.take(first), ["closed"]);
+    assert_eq!(world.take(second), NOTHING);
+    world.store();
+    assert_eq!(world.take(second), ["CONNACK 00"]);
+}
