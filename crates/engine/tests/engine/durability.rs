@@ -419,3 +419,41 @@ fn a_session_that_ended_does_not_come_back() {
     world.store();
     assert_eq!(world.take(second), ["CONNACK 00"]);
 }
+
+/// [MQTT-3.3.1-1] Whatever may have been sent before a crash has DUP, however far its window had come; what came while the
+/// Client was away has not.
+#[test]
+fn what_may_have_been_sent_before_a_crash_is_sent_with_dup() {
+    let mut world = World::durable_with(1, |settings| {
+        settings.limits.inflight_maximum = std::num::NonZeroU16::MIN;
+    });
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.subscribe(subscriber, "t", 1);
+    world.lose(subscriber);
+    let publisher = world.connect(V5, "p");
+    for id in 1..=3 {
+        world.publish(publisher, &message("t", id.to_string()).qos(1, id));
+    }
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.settle_disk();
+    world.hold_disk();
+    // That it acknowledged them is lost.
+    assert_eq!(world.acknowledge_all(subscriber), ["1", "2", "3"]);
+    world.crash(1);
+    world.store_at_once();
+    let publisher = world.connect(V5, "p");
+    world.publish(publisher, &message("t", "4").qos(1, 4));
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    for id in 1..=3 {
+        assert_eq!(world.take(subscriber), [format!("PUBLISH t={id} q1 #{id} dup")]);
+        world.puback(subscriber, id);
+    }
+    world.lose(subscriber);
+    world.settle_disk();
+    world.publish(publisher, &message("t", "5").qos(1, 5));
+    world.crash(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    assert_eq!(world.take(subscriber), ["PUBLISH t=4 q1 #4 dup"]);
+    world.puback(subscriber, 4);
+    assert_eq!(world.take(subscriber), ["PUBLISH t=5 q1 #5"]);
+}
