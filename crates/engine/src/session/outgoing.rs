@@ -595,6 +595,7 @@ impl Outgoing {
 
     /// What has not ended, for the journal.
     pub(crate) fn progress(&self) -> Progress {
+        // What was released needs no record of its message, and has none after a restart.
         let live = self.flight.iter().filter(|entry| match entry.phase() {
             Phase::Ended => false,
             Phase::AwaitComp => true,

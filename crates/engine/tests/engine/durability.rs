@@ -457,3 +457,26 @@ fn what_may_have_been_sent_before_a_crash_is_sent_with_dup() {
     world.puback(subscriber, 4);
     assert_eq!(world.take(subscriber), ["PUBLISH t=5 q1 #5"]);
 }
+
+/// [MQTT-4.3.3-7] A PUBREL that waits for its PUBCOMP is sent again however often the process ends.
+#[test]
+fn a_released_exchange_survives_several_crashes() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.subscribe(subscriber, "t", 2);
+    let publisher = world.connect(V5, "p");
+    world.publish(publisher, &message("t", "1").qos(2, 1));
+    world.pubrec(subscriber, 1);
+    assert_eq!(world.take(subscriber), ["PUBLISH t=1 q2 #1", "PUBREL #1"]);
+    for id in 2..=3 {
+        world.crash(1);
+        let subscriber = world.enter(&hello(V5, "s").lasting(60));
+        assert_eq!(world.take(subscriber), ["PUBREL #1"]);
+        // Another exchange has the Session's progress written anew.
+        let publisher = world.connect(V5, "p");
+        world.publish(publisher, &message("t", id.to_string()).qos(2, id));
+        world.pubrec(subscriber, id);
+        world.pubcomp(subscriber, id);
+        world.settle_disk();
+    }
+}
