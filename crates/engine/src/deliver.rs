@@ -108,10 +108,14 @@ impl Hub {
             return;
         }
         let connection = session.connection;
-        let keeps = session.expiry != 0;
+        let (keeps, session_key) = (session.expiry != 0, session.key);
         let outgoing = session.outgoing_mut();
         // QoS 2 is sent when its identifier is sure to survive.
-        let is_safe = !is_durable || options.qos == QoS::AtLeastOnce;
+        let is_safe = session_key == 0 || options.qos == QoS::AtLeastOnce;
+        let needs_number = !is_safe && !is_durable;
+        if needs_number {
+            outgoing.reserve();
+        }
         match connection {
             Some(to) if is_safe && outgoing.is_clear() && cx.fx.outbox.len(to) < OUTPUT_HIGH_WATER => {
                 let kept = keeps.then(|| passing.stored());
@@ -120,8 +124,13 @@ impl Hub {
                 }
             }
             _ => {
-                if self.enqueue(cx, index, options, passing) && is_durable {
+                if !self.enqueue(cx, index, options, passing) {
+                    return;
+                }
+                if is_durable {
                     self.record_delivery(cx, index, passing, true);
+                } else if needs_number {
+                    self.number_delivery(cx, index);
                 }
             }
         }
@@ -134,6 +143,15 @@ impl Hub {
         let Some(outgoing) = &mut session.outgoing else { return };
         let serial = self.journal.deliver(cx.now, session.partition, (id, outgoing.last()), passing, urgent);
         outgoing.set_pending(serial);
+    }
+
+    /// The number of the delivery that a durable Session got last has to survive, though not the delivery.
+    fn number_delivery(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let id = self.sessions.current(index);
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        if let Some(outgoing) = &mut session.outgoing {
+            self.journal.moved(cx.now, id, &mut outgoing.dirty, true);
+        }
     }
 
     /// A delivery is over: whoever keeps it for this Session need not any more.

@@ -152,6 +152,8 @@ struct Writing {
     relief: u64,
     /// QoS 2 deliveries that wait for it.
     exactly_once: Vec<(SessionId, u32)>,
+    /// Sessions that may use the numbers of their deliveries up to these.
+    numbered: Vec<(SessionId, u64)>,
     /// Records that it replaces.
     replaced: Vec<(u16, u64)>,
 }

@@ -67,6 +67,8 @@ pub(crate) struct Outgoing {
     next: u64,
     /// QoS 2 below this is safe in the journal.
     safe: u64,
+    /// No restart uses a number below this again: where there is a journal, QoS 2 that has no record of its own waits for that.
+    reserved: Option<u64>,
     /// Entries of `flight` before this one were sent on this connection.
     resent: usize,
     /// PUBLISH packets that may still be sent on this connection [MQTT-4.9.0-2].
@@ -134,6 +136,7 @@ impl Outgoing {
             extras: seeded(0),
             next: 0,
             safe: 0,
+            reserved: None,
             resent: 0,
             quota: window,
             quota_maximum: window,
@@ -269,6 +272,9 @@ impl Outgoing {
     /// QoS 2 is sent when its identifier is sure to survive.
     fn is_safe(&self, entry: &Entry) -> bool {
         match entry.home() {
+            Home::None if entry.qos() == QoS::ExactlyOnce => {
+                self.reserved.is_none_or(|reserved| self.full(entry.seq) < reserved)
+            }
             Home::None => true,
             Home::Pending(_) => entry.qos() != QoS::ExactlyOnce,
             Home::Record { .. } => entry.qos() != QoS::ExactlyOnce || self.full(entry.seq) < self.safe,
@@ -541,6 +547,22 @@ impl Outgoing {
             self.flight[at].set_home(home);
             self.flight[at].message = None;
         }
+    }
+
+    /// The next delivery is QoS 2 and gets no record: its number must be safe before it is sent, or a restart gives its
+    /// identifier to another message, which the Client takes for this one.
+    pub(crate) fn reserve(&mut self) {
+        self.reserved.get_or_insert(0);
+    }
+
+    /// Is there a delivery whose number is not safe? The number below which all are, once what says so is stored.
+    pub(crate) fn to_reserve(&self) -> Option<u64> {
+        self.reserved.filter(|reserved| *reserved < self.next).map(|_| self.next)
+    }
+
+    /// Numbers below this are not used again.
+    pub(crate) fn reserved(&mut self, below: u64) {
+        self.reserved = Some(below);
     }
 
     /// The record is safe.

@@ -480,3 +480,21 @@ fn a_released_exchange_survives_several_crashes() {
         world.settle_disk();
     }
 }
+
+/// [MQTT-2.2.1-4] What a shared group deals is not in the Session's records; its identifier is not given to another message.
+#[test]
+fn identifiers_of_deals_are_not_used_again_after_a_crash() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(60));
+    world.subscribe(client, "$share/g/t", 2);
+    let publisher = world.connect(V5, "p");
+    world.hold_disk();
+    world.publish(publisher, &message("t", "1").qos(2, 1));
+    assert_eq!(world.take(client), NOTHING);
+    world.settle_disk();
+    assert_eq!(world.take(client), ["PUBLISH t=1 q2 #1"]);
+    world.crash(1);
+    world.store_at_once();
+    let client = world.enter(&hello(V5, "c").lasting(60));
+    assert_eq!(world.take(client), ["PUBLISH t=1 q2 #2"]);
+}
