@@ -343,6 +343,8 @@ impl Engine {
         };
         for message in &messages {
             let mut passing = Passing::of_stored(message);
+            // The exchange that brought it is long over, and its identifier another's.
+            passing.view.exchange = None;
             if subscription.filtered && !self.hub.sessions.may_receive(session.index(), passing.view.topic) {
                 continue;
             }

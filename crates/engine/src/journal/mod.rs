@@ -152,6 +152,8 @@ struct Writing {
     relief: u64,
     /// QoS 2 deliveries that wait for it.
     exactly_once: Vec<(SessionId, u32)>,
+    /// Sessions that may use the numbers of their deliveries up to these.
+    numbered: Vec<(SessionId, u64)>,
     /// Records that it replaces.
     replaced: Vec<(u16, u64)>,
 }
@@ -207,6 +209,11 @@ impl Journal {
     /// The serial number that comes next: what is pending now is safe when it is.
     pub(crate) fn serial(&self) -> u64 {
         self.first + self.pending.len() as u64
+    }
+
+    /// Is everything safe that happened so far?
+    pub(crate) fn is_all_safe(&self) -> bool {
+        !self.enabled || self.safe >= self.serial()
     }
 
     /// Is there so much to be written or waited for that nothing more should be read?

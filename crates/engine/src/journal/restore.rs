@@ -261,6 +261,9 @@ impl Engine {
         }
         let Some(session) = self.restored_session(partition, key) else { return };
         (session.expiry, session.will) = (expiry, will);
+        if let Some(outgoing) = &mut session.outgoing {
+            outgoing.doubt();
+        }
         self.restoring().connected.insert((partition, key));
     }
 
@@ -282,9 +285,12 @@ impl Engine {
             if reached.is_some_and(|reached| !reached.lives(target.seq)) {
                 continue;
             }
+            // What came while it had no connection was not sent, unless it had one later.
+            let maybe_sent = is_old || restoring.connected.contains(&(partition, target.key));
             let Some(session) = self.restored_session(partition, target.key) else { continue };
             let options = Options { qos: target.qos, retain: target.retain, extra: None };
-            session.outgoing_mut().restore_entry(target.seq, &options, number, shared, message.weight());
+            let outgoing = session.outgoing_mut();
+            outgoing.restore_entry(target.seq, &options, number, shared, message.weight(), maybe_sent);
             live += 1;
         }
         if let Some(exchange) = exchange.filter(|_| !is_old) {

@@ -100,11 +100,12 @@ impl Engine {
         }
         let mut writing = Writing { relief: journal.relief, ..Writing::default() };
         journal.relief += 1;
-        self.hub.write_progress(batch, &mut writing.replaced);
+        self.hub.write_progress(batch, &mut writing);
         if is_stuck {
             self.hub.journal.relieving = Some(writing.relief);
             if let Some(stuck) = &mut self.hub.journal.writing {
                 stuck.replaced.append(&mut writing.replaced);
+                stuck.numbered.append(&mut writing.numbered);
             }
             batch.releases.append(&mut self.hub.journal.releases);
             return;
@@ -219,12 +220,19 @@ impl Engine {
             }
             self.hub.pump(cx, session.index());
         }
+        for (session, below) in writing.numbered {
+            let Some(found) = self.hub.sessions.get_mut(session) else { continue };
+            if let Some(outgoing) = &mut found.outgoing {
+                outgoing.reserved(below);
+            }
+            self.hub.pump(cx, session.index());
+        }
     }
 }
 
 impl Hub {
     /// How far every Session has come that moved.
-    fn write_progress(&mut self, batch: &mut JournalBatch, replaced: &mut Vec<(u16, u64)>) {
+    fn write_progress(&mut self, batch: &mut JournalBatch, writing: &mut Writing) {
         self.journal.dirty_since = None;
         for id in std::mem::take(&mut self.journal.dirty) {
             let Some(session) = self.sessions.get_mut(id).filter(|session| session.key != 0) else {
@@ -237,7 +245,9 @@ impl Hub {
             let record = Record::Progress { key, outgoing: outgoing.progress(), received };
             let number =
                 batch.put(&mut self.journal, u16::from(partition) + PROGRESS, |out| record.encode(out));
-            replaced
+            writing.numbered.extend(outgoing.to_reserve().map(|below| (id, below)));
+            writing
+                .replaced
                 .extend(outgoing.record.replace(number).map(|old| (u16::from(partition) + PROGRESS, old)));
         }
     }

@@ -67,6 +67,8 @@ pub(crate) struct Outgoing {
     next: u64,
     /// QoS 2 below this is safe in the journal.
     safe: u64,
+    /// No restart uses a number below this again: where there is a journal, QoS 2 that has no record of its own waits for that.
+    reserved: Option<u64>,
     /// Entries of `flight` before this one were sent on this connection.
     resent: usize,
     /// PUBLISH packets that may still be sent on this connection [MQTT-4.9.0-2].
@@ -118,8 +120,8 @@ pub(crate) enum Next {
     Publish(PacketId, Options, Message, Doubt),
     /// Again, on a new connection.
     PubRel(PacketId),
-    /// The first of the queue.
-    Queued(Message),
+    /// The first of the queue. `true` where it may have been sent before a restart.
+    Queued(Message, bool),
     /// It has to be read back first.
     Absent,
 }
@@ -134,6 +136,7 @@ impl Outgoing {
             extras: seeded(0),
             next: 0,
             safe: 0,
+            reserved: None,
             resent: 0,
             quota: window,
             quota_maximum: window,
@@ -240,8 +243,7 @@ impl Outgoing {
                     }
                     let Some(message) = entry.message.clone() else { return Some(Next::Absent) };
                     let options = self.options(entry);
-                    let doubt =
-                        if self.full(entry.seq) < self.doubtful { Doubt::Perhaps } else { Doubt::Sent };
+                    let doubt = if self.is_doubtful(entry) { Doubt::Perhaps } else { Doubt::Sent };
                     self.quota -= 1;
                     self.flight[self.resent].set_counted(true);
                     self.resent += 1;
@@ -253,12 +255,26 @@ impl Outgoing {
             return None;
         }
         let front = self.queue.front().filter(|front| self.is_safe(front))?;
-        Some(front.message.clone().map_or(Next::Absent, Next::Queued))
+        let is_doubtful = self.is_doubtful(front);
+        Some(front.message.clone().map_or(Next::Absent, |message| Next::Queued(message, is_doubtful)))
+    }
+
+    /// Is the first of the queue QoS 2?
+    pub(crate) fn is_next_exactly_once(&self) -> bool {
+        self.queue.front().is_some_and(|front| front.qos() == QoS::ExactlyOnce)
+    }
+
+    /// May it have been sent before a restart?
+    fn is_doubtful(&self, entry: &Entry) -> bool {
+        self.full(entry.seq) < self.doubtful
     }
 
     /// QoS 2 is sent when its identifier is sure to survive.
     fn is_safe(&self, entry: &Entry) -> bool {
         match entry.home() {
+            Home::None if entry.qos() == QoS::ExactlyOnce => {
+                self.reserved.is_none_or(|reserved| self.full(entry.seq) < reserved)
+            }
             Home::None => true,
             Home::Pending(_) => entry.qos() != QoS::ExactlyOnce,
             Home::Record { .. } => entry.qos() != QoS::ExactlyOnce || self.full(entry.seq) < self.safe,
@@ -533,6 +549,22 @@ impl Outgoing {
         }
     }
 
+    /// The next delivery is QoS 2 and gets no record: its number must be safe before it is sent, or a restart gives its
+    /// identifier to another message, which the Client takes for this one.
+    pub(crate) fn reserve(&mut self) {
+        self.reserved.get_or_insert(0);
+    }
+
+    /// Is there a delivery whose number is not safe? The number below which all are, once what says so is stored.
+    pub(crate) fn to_reserve(&self) -> Option<u64> {
+        self.reserved.filter(|reserved| *reserved < self.next).map(|_| self.next)
+    }
+
+    /// Numbers below this are not used again.
+    pub(crate) fn reserved(&mut self, below: u64) {
+        self.reserved = Some(below);
+    }
+
     /// The record is safe.
     pub(crate) fn stored(&mut self, seq: u32) {
         self.safe = self.safe.max(self.full(seq) + 1);
@@ -585,6 +617,7 @@ impl Outgoing {
 
     /// What has not ended, for the journal.
     pub(crate) fn progress(&self) -> Progress {
+        // What was released needs no record of its message, and has none after a restart.
         let live = self.flight.iter().filter(|entry| match entry.phase() {
             Phase::Ended => false,
             Phase::AwaitComp => true,
@@ -622,8 +655,12 @@ impl Outgoing {
         number: u64,
         shared: bool,
         weight: usize,
+        maybe_sent: bool,
     ) {
         self.next = self.next.max(seq + 1);
+        if maybe_sent {
+            self.doubtful = self.doubtful.max(seq + 1);
+        }
         let weight = u32::try_from(QUEUED_WEIGHT + weight).unwrap_or(u32::MAX);
         let mut entry = Entry::new(low(seq), options.qos, options.retain, None, weight);
         entry.set_home(Home::Record { number, shared });
@@ -632,20 +669,26 @@ impl Outgoing {
         }
     }
 
-    /// Everything is restored. What was in flight is not known: the first `window` messages may have been.
+    /// A connection came after all that is restored so far: whatever there is may have been sent on it.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = self.next;
+    }
+
+    /// Everything is restored. What was in flight is not known: of what may have been sent, the first `window` messages are
+    /// taken for it. The rest follows, as what may have been sent before as well.
     pub(crate) fn restored(&mut self, window: u16) {
         self.safe = self.next;
         let next = self.next;
         let order = |entry: &Entry| next - u64::from(low(next).wrapping_sub(entry.seq));
         self.queue.make_contiguous().sort_by_key(order);
-        let count = usize::from(window).min(self.queue.len());
+        let doubtful = self.queue.partition_point(|entry| order(entry) < self.doubtful);
+        let count = usize::from(window).min(doubtful);
         for mut entry in self.queue.drain(..count) {
             self.queue_bytes -= u64::from(entry.weight);
             entry.set_phase(Phase::AwaitAck);
             self.flight.push_back(entry);
         }
         self.flight.make_contiguous().sort_by_key(order);
-        self.doubtful = self.flight.back().map_or(0, |entry| self.full(entry.seq) + 1);
         self.resent = 0;
     }
 }
