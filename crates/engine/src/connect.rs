@@ -255,7 +255,13 @@ impl Engine {
         if let Some(connection) = self.hub.connections.get_mut(id) {
             connection.paused = Some(Pause::Opening);
         }
-        self.when_safe(cx, ShardSet::EMPTY, Due::ConnAck(Box::new(opening)));
+        let due = Due::ConnAck(Box::new(opening));
+        if self.hub.journal.full && resumed {
+            // Its Client may have come to fetch what fills the log. A crash before there is room again knows of this connection
+            // only what it acknowledged.
+            return self.when_progress_is_safe(cx, session, due);
+        }
+        self.when_safe(cx, ShardSet::EMPTY, due);
     }
 
     /// The Session is safe: the Client may know.

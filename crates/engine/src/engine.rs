@@ -99,6 +99,7 @@ impl Engine {
         let cx = &mut Cx { now, fx: effects };
         match event {
             Event::Opened { connection, peer, pledge } => {
+                self.groups.end_empty(cx, &mut self.hub);
                 let limit = self.hub.settings.packet_limit(peer.listener).get();
                 self.hub
                     .connections

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
-use crate::journal::{Due, Exchange};
+use crate::journal::{Due, Exchange, MESSAGE_MAXIMUM};
 use crate::mail::Publication;
 use crate::message::MessageView;
 use crate::partition::{Partition, ShardSet};
@@ -206,7 +206,8 @@ impl Engine {
         reason: ReasonCode,
         needs_room: bool,
     ) {
-        if self.hub.journal.full && needs_room && (publish.packet_id.is_some() || publish.retain) {
+        let has_no_room = self.hub.journal.full || view.weight() > MESSAGE_MAXIMUM;
+        if has_no_room && needs_room && (publish.packet_id.is_some() || publish.retain) {
             return self.no_room(cx, id, publish);
         }
         if let Some(exchange) = view.exchange.filter(|_| self.hub.journal.is_restored && !publish.dup) {
@@ -224,7 +225,7 @@ impl Engine {
         self.answer_in_turn(cx, id, packet_id, is_rec, reason, waits.then_some(remote));
     }
 
-    /// The journal is full. 5.0 is told so; to 3.x it could only be said by an acknowledgement, which would be a lie.
+    /// The journal is full, or the message too large for it. 5.0 is told so; to 3.x it could only be said by an acknowledgement, which would be a lie.
     fn no_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>) {
         self.hub.counters.drop(Drop::JournalFull);
         if publish.packet_id.is_none() {

@@ -69,6 +69,8 @@ pub(crate) enum Due {
     },
     ConnAck(Box<Opening>),
     SubAck(SubAckToken),
+    /// A Will went out.
+    WillSent(SessionId),
     UnsubAck {
         connection: ConnectionId,
         packet_id: PacketId,
@@ -142,7 +144,7 @@ impl Engine {
         {
             journal.releases.push((partition, number));
         }
-        if !journal.is_crowded() && !journal.full {
+        if !journal.is_too_busy() {
             for id in self.interest.take_waiting_for_journal() {
                 self.read_on(cx, id, Pause::Journal);
             }
@@ -200,6 +202,7 @@ impl Engine {
                 }
             }
             Due::ConnAck(opening) => self.finish_accept(cx, *opening),
+            Due::WillSent(session) => self.will_sent(cx, session),
             Due::SubAck(token) => self.suback_part_done(cx, token),
             Due::UnsubAck { connection, packet_id, reasons } => {
                 let unsuback = UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons };

@@ -21,6 +21,7 @@ mod keep_alive;
 mod limits;
 mod packet_size;
 mod publish_qos;
+mod recovery;
 mod redelivery;
 mod retained;
 mod revocation;
