@@ -11,6 +11,7 @@ use std::thread;
 
 use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
+use dunlin_store::Journal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
@@ -26,7 +27,7 @@ use crate::log::{self, Levels};
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
-use crate::start::Secured;
+use crate::start::{Entrance, Secured};
 use crate::storage;
 
 /// Runs until a signal ends it.
@@ -50,18 +51,26 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
-    let journal = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let entrance = directory.filter(|_| !arguments.dev);
+    let entrance =
+        entrance.map(|directory| Entrance::open(directory, listeners.doors())).transpose()?.map(Arc::new);
+    let store = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let control = directory.zip(store.as_ref());
+    let control = control.and_then(|(directory, store)| storage::listen(directory, store));
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
         settings: Arc::new(config.settings(listeners.rules())),
         seed: None,
-        authentication: None,
+        authentication: entrance.as_ref().map(Entrance::authentication),
         on_failure: end_by_signal,
-        journal,
+        journal: store.map(|store| store as Arc<dyn Journal>),
     })
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
+    if let Some(entrance) = &entrance {
+        entrance.watch(server.reviewer());
+    }
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
     let urls: Vec<_> = listeners.bound(server.places()).collect();
     for url in &urls {
@@ -81,6 +90,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let mut running =
         Running { arguments, started: config, levels, server, notify, certificates, rules, quic };
     running.until_the_end(&mut signals);
+    drop(control);
     running.end(signals)
 }
 

@@ -40,4 +40,4 @@ pub use admissions::{AdmissionLimits, ListenerLimits, Refusal};
 pub use authentication::{Answer, Authentication, Authenticator};
 pub use counters::Traffic;
 pub use doorway::{Doorway, Visitor};
-pub use server::{Listener, Server, ServerOptions, ShardFailed, StartError, Summary};
+pub use server::{Listener, Reviewer, Server, ServerOptions, ShardFailed, StartError, Summary};

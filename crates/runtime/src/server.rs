@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use dunlin_engine::{Authority, Counters, Settings, ShardMap};
@@ -148,6 +148,30 @@ pub struct Server {
     files: Mutex<Vec<SocketFile>>,
 }
 
+/// Has the Sessions of a Server held against rights that changed.
+#[derive(Clone, Debug)]
+pub struct Reviewer {
+    shared: Weak<Shared>,
+}
+
+impl Reviewer {
+    /// See [`Server::review`]. False where the Server is gone.
+    #[must_use]
+    pub fn review(&self, authority: &Arc<dyn Authority>) -> bool {
+        let shared = self.shared.upgrade();
+        if let Some(shared) = &shared {
+            shared.post.broadcast(|| Item::Review(Arc::clone(authority)));
+        }
+        shared.is_some()
+    }
+
+    /// Is the Server still there?
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.shared.strong_count() > 0
+    }
+}
+
 impl Server {
     /// Binds all listeners, raises the limit of open files as far as the process may, and starts the shards.
     ///
@@ -242,6 +266,12 @@ impl Server {
     /// admitted from now on.
     pub fn review(&self, authority: &Arc<dyn Authority>) {
         self.shared.post.broadcast(|| Item::Review(Arc::clone(authority)));
+    }
+
+    /// For [`Self::review`] by somebody else, on another thread.
+    #[must_use]
+    pub fn reviewer(&self) -> Reviewer {
+        Reviewer { shared: Arc::downgrade(&self.shared) }
     }
 
     /// Changes what newcomers are held to from now on.

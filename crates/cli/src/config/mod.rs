@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use admission::Admission;
 pub(crate) use fault::{Fault, Faults};
-pub(crate) use listener::{ClientCertificate, Files, Listener, mode};
+pub(crate) use listener::{ClientCertificate, Files, Listener, Proof, mode};
 pub(crate) use print::default_file;
 
 /// Everything that a configuration file can say.
@@ -55,6 +55,8 @@ pub(crate) struct Config {
 pub(crate) struct Storage {
     /// The directory; `None` where it is named by the command line, or nothing survives.
     pub(crate) data: Option<PathBuf>,
+    /// Keys of encryption at rest.
+    pub(crate) key_file: Option<PathBuf>,
     /// Bytes that the log may take; 0: as many as there are.
     pub(crate) quota_bytes: u64,
     /// Bytes of one of its files.
@@ -63,7 +65,7 @@ pub(crate) struct Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data: None, quota_bytes: 0, segment_bytes: 64 << 20 }
+        Self { data: None, key_file: None, quota_bytes: 0, segment_bytes: 64 << 20 }
     }
 }
 
