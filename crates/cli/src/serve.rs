@@ -11,6 +11,7 @@ use std::thread;
 
 use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
+use dunlin_store::Journal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
@@ -23,6 +24,7 @@ use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
+use crate::metrics::Metrics;
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
@@ -50,7 +52,8 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
-    let journal = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let store = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let metrics = Metrics::bind(&config.metrics)?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
@@ -58,7 +61,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         seed: None,
         authentication: None,
         on_failure: end_by_signal,
-        journal,
+        journal: store.clone().map(|store| store as Arc<dyn Journal>),
     })
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
@@ -67,6 +70,10 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     for url in &urls {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
+    if let Some(address) = metrics.address() {
+        say::line(&format!("dunlin: metrics on http://{address}/metrics\n"));
+    }
+    metrics.show(&server.observer(), store, listeners.certificates());
     say::line("dunlin: accepting connections\n");
     if let Some(secured) = secured {
         secured.keep();
@@ -163,6 +170,7 @@ impl Running {
             ("shards", self.arguments.shards.is_none() && config.shards != started.shards),
             ("listener", self.arguments.listen.is_empty() && config.listener != started.listener),
             ("storage", config.storage != started.storage),
+            ("metrics", config.metrics != started.metrics),
             ("log.format", config.log.format != started.log.format),
         ]
         .into_iter()

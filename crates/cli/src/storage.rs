@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dunlin_engine::JOURNAL_PARTITIONS;
-use dunlin_store::{DirDisk, Journal, Options, Store};
+use dunlin_store::{DirDisk, Options, Store};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ const BESIDE_PACKET: u64 = 256 * 1024;
 ///
 /// # Errors
 /// When the directory cannot be used, is in use, was written by a newer version, or cannot hold what is configured.
-pub(crate) fn open(directory: &Path, config: &Config) -> Result<Arc<dyn Journal>, Failure> {
+pub(crate) fn open(directory: &Path, config: &Config) -> Result<Arc<Store<DirDisk>>, Failure> {
     let quota = if config.storage.quota_bytes == 0 { u64::MAX } else { config.storage.quota_bytes };
     let options = Options {
         partitions: JOURNAL_PARTITIONS,

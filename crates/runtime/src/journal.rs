@@ -13,6 +13,7 @@ use dunlin_store::{
 };
 use tracing::{error, warn};
 
+use crate::clock;
 use crate::shard::Shard;
 
 /// The log, and how far it has come, for all shards.
@@ -53,6 +54,8 @@ pub(crate) struct Scribe {
     /// Records of it that are appended, and where the next begins in its bytes.
     appended: usize,
     start: usize,
+    /// When the log was offered all of it for the first time.
+    since: Time,
     /// All of it is safe when the log has come so far.
     ticket: Option<Ticket>,
     is_open: bool,
@@ -92,7 +95,10 @@ impl Shard {
         self.engine.write(now, &mut self.scribe.batch);
         let scribe = &mut self.scribe;
         (scribe.appended, scribe.start, scribe.ticket, scribe.is_open) = (0, 0, None, true);
+        let began = clock::now();
         self.append_rest();
+        self.scribe.since = clock::now();
+        self.timing.append.record(self.scribe.since.since(began));
     }
 
     /// Appends what of the batch is not.
@@ -178,6 +184,7 @@ impl Shard {
         if is_all && scribe.ticket.is_none_or(|ticket| ticket <= synced) {
             scribe.is_open = false;
             scribe.relief = None;
+            self.timing.commit.record(clock::now().since(scribe.since));
             self.handle(Event::Stored { relief_only: false });
         } else if scribe.relief.is_some_and(|ticket| ticket <= synced) {
             scribe.relief = None;
