@@ -72,10 +72,13 @@ impl Metrics {
 /// Keeps the topics below `$SYS` up to date until the server has ended.
 fn publish(observer: &Observer, interval: Duration) -> std::io::Result<()> {
     let observer = observer.clone();
+    let mut topics = sys::Topics::default();
+    // The first Client finds them.
+    let mut is_there = topics.publish(&observer);
     let work = move || {
-        let mut topics = sys::Topics::default();
-        while topics.publish(&observer) {
+        while is_there {
             thread::sleep(interval);
+            is_there = topics.publish(&observer);
         }
     };
     thread::Builder::new().name("dunlin-sys".to_owned()).spawn(work).map(drop)
