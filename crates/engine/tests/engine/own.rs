@@ -84,7 +84,7 @@ fn the_wait_for_the_log_is_measured() {
 fn what_sessions_hold_is_counted() {
     let mut world = World::sharded(3);
     let publisher = world.connect(V5, "p");
-    let away = world.enter(&crate::hello::hello(V311, "away").lasting());
+    let away = world.enter(&crate::hello::hello(V5, "away").lasting(100));
     world.subscribe(away, "t", 1);
     world.subscribe(away, "$share/g/s", 1);
     world.leave(away);
