@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
+use crate::metrics::Metrics;
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
@@ -57,6 +58,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let store = directory.map(|directory| storage::open(directory, &config)).transpose()?;
     let control = directory.zip(store.as_ref());
     let control = control.and_then(|(directory, store)| storage::listen(directory, store));
+    let metrics = Metrics::bind(&config.metrics)?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
@@ -64,7 +66,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         seed: None,
         authentication: entrance.as_ref().map(Entrance::authentication),
         on_failure: end_by_signal,
-        journal: store.map(|store| store as Arc<dyn Journal>),
+        journal: store.clone().map(|store| store as Arc<dyn Journal>),
     })
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
@@ -76,6 +78,10 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     for url in &urls {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
+    if let Some(address) = metrics.address() {
+        say::line(&format!("dunlin: metrics on http://{address}/metrics\n"));
+    }
+    metrics.show(&server.observer(), store, listeners.certificates());
     say::line("dunlin: accepting connections\n");
     if let Some(secured) = secured {
         secured.keep();
@@ -173,6 +179,7 @@ impl Running {
             ("shards", self.arguments.shards.is_none() && config.shards != started.shards),
             ("listener", self.arguments.listen.is_empty() && config.listener != started.listener),
             ("storage", config.storage != started.storage),
+            ("metrics", config.metrics != started.metrics),
             ("log.format", config.log.format != started.log.format),
         ]
         .into_iter()

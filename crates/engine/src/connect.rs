@@ -513,6 +513,11 @@ impl Will {
     }
 }
 
+/// The Server's own topics.
+pub(crate) fn is_own(topic: &str) -> bool {
+    topic.starts_with("$SYS/")
+}
+
 /// Topics that no Client publishes to: the Server's own, and those that nobody could subscribe to, because a filter that begins
 /// like this is a Shared Subscription.
 pub(crate) fn is_refused(topic: &str) -> bool {

@@ -9,7 +9,7 @@ use dunlin_codec::{
     TopicNameError,
 };
 
-use crate::connect::is_refused;
+use crate::connect::{is_own, is_refused};
 use crate::connection::Aliases;
 use crate::counters::Drop;
 use crate::engine::Engine;
@@ -32,7 +32,7 @@ impl Engine {
         session: SessionId,
         publish: &Publish<'_>,
     ) {
-        self.hub.counters.publish_received += 1;
+        self.hub.counters.published(publish.qos, publish.payload.len());
         if !publish.properties.is_empty() && publish.properties.has_subscription_identifier() {
             // [MQTT-3.3.4-6]
             let detail = "a Client's PUBLISH carries no subscription identifier";
@@ -304,6 +304,28 @@ impl Engine {
         buf.extend_forwarded(properties);
         let expires_at = expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         (buf.as_properties(), expires_at)
+    }
+
+    /// A message of the Server itself.
+    pub(crate) fn publish_own(&mut self, cx: &mut Cx<'_>, topic: &str, payload: &[u8]) {
+        if !is_own(topic) {
+            return;
+        }
+        let unmatched = self.hub.counters.unmatched;
+        let view = MessageView {
+            topic,
+            properties: &[],
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expires_at: None,
+            origin: None,
+            exchange: None,
+        };
+        // Where the topic is beyond a limit of the configuration, nobody could have subscribed to it.
+        let _ = self.publish(cx, view);
+        // That nobody wants it is no loss.
+        self.hub.counters.unmatched = unmatched;
     }
 
     /// Routes a message that comes from this shard: a Client's, a Will.

@@ -13,6 +13,7 @@ use dunlin_store::{
 };
 use tracing::{error, warn};
 
+use crate::clock;
 use crate::shard::Shard;
 
 /// The log, and how far it has come, for all shards.
@@ -52,6 +53,8 @@ struct Parcel {
     /// Records of it that are appended, and where the next begins in its bytes.
     appended: usize,
     start: usize,
+    /// When the log was offered all of it for the first time.
+    since: Time,
     /// All that is appended is safe when the log has come so far.
     ticket: Option<Ticket>,
     is_open: bool,
@@ -132,7 +135,10 @@ impl Shard {
 
     fn write_batch(&mut self, now: Time) {
         self.scribe.batch.open(|batch| self.engine.write(now, batch));
+        let began = clock::now();
         self.append_rest();
+        self.scribe.batch.since = clock::now();
+        self.timing.append.record(self.scribe.batch.since.since(began));
     }
 
     /// Appends what of the batch is not.
@@ -211,6 +217,7 @@ impl Shard {
         let synced = Ticket(log.synced.load(Ordering::SeqCst));
         if batch.is_open && batch.is_done(synced) && relief.is_done(synced) {
             (batch.is_open, relief.is_open) = (false, false);
+            self.timing.commit.record(clock::now().since(batch.since));
             self.handle(Event::Stored { relief_only: false });
         } else if relief.is_open && batch.is_relief_done(synced) && relief.is_done(synced) {
             relief.is_open = false;

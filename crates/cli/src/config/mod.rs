@@ -15,6 +15,7 @@ mod relation;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use dunlin_engine::{AccessRules, Limits, ListenerRules, Protocol, Settings, Strictness};
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) listener: Vec<Listener>,
     /// `[storage]`
     pub(crate) storage: Storage,
+    /// `[metrics]`
+    pub(crate) metrics: Metrics,
     /// `[log]`
     pub(crate) log: Log,
     /// `[admission]`
@@ -66,6 +69,22 @@ pub(crate) struct Storage {
 impl Default for Storage {
     fn default() -> Self {
         Self { data: None, key_file: None, quota_bytes: 0, segment_bytes: 64 << 20 }
+    }
+}
+
+/// What the server says of itself, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Where Prometheus reads; `None`: nowhere.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Seconds between two looks at what is published below `$SYS`; 0: nothing is.
+    pub(crate) sys_interval_seconds: u32,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: None, sys_interval_seconds: 10 }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::mail::Letter;
 use crate::partition::{ShardId, ShardSet};
 use crate::session::SessionId;
 use crate::subscribe::SubAckToken;
+use crate::time::Time;
 
 /// Everything that waits.
 #[derive(Debug, Default)]
@@ -28,6 +29,7 @@ pub(super) struct Row {
 #[derive(Debug)]
 struct Waiting {
     serial: u64,
+    since: Time,
     /// What else has to be safe: so much of what was posted to these shards.
     remote: SmallVec<[(ShardId, u64); 1]>,
     due: Due,
@@ -102,7 +104,7 @@ impl Engine {
             return self.done_waiting(cx, due);
         }
         let remote = remote.iter().map(|shard| (shard, journal.posted[shard.index()])).collect();
-        journal.row.events.push_back(Waiting { serial, remote, due });
+        journal.row.events.push_back(Waiting { serial, since: cx.now, remote, due });
     }
 
     /// Does it when the progress of a Session is safe.
@@ -131,7 +133,14 @@ impl Engine {
                     && waiting.remote.iter().all(|(shard, count)| confirmed[shard.index()] >= *count)
             };
             let relief_safe = journal.relief_safe;
-            let next = journal.row.events.pop_front_if(is_safe).map(|waiting| waiting.due).or_else(|| {
+            let counters = &mut self.hub.counters;
+            let waited = |Waiting { since, due, .. }: Waiting| {
+                if let Due::Answer { is_rec: false, .. } = due {
+                    counters.acknowledge.record(cx.now.since(since));
+                }
+                due
+            };
+            let next = journal.row.events.pop_front_if(is_safe).map(waited).or_else(|| {
                 journal.row.relief.pop_front_if(|(batch, _)| *batch <= relief_safe).map(|(_, due)| due)
             });
             let Some(due) = next else { break };

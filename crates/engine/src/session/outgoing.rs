@@ -465,6 +465,11 @@ impl Outgoing {
         self.queue_bytes
     }
 
+    /// Messages in flight, those included that ended out of turn.
+    pub(crate) fn flight_len(&self) -> usize {
+        self.flight.len()
+    }
+
     /// Messages in flight that are not acknowledged.
     pub(crate) fn in_flight(&self) -> usize {
         self.flight.iter().filter(|entry| entry.phase() != Phase::Ended).count()

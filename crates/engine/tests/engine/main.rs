@@ -19,6 +19,7 @@ mod flow_control;
 mod hostile;
 mod keep_alive;
 mod limits;
+mod own;
 mod packet_size;
 mod publish_qos;
 mod recovery;
