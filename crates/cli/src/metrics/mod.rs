@@ -77,6 +77,7 @@ fn publish(observer: &Observer, interval: Duration) -> std::io::Result<()> {
     let mut is_there = topics.publish(&observer);
     let work = move || {
         while is_there {
+            // Nothing wakes it earlier, and if something did, the topics would only be fresher.
             thread::park_timeout(interval);
             is_there = topics.publish(&observer);
         }

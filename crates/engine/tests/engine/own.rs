@@ -43,8 +43,9 @@ fn it_takes_no_room_from_clients_and_counts_as_nobodys_loss() {
     let client = world.connect(V5, "c");
     world.publish(client, &message("t", "1").retain());
     world.subscribe(client, "t", 0);
+    assert_eq!(world.take(client), ["PUBLISH t=1 retain"]);
     world.subscribe(client, "$SYS/broker/y", 0);
-    assert_eq!(world.take(client), ["PUBLISH t=1 retain", "PUBLISH $SYS/broker/y=1 retain"]);
+    assert_eq!(world.take(client), ["PUBLISH $SYS/broker/y=1 retain"]);
     assert_eq!(world.count(|counters| counters.retained_messages), 1);
     assert_eq!(world.count(|counters| counters.unmatched), 1);
     world.say("$SYS/broker/y", "");
