@@ -11,6 +11,7 @@ use dunlin_codec::{
 use crate::admission::Admission;
 use crate::admit::authentication_properties;
 use crate::connection::{Aliases, Announced, Pause, Phase};
+use crate::durability::Durability;
 use crate::effect::{Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
@@ -229,6 +230,8 @@ impl Engine {
             let detail = format!("a connack of {len} bytes is more than the client takes");
             return self.turn_away(cx, id, client_id, ReasonCode::PacketTooLarge, &detail);
         }
+        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+        let durability = self.hub.settings.durability_at(listener);
         let serial = self.hub.journal.serial();
         let owner = admission.as_ref().map(|admission| &*admission.identity.name);
         let (session, resumed) = self.session_for(cx, connect, client_id, owner);
@@ -238,7 +241,9 @@ impl Engine {
             found.expiry = expiry;
             found.window = window;
             found.will = will.map(Box::new);
-            if expiry != 0 && found.key == 0 && !resumed && self.hub.journal.enabled {
+            found.durability = durability;
+            let is_kept = expiry != 0 && durability != Durability::Memory;
+            if is_kept && found.key == 0 && !resumed && self.hub.journal.enabled {
                 found.key = self.hub.journal.new_key();
             }
             if found.key != 0 {
@@ -255,7 +260,8 @@ impl Engine {
         if let Some(connection) = self.hub.connections.get_mut(id) {
             connection.paused = Some(Pause::Opening);
         }
-        self.when_safe(cx, ShardSet::EMPTY, Due::ConnAck(Box::new(opening)));
+        let waits_for = self.waits_for(session);
+        self.when_safe(cx, waits_for, ShardSet::EMPTY, Due::ConnAck(Box::new(opening)));
     }
 
     /// The Session is safe: the Client may know.
@@ -502,6 +508,8 @@ impl Will {
             expires_at: None,
             origin: None,
             exchange: None,
+            // It has what its topic and its listener say when it goes out.
+            durability: Durability::Synced,
         };
         Self { message: view.to_message(), expiry, delay: Duration::from_secs(delay.into()), due: None }
     }

@@ -194,6 +194,9 @@ impl Engine {
         let mut view = will.message.view();
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         view.origin = Some(self.hub.reference(id));
+        let route = self.router.route(view.topic, &self.hub.sessions).ok();
+        let of_topic = route.and_then(|route| route.durability);
+        view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(id));
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
         let _ = self.publish(cx, view);
         self.hub.record_closed(cx, id);

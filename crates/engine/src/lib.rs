@@ -12,6 +12,7 @@ mod connect;
 mod connection;
 mod counters;
 mod deliver;
+mod durability;
 mod effect;
 mod ending;
 mod engine;
@@ -46,6 +47,7 @@ pub use admission::{
     Admission, Authority, Credentials, Exchange, Identity, Outcome, Pledge, Review, SecretBytes, Step,
 };
 pub use counters::{Counters, Drop};
+pub use durability::{Durability, DurabilityRules};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};

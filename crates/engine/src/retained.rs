@@ -13,6 +13,7 @@ use dunlin_codec::{QoS, TopicFilter, TopicName, matches};
 use foldhash::fast::FixedState;
 
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
@@ -63,6 +64,8 @@ struct Set {
     was: bool,
     /// Its record.
     old: Option<u64>,
+    /// A restart might find it.
+    is_kept: bool,
     /// There was no room.
     is_full: bool,
 }
@@ -102,6 +105,7 @@ impl RetainedStore {
         let old = self.remove(view.topic);
         let mut set =
             Set { old: old.as_ref().and_then(|old| old.record), was: old.is_some(), ..Set::default() };
+        set.is_kept = old.is_some_and(|old| old.message.view().durability != Durability::Memory);
         if view.payload.is_empty() {
             return set;
         }
@@ -231,7 +235,12 @@ impl Engine {
         if set.is_full {
             self.hub.counters.drop(Drop::RetainedFull);
         }
-        if set.new.is_some() || set.was {
+        if view.durability == Durability::Memory {
+            // What the log has must not come back in its place.
+            if set.is_kept {
+                self.hub.journal.retained(cx.now, view.topic, None, set.old);
+            }
+        } else if set.new.is_some() || set.was {
             self.hub.journal.retained(cx.now, view.topic, set.new, set.old);
         }
         self.record_expired(cx);
@@ -430,6 +439,7 @@ mod tests {
             expires_at,
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         };
         !store.set(Time::ZERO, view, 1000, 10_000).is_full
     }

@@ -9,6 +9,7 @@
 
 use dunlin_codec::{PacketId, QoS};
 
+use crate::durability::Durability;
 use crate::message::MessageView;
 use crate::session::outgoing::Progress;
 use crate::time::Time;
@@ -431,6 +432,7 @@ impl<'a> Reader<'a> {
             expires_at,
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         })
     }
 
@@ -467,6 +469,7 @@ mod tests {
             expires_at: Some(Time::from_micros(1 << 50)),
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         }
     }
 

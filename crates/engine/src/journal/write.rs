@@ -1,7 +1,10 @@
 //! Batches: records are encoded when they are written, without what nobody needs any more.
 
+use std::collections::BTreeSet;
+
 use super::record::{Record, Target, deliver_head, encode_message, encode_target};
 use super::{Body, Journal, PROGRESS, Pending, Writing};
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::hub::{Cx, Hub};
 use crate::session::SessionId;
@@ -204,21 +207,17 @@ impl Engine {
     pub(crate) fn batch_stored(&mut self, cx: &mut Cx<'_>, relief_only: bool) {
         let journal = &mut self.hub.journal;
         if let Some(relief) = journal.relieving.take() {
-            journal.relief_safe = relief;
+            journal.reach.relief_safe = relief;
         }
         if relief_only {
             return;
         }
         let Some(writing) = journal.writing.take() else { return };
-        journal.safe = journal.safe.max(writing.upto);
-        journal.relief_safe = journal.relief_safe.max(writing.relief);
+        journal.reach.safe = journal.reach.safe.max(writing.upto);
+        journal.reach.relief_safe = journal.reach.relief_safe.max(writing.relief);
         journal.releases.extend(writing.replaced);
-        for (session, seq) in writing.exactly_once {
-            let Some(found) = self.hub.sessions.get_mut(session) else { continue };
-            if let Some(outgoing) = &mut found.outgoing {
-                outgoing.stored(seq);
-            }
-            self.hub.pump(cx, session.index());
+        for (session, seq, _) in writing.exactly_once {
+            self.delivery_recorded(cx, session, seq);
         }
         for (session, below) in writing.numbered {
             let Some(found) = self.hub.sessions.get_mut(session) else { continue };
@@ -227,6 +226,36 @@ impl Engine {
             }
             self.hub.pump(cx, session.index());
         }
+    }
+
+    /// A batch is written: whatever needs no more than that goes on.
+    pub(crate) fn batch_written(&mut self, cx: &mut Cx<'_>) {
+        let journal = &mut self.hub.journal;
+        let Some(writing) = &mut journal.writing else { return };
+        journal.reach.written = journal.reach.written.max(writing.upto);
+        journal.reach.relief_written = journal.reach.relief_written.max(writing.relief);
+        // A Session's go in order: behind one that is to be synced none goes.
+        let mut behind = BTreeSet::new();
+        let (rest, ready) =
+            std::mem::take(&mut writing.exactly_once).into_iter().partition(|(session, _, durability)| {
+                if *durability == Durability::Synced {
+                    behind.insert(*session);
+                }
+                behind.contains(session)
+            });
+        writing.exactly_once = rest;
+        let ready: Vec<_> = ready;
+        for (session, seq, _) in ready {
+            self.delivery_recorded(cx, session, seq);
+        }
+    }
+
+    fn delivery_recorded(&mut self, cx: &mut Cx<'_>, session: SessionId, seq: u32) {
+        let Some(found) = self.hub.sessions.get_mut(session) else { return };
+        if let Some(outgoing) = &mut found.outgoing {
+            outgoing.stored(seq);
+        }
+        self.hub.pump(cx, session.index());
     }
 }
 
@@ -280,7 +309,7 @@ impl Hub {
         }
         for (id, seq, target) in wanted {
             if target.qos == dunlin_codec::QoS::ExactlyOnce {
-                writing.exactly_once.push((id, seq));
+                writing.exactly_once.push((id, seq, message.view().durability));
             }
             let Some(session) = self.sessions.get_mut(id) else { continue };
             let connected = session.connection.is_some();

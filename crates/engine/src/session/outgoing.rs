@@ -740,6 +740,7 @@ mod tests {
             expires_at: None,
             origin,
             exchange: None,
+            durability: crate::durability::Durability::Synced,
         };
         Some(view.to_message())
     }
