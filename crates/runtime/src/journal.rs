@@ -5,7 +5,7 @@
 //! Never: a wait. What the log does not take now is offered again when it has moved.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use dunlin_engine::{Event, JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, ShardId, Time};
 use dunlin_store::{
@@ -20,9 +20,15 @@ pub(crate) struct Log {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) writers: Box<[Writer]>,
     synced: AtomicU64,
-    /// Shards that want to be woken when it moves.
-    waiting: Box<[AtomicBool]>,
+    written: AtomicU64,
+    /// Somebody waits for what is written only.
+    writes: bool,
+    /// Shards that want to be woken when it moves: [`WAITS`], or as soon as it has written [`WAITS_FOR_WRITE`].
+    waiting: Box<[AtomicU8]>,
 }
+
+const WAITS: u8 = 1;
+const WAITS_FOR_WRITE: u8 = 2;
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -31,16 +37,28 @@ impl std::fmt::Debug for Log {
 }
 
 impl Log {
-    pub(crate) fn new(journal: Arc<dyn Journal>, writers: Box<[Writer]>, shards: usize) -> Self {
-        let synced = AtomicU64::new(journal.progress().synced.0);
-        Self { journal, writers, synced, waiting: (0..shards).map(|_| AtomicBool::new(false)).collect() }
+    pub(crate) fn new(
+        journal: Arc<dyn Journal>,
+        writers: Box<[Writer]>,
+        shards: usize,
+        writes: bool,
+    ) -> Self {
+        let Progress { synced, written, .. } = journal.progress();
+        let (synced, written) = (AtomicU64::new(synced.0), AtomicU64::new(written.0));
+        let waiting = (0..shards).map(|_| AtomicU8::new(0)).collect();
+        Self { journal, writers, synced, written, writes, waiting }
     }
 
     /// The log has moved. Which shards are to be woken.
     pub(crate) fn moved(&self, progress: Progress) -> impl Iterator<Item = ShardId> {
-        self.synced.fetch_max(progress.synced.0, Ordering::SeqCst);
-        let woken =
-            self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.swap(false, Ordering::SeqCst));
+        let wrote = self.written.fetch_max(progress.written.0, Ordering::SeqCst) < progress.written.0;
+        let synced = self.synced.fetch_max(progress.synced.0, Ordering::SeqCst) < progress.synced.0;
+        // Half a commit is news only to those who wait for no more; the other half follows.
+        let least = if wrote && !synced { WAITS_FOR_WRITE } else { WAITS };
+        let is_woken = move |waiting: &AtomicU8| {
+            waiting.load(Ordering::SeqCst) >= least && waiting.swap(0, Ordering::SeqCst) > 0
+        };
+        let woken = self.waiting.iter().enumerate().filter(move |(_, waiting)| is_woken(waiting));
         woken.filter_map(|(index, _)| ShardId::new(index))
     }
 }
@@ -56,6 +74,8 @@ pub(crate) struct Scribe {
     /// All of it is safe when the log has come so far.
     ticket: Option<Ticket>,
     is_open: bool,
+    /// The engine was told that all of it is written.
+    is_written: bool,
     /// The log has no room for the rest.
     is_stuck: bool,
     /// The progress of Sessions that went past it.
@@ -91,7 +111,8 @@ impl Shard {
         self.scribe.batch.clear();
         self.engine.write(now, &mut self.scribe.batch);
         let scribe = &mut self.scribe;
-        (scribe.appended, scribe.start, scribe.ticket, scribe.is_open) = (0, 0, None, true);
+        (scribe.appended, scribe.start, scribe.ticket) = (0, 0, None);
+        (scribe.is_open, scribe.is_written) = (true, false);
         self.append_rest();
     }
 
@@ -171,7 +192,9 @@ impl Shard {
         let scribe = &mut self.scribe;
         if scribe.is_open || scribe.relief.is_some() {
             // Before the look: what moves after it wakes the shard.
-            log.waiting[shard].store(true, Ordering::SeqCst);
+            let waits_for_write = log.writes && scribe.is_open && !scribe.is_written;
+            let waits = if waits_for_write { WAITS_FOR_WRITE } else { WAITS };
+            log.waiting[shard].store(waits, Ordering::SeqCst);
         }
         let synced = Ticket(log.synced.load(Ordering::SeqCst));
         let is_all = scribe.is_open && scribe.appended == scribe.batch.records.len();
@@ -182,6 +205,14 @@ impl Shard {
         } else if scribe.relief.is_some_and(|ticket| ticket <= synced) {
             scribe.relief = None;
             self.handle(Event::Stored { relief_only: true });
+        } else if log.writes
+            && is_all
+            && !scribe.is_written
+            && scribe.ticket.is_some_and(|ticket| ticket.0 <= log.written.load(Ordering::SeqCst))
+        {
+            scribe.is_written = true;
+            log.waiting[shard].store(WAITS, Ordering::SeqCst);
+            self.handle(Event::Written);
         }
     }
 

@@ -97,7 +97,7 @@ fn the_topic_beats_the_listener() {
                 answers.push((publisher, format!("PUBACK #{id}")));
             }
             let is_kept = listener != Memory;
-            let mut come = |world: &mut World| {
+            let come = |world: &mut World| {
                 let come = |(link, want): &(Link, String)| world.take(*link) == [want.clone()];
                 answers.iter().map(come).collect::<Vec<_>>()
             };
