@@ -9,7 +9,7 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
-use dunlin_engine::ListenerRules;
+use dunlin_engine::{ListenerRules, Settings};
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -50,11 +50,13 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
-    let journal = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let settings = config.settings(listeners.rules());
+    let journal =
+        directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
-        settings: Arc::new(config.settings(listeners.rules())),
+        settings: Arc::new(settings),
         seed: None,
         authentication: None,
         on_failure: end_by_signal,
@@ -152,7 +154,10 @@ impl Running {
         warn_of_files(config);
         self.levels.change(&config.log);
         self.server.limit_newcomers(config.admission.limits());
-        self.server.reconfigure(Arc::new(config.settings(self.rules.clone())));
+        // The log was opened for what was configured then.
+        let durability = self.started.settings(Vec::new()).durability;
+        let settings = Settings { durability, ..config.settings(self.rules.clone()) };
+        self.server.reconfigure(Arc::new(settings));
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
     }
 

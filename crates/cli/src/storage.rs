@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dunlin_engine::JOURNAL_PARTITIONS;
-use dunlin_store::{DirDisk, Journal, Options, Store};
+use dunlin_store::{DirDisk, Journal, Options, Store, SyncPolicy};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -18,16 +18,17 @@ const JOURNAL: &str = "journal";
 /// Bytes of a record beside its packet: names, numbers, a thousand targets.
 const BESIDE_PACKET: u64 = 256 * 1024;
 
-/// Opens or makes it.
+/// Opens or makes it. `syncs`: something has to survive the end of the machine.
 ///
 /// # Errors
 /// When the directory cannot be used, is in use, was written by a newer version, or cannot hold what is configured.
-pub(crate) fn open(directory: &Path, config: &Config) -> Result<Arc<dyn Journal>, Failure> {
+pub(crate) fn open(directory: &Path, config: &Config, syncs: bool) -> Result<Arc<dyn Journal>, Failure> {
     let quota = if config.storage.quota_bytes == 0 { u64::MAX } else { config.storage.quota_bytes };
     let options = Options {
         partitions: JOURNAL_PARTITIONS,
         segment_size: config.storage.segment_bytes,
         quota,
+        sync: if syncs { SyncPolicy::Always } else { SyncPolicy::Never },
         ..Options::default()
     };
     let packet = u64::from(config.limits.maximum_packet_size.get());

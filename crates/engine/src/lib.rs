@@ -51,7 +51,9 @@ pub use durability::{Durability, DurabilityRules};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};
-pub use journal::{JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord};
+pub use journal::{
+    JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord, describe_record,
+};
 pub use listener::{ListenerRules, Versions};
 pub use mail::{Mail, MailBag};
 pub use outbox::Outbox;

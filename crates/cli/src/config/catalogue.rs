@@ -59,6 +59,8 @@ pub(super) enum Kind {
     File,
     /// A path of HTTP.
     Path,
+    /// A Topic Filter.
+    Filter,
     /// A list of strings.
     Texts,
     /// The mode of a file.
@@ -72,7 +74,7 @@ pub(super) enum Kind {
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 10] = [
+pub(super) static SECTIONS: [Section; 11] = [
     Section {
         name: "",
         repeated: false,
@@ -88,6 +90,7 @@ pub(super) static SECTIONS: [Section; 10] = [
     },
     listener::LISTENER,
     storage::STORAGE,
+    storage::TOPICS,
     log::LOG,
     log::AREAS,
     admission::ADMISSION,
@@ -128,6 +131,7 @@ impl Kind {
             Self::File => {
                 "the name of a file, absolute or from the directory that the process runs in".to_owned()
             }
+            Self::Filter => "a topic filter that is not shared".to_owned(),
             Self::Path => "a path that begins with / and has no spaces, ? or #".to_owned(),
             Self::Files => "the name of a file, or a list of names".to_owned(),
             Self::Choices(choices) => format!("a list with some of {}", Self::Choice(choices).allowed()),

@@ -11,6 +11,7 @@
 //! stored, or needs not be. How far Sessions have come is written as a whole for each that moved: whichever is written
 //! last counts, so it waits for nothing and can be written while the log is full.
 
+mod describe;
 pub(crate) mod record;
 mod restore;
 mod row;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub use self::describe::describe_record;
 pub(crate) use self::record::Exchange;
 pub use self::restore::JournalLive;
 pub(crate) use self::restore::{Restoring, group_partition};

@@ -513,6 +513,27 @@ mod tests {
         }
     }
 
+    /// One printable line for each kind, whatever is in it, and never a payload.
+    #[test]
+    fn records_are_described() {
+        for record in samples() {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            let text = crate::describe_record(&bytes).unwrap();
+            assert!(!text.contains("payload\"") && !text.contains("=payload"), "{text}");
+            assert!(text.chars().all(|c| !c.is_control()), "{text}");
+            assert_eq!(
+                crate::describe_record(&bytes[..bytes.len() - 1]).is_some(),
+                decode(&bytes[..bytes.len() - 1]).is_some()
+            );
+        }
+        let record = Record::Cleared { topic: "a\x1b[31m\n" };
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        assert_eq!(crate::describe_record(&bytes).unwrap(), r#"cleared topic="a\u{1b}[31m\n""#);
+        assert_eq!(crate::describe_record(b"\xff"), None);
+    }
+
     /// Every bit flipped, every length: never a panic, never much memory.
     #[test]
     fn damaged_records_are_read_without_harm() {
