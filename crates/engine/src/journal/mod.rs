@@ -237,7 +237,7 @@ impl Journal {
 
     /// Is everything safe that happened so far?
     pub(crate) fn is_all_safe(&self) -> bool {
-        !self.enabled || self.safe >= self.serial()
+        !self.enabled || self.reach.safe >= self.serial()
     }
 
     /// Is there so much to be written or waited for that nothing more should be read?

@@ -152,7 +152,7 @@ pub(super) const LISTENER: Section = Section {
             kind: Kind::Choice(&super::storage::DURABILITIES),
             reloads: false,
             about: "What survives of the sessions that begin here and of the messages that come by here, unless a \
-                    [[storage.topic]] says otherwise. Not set: as storage.durability.",
+                    storage.topic says otherwise. Not set: as storage.durability.",
             example: Some("\"written\""),
         },
     ],

@@ -39,7 +39,7 @@ pub(super) const STORAGE: Section = Section {
             kind: Kind::Choice(&DURABILITIES),
             reloads: false,
             about: "What a message has survived when its publisher gets PUBACK or PUBREC, unless its listener or a \
-                    [[storage.topic]] says otherwise. synced: the end of the machine, which is what the words of the \
+                    storage.topic says otherwise. synced: the end of the machine, which is what the words of the \
                     protocol promise. written: the end of the process at any moment, but not a power cut. memory: \
                     nothing; its sessions and messages end with the process. docs/durability.md says what waits for \
                     what. Without a directory everything is memory.",
