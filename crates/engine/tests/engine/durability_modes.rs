@@ -88,11 +88,12 @@ fn the_topic_beats_the_listener() {
             let subscriber = world.enter(&hello(V5, &near).lasting(60));
             world.subscribe(subscriber, "#", 1);
             world.lose(subscriber);
+            let publishers = [1, 2, 3, 4].map(|id| world.connect(V5, &format!("{far}{id}")));
             world.settle_disk();
             world.hold_disk();
             let mut answers = Vec::new();
-            for (id, topic) in [(1, "m/x"), (2, "w/x"), (3, "s/x"), (4, "t")] {
-                let publisher = world.connect(V5, &format!("{far}{id}"));
+            let topics = [(1, "m/x"), (2, "w/x"), (3, "s/x"), (4, "t")];
+            for (publisher, (id, topic)) in publishers.into_iter().zip(topics) {
                 world.publish(publisher, &message(topic, topic).qos(1, id));
                 answers.push((publisher, format!("PUBACK #{id}")));
             }
