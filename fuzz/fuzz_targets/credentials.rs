@@ -46,6 +46,7 @@ fn certificate(der: &[u8]) {
     let rule = Certificates { username: Field::CommonName, client_id: ClientIdRule::Match(Field::Dns) };
     let attempt = Attempt {
         listener: "tls".into(),
+        is_assigned: false,
         address: None,
         client_id: "c".into(),
         username: None,

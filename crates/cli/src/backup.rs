@@ -98,7 +98,6 @@ fn copy(from: &Path, to: &Path, key_file: Option<&Path>, damaged: bool) -> Resul
 ///
 /// # Errors
 /// In words, for whoever asked.
-#[cfg_attr(not(test), expect(dead_code, reason = "asked of a broker that has a store"))]
 pub(crate) fn perform(store: &Store<DirDisk>, arguments: &Value) -> Result<Value, String> {
     let to = arguments["to"].as_str().map(Path::new).filter(|to| to.is_absolute());
     let to = to.ok_or_else(|| "backup needs an absolute path as \"to\"".to_owned())?;

@@ -10,6 +10,7 @@ use dunlin_security::identity::password::UserFileError;
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
+use crate::journal::KeyFileError;
 use crate::listen::{self, ListenUrl, ListenUrlError};
 
 /// Why a command failed.
@@ -21,16 +22,22 @@ pub(crate) enum Failure {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A listener that lets strangers in.
+    /// A listener over which passwords would travel in clear.
     #[error(
-        "refusing to start: on {url} every client would be anonymous. Only tls:// and wss:// that require a certificate\n\
-         (client_certificate = \"required\") are served in this version; without a [[listener]] they are the default.\n\
-         `dunlin serve --dev` lets anybody in, from this machine only (loopback addresses)"
+        "refusing to start: {url} is not encrypted, and other machines could reach it: whoever listens in would read\n\
+         passwords and messages. Use tls:// or wss://, or a loopback address; behind a proxy that ends TLS, name it in\n\
+         `proxies` of the [[listener]]. `dunlin serve --dev` lets anybody in, from this machine only"
     )]
-    Anonymous { url: ListenUrl },
+    Plain { url: ListenUrl },
+    /// Users, devices or access rules.
+    #[error("{0}")]
+    Entrance(String),
     /// The directory of the data.
     #[error("cannot use {} for data: {why}", path.display())]
     Data { path: PathBuf, why: String },
+    /// The keys of encryption at rest.
+    #[error("storage.key_file: {0}")]
+    Keys(#[from] KeyFileError),
     /// A packet that is let in would not fit into the log.
     #[error(
         "limits.maximum_packet_size = {packet} is more than storage.segment_bytes = {segment} allows, which is {most}: \
@@ -96,6 +103,9 @@ pub(crate) enum Failure {
     /// Somebody else has the port, and the like.
     #[error("cannot listen on {url}: {}", bind_reason(.error))]
     Bind { url: String, error: io::Error },
+    /// Somebody else has the port of the metrics, and the like.
+    #[error("cannot listen on {address} for metrics: {}", bind_reason(.error))]
+    Metrics { address: SocketAddr, error: io::Error },
     /// The server did not start.
     #[error("{0}")]
     Start(StartError),
@@ -115,7 +125,7 @@ impl Failure {
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Listen { error: ListenUrlError::NotAvailable { .. }, .. }
-            | Self::Anonymous { .. }
+            | Self::Plain { .. }
             | Self::Data { .. }
             | Self::Segment { .. }
             | Self::NotLoopback { .. } => Exit::Refused,
@@ -123,6 +133,8 @@ impl Failure {
             Self::Config(_)
             | Self::Identity(_)
             | Self::NoDirectory
+            | Self::Keys(_)
+            | Self::Entrance(_)
             | Self::Authority { error: AuthorityError::Unusable { .. } | AuthorityError::Missing { .. } } => {
                 Exit::Configuration
             }
@@ -130,7 +142,9 @@ impl Failure {
             Self::Authority { .. } | Self::Read { .. } | Self::EmptyPassword { .. } | Self::Doctor(_) => {
                 Exit::Failed
             }
-            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
+            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } | Self::Metrics { .. } => {
+                Exit::Bind
+            }
             Self::Start(_) | Self::Signals(_) | Self::Shard(_) | Self::Output(_) => Exit::Failed,
         }
     }

@@ -41,6 +41,10 @@ pub(crate) struct Listeners {
     places: Vec<(Scheme, Listener)>,
     /// Of each place.
     rules: Vec<ListenerRules>,
+    /// Of each place: what was asked for.
+    wanted: Vec<config::Listener>,
+    /// Nobody is let in unasked: who is not of this machine must say who it is.
+    asks: bool,
     certificates: Certificates,
     quic: QuicPorts,
 }
@@ -66,7 +70,7 @@ impl Listeners {
     /// # Errors
     /// Where a name is nobody's, or somebody's on another machine.
     pub(crate) fn resolve(wanted: &[config::Listener], reach: Reach) -> Result<Self, Failure> {
-        let mut listeners = Self::default();
+        let mut listeners = Self { asks: reach == Reach::Everybody, ..Self::default() };
         if wanted.is_empty() {
             let addresses = available(&DEFAULT).ok_or_else(|| Failure::NoAddress {
                 urls: DEFAULT.map(|address| Scheme::Tcp.at(&Place::Tcp(address))).join(", "),
@@ -117,10 +121,15 @@ impl Listeners {
         wrapping: &Wrapping,
     ) {
         for place in places {
-            let listener =
-                Listener { place, wrapping: wrapping.clone(), limits: wanted.limits(), authenticate: false };
+            let listener = Listener {
+                place,
+                wrapping: wrapping.clone(),
+                limits: wanted.limits(),
+                authenticate: self.asks,
+            };
             self.places.push((wanted.url.scheme(), listener));
             self.rules.push(wanted.rules());
+            self.wanted.push(wanted.clone());
         }
     }
 
@@ -145,6 +154,12 @@ impl Listeners {
     /// For the engines, in the order of [`Self::options`].
     pub(crate) fn rules(&self) -> Vec<ListenerRules> {
         self.rules.clone()
+    }
+
+    /// The name of each place, and what was asked for there.
+    pub(crate) fn doors(&self) -> impl Iterator<Item = (String, &config::Listener)> {
+        let names = self.places.iter().map(|(scheme, listener)| scheme.at(&listener.place));
+        names.zip(&self.wanted)
     }
 
     /// For the runtime.

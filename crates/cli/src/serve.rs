@@ -11,6 +11,7 @@ use std::thread;
 
 use dunlin_engine::{ListenerRules, Settings};
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
+use dunlin_store::Journal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
@@ -23,10 +24,11 @@ use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
+use crate::metrics::Metrics;
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
-use crate::start::Secured;
+use crate::start::{Entrance, Secured};
 use crate::storage;
 
 /// Runs until a signal ends it.
@@ -51,24 +53,36 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
     let settings = config.settings(listeners.rules());
-    let journal =
-        directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
+    let entrance = directory.filter(|_| !arguments.dev);
+    let entrance =
+        entrance.map(|directory| Entrance::open(directory, listeners.doors())).transpose()?.map(Arc::new);
+    let store = directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
+    let control = directory.zip(store.as_ref());
+    let control = control.and_then(|(directory, store)| storage::listen(directory, store));
+    let metrics = Metrics::bind(&config.metrics)?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
         settings: Arc::new(settings),
         seed: None,
-        authentication: None,
+        authentication: entrance.as_ref().map(Entrance::authentication),
         on_failure: end_by_signal,
-        journal,
+        journal: store.clone().map(|store| store as Arc<dyn Journal>),
     })
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
+    if let Some(entrance) = &entrance {
+        entrance.watch(server.reviewer());
+    }
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
     let urls: Vec<_> = listeners.bound(server.places()).collect();
     for url in &urls {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
+    if let Some(address) = metrics.address() {
+        say::line(&format!("dunlin: metrics on http://{address}/metrics\n"));
+    }
+    metrics.show(&server.observer(), store, listeners.certificates());
     say::line("dunlin: accepting connections\n");
     if let Some(secured) = secured {
         secured.keep();
@@ -83,6 +97,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let mut running =
         Running { arguments, started: config, levels, server, notify, certificates, rules, quic };
     running.until_the_end(&mut signals);
+    drop(control);
     running.end(signals)
 }
 
@@ -168,6 +183,7 @@ impl Running {
             ("shards", self.arguments.shards.is_none() && config.shards != started.shards),
             ("listener", self.arguments.listen.is_empty() && config.listener != started.listener),
             ("storage", config.storage != started.storage),
+            ("metrics", config.metrics != started.metrics),
             ("log.format", config.log.format != started.log.format),
         ]
         .into_iter()

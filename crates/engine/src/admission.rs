@@ -51,6 +51,8 @@ impl Drop for SecretBytes {
 pub struct Credentials {
     /// Client Identifier: the Client's, or the one that it will have unless the admission names another.
     pub client_id: Box<str>,
+    /// The Server made `client_id` up: the Client named none.
+    pub is_assigned: bool,
     /// User Name of CONNECT.
     pub user_name: Option<Box<str>>,
     /// Password of CONNECT.

@@ -47,6 +47,7 @@ impl Credentials {
     fn of(connect: &Connect<'_>, assigned: Option<&str>, peer: Peer, said: Said<'_>, step: Step) -> Self {
         Self {
             client_id: assigned.unwrap_or(connect.client_id).into(),
+            is_assigned: assigned.is_some(),
             user_name: connect.user_name.map(Into::into),
             password: connect.password.map(SecretBytes::of),
             peer,
@@ -62,6 +63,7 @@ impl Credentials {
     fn again(identity: &Identity, version: ProtocolVersion, peer: Peer, said: Said<'_>, step: Step) -> Self {
         Self {
             client_id: identity.client_id.clone(),
+            is_assigned: false,
             user_name: Some(identity.name.clone()),
             password: None,
             peer,

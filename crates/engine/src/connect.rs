@@ -262,7 +262,13 @@ impl Engine {
             connection.paused = Some(Pause::Opening);
         }
         let waits_for = self.waits_for(session);
-        self.when_safe(cx, waits_for, ShardSet::EMPTY, Due::ConnAck(Box::new(opening)));
+        let due = Due::ConnAck(Box::new(opening));
+        if self.hub.journal.full && resumed {
+            // Its Client may have come to fetch what fills the log. A crash before there is room again knows of this connection
+            // only what it acknowledged.
+            return self.when_progress_is_safe(cx, session, waits_for, due);
+        }
+        self.when_safe(cx, waits_for, ShardSet::EMPTY, due);
     }
 
     /// The Session is safe: the Client may know.
@@ -514,6 +520,11 @@ impl Will {
         };
         Self { message: view.to_message(), expiry, delay: Duration::from_secs(delay.into()), due: None }
     }
+}
+
+/// The Server's own topics.
+pub(crate) fn is_own(topic: &str) -> bool {
+    topic.starts_with("$SYS/")
 }
 
 /// Topics that no Client publishes to: the Server's own, and those that nobody could subscribe to, because a filter that begins

@@ -220,7 +220,9 @@ impl Hub {
             }
             _ => passing.send(&mut cx.fx.outbox, to, envelope, limit, cx.now),
         };
-        self.counters.publish_sent += u64::from(sent);
+        if sent {
+            self.counters.delivered(qos, passing.view.payload.len());
+        }
         sent
     }
 
@@ -535,6 +537,7 @@ impl Hub {
             packet(dunlin_codec::Ack { packet_id, reason, properties: dunlin_codec::Properties::EMPTY });
         // 3.x Clients are told nothing that they cannot understand: the encoder leaves the reason out.
         packet.encode(connection.version, cx.fx.outbox.tail(to));
+        self.counters.packets_sent += 1;
     }
 
     /// Tells the home of a shared group what became of a message it dealt.

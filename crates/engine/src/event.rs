@@ -115,6 +115,14 @@ pub enum Event<'a> {
         /// Records as asked, each `None` where it is lost.
         records: &'a [(u32, Option<Vec<u8>>)],
     },
+    /// The Server itself publishes: a retained message of QoS 0 that goes to whoever subscribed and may receive it. Nothing of
+    /// it outlives the process.
+    Publish {
+        /// Begins with `$SYS/`, where no Client publishes. Other topics are ignored.
+        topic: &'a str,
+        /// An empty one clears the topic.
+        payload: &'a [u8],
+    },
     /// [`crate::Engine::next_deadline`] has come.
     Timer,
     /// The answer to [`crate::Effect::Authenticate`]. The connection may be gone: then it means nothing.

@@ -13,7 +13,6 @@ use crate::journal::{Due, Exchange};
 use crate::mail::{DealOutcome, Letter, SessionRef};
 use crate::partition::{ShardId, ShardSet};
 use crate::session::SessionId;
-use crate::session::entry::Home;
 use crate::session::outgoing::{Acked, Gone, Outgoing};
 use crate::settings::Strict;
 
@@ -45,11 +44,8 @@ impl Engine {
         let acked =
             self.outgoing(session).map_or(Acked::Unknown, |outgoing| outgoing.pubrec(ack.packet_id, failed));
         match acked {
-            Acked::Release { home: Home::None, .. } => {
-                self.hub.acknowledge(cx, id, Packet::PubRel, ack.packet_id, ReasonCode::Success)
-            }
             Acked::Release { .. } => {
-                // A crash must not make it be sent again.
+                // A crash must not make it be sent again. Also one without a record waits, for those before it.
                 let due = Due::PubRel { connection: id, session, packet_id: ack.packet_id };
                 let waits_for = self.waits_for(session);
                 self.when_progress_is_safe(cx, session, waits_for, due);
@@ -252,7 +248,7 @@ impl Engine {
                 // It will be taken without anybody's help.
                 connection.paused = Some(Pause::Mail);
                 self.interest.waiting_for_mail(shard, id);
-            } else if self.hub.journal.is_crowded() && !self.hub.journal.full {
+            } else if self.hub.journal.is_too_busy() {
                 // The disk will take it without anybody's help.
                 connection.paused = Some(Pause::Journal);
                 self.interest.waiting_for_journal(id);

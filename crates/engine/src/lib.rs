@@ -8,6 +8,7 @@
 mod access;
 mod admission;
 mod admit;
+mod census;
 mod connect;
 mod connection;
 mod counters;
@@ -19,6 +20,7 @@ mod engine;
 mod event;
 mod exchange;
 mod frame;
+mod histogram;
 mod hub;
 mod interest;
 mod journal;
@@ -51,6 +53,7 @@ pub use durability::{Durability, DurabilityRules};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};
+pub use histogram::Histogram;
 pub use journal::{
     JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord, describe_record,
 };

@@ -9,7 +9,7 @@ use dunlin_codec::{
     TopicNameError,
 };
 
-use crate::connect::is_refused;
+use crate::connect::{is_own, is_refused};
 use crate::connection::Aliases;
 use crate::counters::Drop;
 use crate::durability::Durability;
@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
-use crate::journal::{Due, Exchange, Lane};
+use crate::journal::{Due, Exchange, Lane, MESSAGE_MAXIMUM};
 use crate::mail::Publication;
 use crate::message::MessageView;
 use crate::partition::{Partition, ShardSet};
@@ -33,7 +33,7 @@ impl Engine {
         session: SessionId,
         publish: &Publish<'_>,
     ) {
-        self.hub.counters.publish_received += 1;
+        self.hub.counters.published(publish.qos, publish.payload.len());
         if !publish.properties.is_empty() && publish.properties.has_subscription_identifier() {
             // [MQTT-3.3.4-6]
             let detail = "a Client's PUBLISH carries no subscription identifier";
@@ -210,7 +210,8 @@ impl Engine {
         reason: ReasonCode,
         needs_room: bool,
     ) {
-        if self.hub.journal.full && needs_room && (publish.packet_id.is_some() || publish.retain) {
+        let has_no_room = self.hub.journal.full || view.weight() > MESSAGE_MAXIMUM;
+        if has_no_room && needs_room && (publish.packet_id.is_some() || publish.retain) {
             return self.no_room(cx, id, publish);
         }
         if let Some(exchange) = view.exchange.filter(|_| self.hub.journal.is_restored && !publish.dup) {
@@ -231,7 +232,7 @@ impl Engine {
         self.answer_in_turn(cx, id, packet_id, is_rec, reason, durability, waits.then_some(remote));
     }
 
-    /// The journal is full. 5.0 is told so; to 3.x it could only be said by an acknowledgement, which would be a lie.
+    /// The journal is full, or the message too large for it. 5.0 is told so; to 3.x it could only be said by an acknowledgement, which would be a lie.
     fn no_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>) {
         self.hub.counters.drop(Drop::JournalFull);
         if publish.packet_id.is_none() {
@@ -320,6 +321,29 @@ impl Engine {
         buf.extend_forwarded(properties);
         let expires_at = expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         (buf.as_properties(), expires_at)
+    }
+
+    /// A message of the Server itself.
+    pub(crate) fn publish_own(&mut self, cx: &mut Cx<'_>, topic: &str, payload: &[u8]) {
+        if !is_own(topic) {
+            return;
+        }
+        let unmatched = self.hub.counters.unmatched;
+        let view = MessageView {
+            topic,
+            properties: &[],
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expires_at: None,
+            origin: None,
+            exchange: None,
+            durability: Durability::Memory,
+        };
+        // Where the topic is beyond a limit of the configuration, nobody could have subscribed to it.
+        let _ = self.publish(cx, view);
+        // That nobody wants it is no loss.
+        self.hub.counters.unmatched = unmatched;
     }
 
     /// Routes a message that comes from this shard: a Client's, a Will.

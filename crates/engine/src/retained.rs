@@ -12,6 +12,7 @@ use std::ops::Bound;
 use dunlin_codec::{QoS, TopicFilter, TopicName, matches};
 use foldhash::fast::FixedState;
 
+use crate::connect::is_own;
 use crate::counters::Drop;
 use crate::durability::Durability;
 use crate::engine::Engine;
@@ -41,6 +42,8 @@ const PAGE_STEPS: usize = 4096;
 pub(crate) struct RetainedStore {
     messages: BTreeMap<Box<str>, Kept>,
     bytes: u64,
+    /// How many of them are the Server's own, which no bound counts.
+    own: usize,
     /// Where the search for expired messages goes on; from the first, where it is none.
     swept: Option<Box<str>>,
     expired: Vec<(Box<str>, u64)>,
@@ -91,7 +94,7 @@ pub(crate) struct Query {
 
 impl RetainedStore {
     pub(crate) fn len(&self) -> usize {
-        self.messages.len()
+        self.messages.len() - self.own
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -110,7 +113,8 @@ impl RetainedStore {
             return set;
         }
         let is_full = |store: &Self| {
-            store.messages.len() >= messages_maximum || store.bytes + view.weight() as u64 > bytes_maximum
+            !is_own(view.topic)
+                && (store.len() >= messages_maximum || store.bytes + view.weight() as u64 > bytes_maximum)
         };
         if is_full(self) {
             self.sweep(now);
@@ -138,7 +142,11 @@ impl RetainedStore {
     }
 
     fn put(&mut self, topic: &str, message: Message, record: Option<u64>) {
-        self.bytes += message.weight() as u64;
+        if is_own(topic) {
+            self.own += 1;
+        } else {
+            self.bytes += message.weight() as u64;
+        }
         self.messages.insert(topic.into(), Kept { message, record });
     }
 
@@ -154,7 +162,11 @@ impl RetainedStore {
 
     fn remove(&mut self, topic: &str) -> Option<Kept> {
         let old = self.messages.remove(topic)?;
-        self.bytes -= old.message.weight() as u64;
+        if is_own(topic) {
+            self.own -= 1;
+        } else {
+            self.bytes -= old.message.weight() as u64;
+        }
         Some(old)
     }
 
@@ -240,7 +252,8 @@ impl Engine {
             if set.is_kept {
                 self.hub.journal.retained(cx.now, view.topic, None, set.old);
             }
-        } else if set.new.is_some() || set.was {
+        } else if (set.new.is_some() || set.was) && !is_own(view.topic) {
+            // What the Server says of itself is said anew after a restart.
             self.hub.journal.retained(cx.now, view.topic, set.new, set.old);
         }
         self.record_expired(cx);

@@ -13,6 +13,7 @@ use dunlin_store::{
 };
 use tracing::{error, warn};
 
+use crate::clock;
 use crate::shard::Shard;
 
 /// The log, and how far it has come, for all shards.
@@ -63,26 +64,69 @@ impl Log {
     }
 }
 
-/// Batches of one shard on their way to the log.
+/// A batch on its way to the log.
 #[derive(Debug, Default)]
-pub(crate) struct Scribe {
-    /// What happened. Until all of it is safe there is no other.
+struct Parcel {
     batch: JournalBatch,
     /// Records of it that are appended, and where the next begins in its bytes.
     appended: usize,
     start: usize,
-    /// All of it is safe when the log has come so far.
+    /// When the log was offered all of it for the first time.
+    since: Time,
+    /// All that is appended is safe when the log has come so far.
     ticket: Option<Ticket>,
     is_open: bool,
     /// The engine was told that all of it is written.
     is_written: bool,
-    /// The log has no room for the rest.
+}
+
+/// Batches of one shard on their way to the log.
+#[derive(Debug, Default)]
+pub(crate) struct Scribe {
+    /// What happened. Until all of it is safe there is no other.
+    batch: Parcel,
+    /// The log has no room for the rest of it.
     is_stuck: bool,
-    /// The progress of Sessions that went past it.
-    relief: Option<Ticket>,
-    spare: JournalBatch,
+    /// The progress of Sessions that goes past it. The engine counts what the stuck batch itself has of it as the first.
+    relief: Parcel,
+    releases: Vec<(u16, u64)>,
     /// Checkpoints that are being written, with the records that they make superfluous.
     checkpoints: Vec<(u16, u64, Vec<u64>)>,
+}
+
+impl Parcel {
+    /// Takes another batch of the engine.
+    fn open(&mut self, write: impl FnOnce(&mut JournalBatch)) {
+        self.batch.clear();
+        write(&mut self.batch);
+        (self.appended, self.start, self.ticket) = (0, 0, None);
+        (self.is_open, self.is_written) = (true, false);
+    }
+
+    /// Appends what is not, in order, as every record has its number already.
+    fn append(&mut self, log: &Log) -> Option<AppendError> {
+        while self.is_open && self.appended < self.batch.records.len() {
+            match append_run(log, &self.batch, self.appended, self.start) {
+                Ok((count, end, ticket)) => {
+                    (self.appended, self.start, self.ticket) = (count, end, Some(ticket));
+                }
+                Err(error) => return Some(error),
+            }
+        }
+        None
+    }
+
+    /// Is nothing of it unsafe?
+    fn is_done(&self, synced: Ticket) -> bool {
+        let is_appended = self.appended == self.batch.records.len();
+        !self.is_open || is_appended && self.ticket.is_none_or(|ticket| ticket <= synced)
+    }
+
+    /// Is all of it that relieves the log safe? It comes first.
+    fn is_relief_done(&self, synced: Ticket) -> bool {
+        let is_appended = self.batch.records.get(self.appended).is_none_or(|record| !record.relief);
+        is_appended && self.ticket.is_none_or(|ticket| ticket <= synced)
+    }
 }
 
 impl Shard {
@@ -94,13 +138,16 @@ impl Shard {
         // Once more where something was stored: its end may have been waited for to begin the next.
         for _ in 0..2 {
             self.append_rest();
+            self.relieve_log();
             self.look_at_log();
             let due = self.engine.write_deadline().is_some_and(|at| at <= self.now);
-            if !due || self.scribe.is_open && !self.scribe.is_stuck {
+            let Scribe { batch, relief, is_stuck, .. } = &self.scribe;
+            if !due || relief.is_open || batch.is_open && !is_stuck {
                 break;
             }
-            if self.scribe.is_stuck {
-                self.write_relief();
+            if *is_stuck {
+                self.scribe.relief.open(|batch| self.engine.write(self.now, batch));
+                self.relieve_log();
             } else {
                 self.write_batch(self.now);
             }
@@ -108,47 +155,40 @@ impl Shard {
     }
 
     fn write_batch(&mut self, now: Time) {
-        self.scribe.batch.clear();
-        self.engine.write(now, &mut self.scribe.batch);
-        let scribe = &mut self.scribe;
-        (scribe.appended, scribe.start, scribe.ticket) = (0, 0, None);
-        (scribe.is_open, scribe.is_written) = (true, false);
+        self.scribe.batch.open(|batch| self.engine.write(now, batch));
+        let began = clock::now();
         self.append_rest();
+        self.scribe.batch.since = clock::now();
+        self.timing.append.record(self.scribe.batch.since.since(began));
     }
 
     /// Appends what of the batch is not.
     fn append_rest(&mut self) {
         let Some(log) = self.shared.log.get() else { return };
         let scribe = &mut self.scribe;
-        if !scribe.is_open {
+        if !scribe.batch.is_open {
             return;
         }
-        let mut refused = None;
-        while scribe.appended < scribe.batch.records.len() {
-            match append_run(log, &scribe.batch, scribe.appended, scribe.start) {
-                Ok((count, end, ticket)) => {
-                    (scribe.appended, scribe.start, scribe.ticket) = (count, end, Some(ticket));
-                }
-                Err(error) => {
-                    refused = Some(error);
-                    break;
-                }
-            }
-        }
+        let refused = scribe.batch.append(log);
         let was_stuck = scribe.is_stuck;
-        scribe.is_stuck = matches!(refused, Some(AppendError::Full(_)));
+        // While too much waits to be written, nobody knows whether there will be room.
+        scribe.is_stuck = match refused {
+            Some(AppendError::Full(_)) => true,
+            Some(AppendError::Busy { .. }) => was_stuck,
+            _ => false,
+        };
         match refused {
             None => {
-                release(log, &mut scribe.batch.releases);
+                release(log, &mut scribe.batch.batch.releases);
                 for JournalCheckpoint { partition, upto, state, releases } in
-                    scribe.batch.checkpoints.drain(..)
+                    scribe.batch.batch.checkpoints.drain(..)
                 {
                     begin_checkpoint(log, partition, upto, state);
                     scribe.checkpoints.push((partition, upto, releases));
                 }
             }
             Some(AppendError::Full(shortage)) if !was_stuck => {
-                release(log, &mut scribe.batch.releases);
+                release(log, &mut scribe.batch.batch.releases);
                 warn!(target: "dunlin::journal", ?shortage, "the log has no room: what would need it is refused");
             }
             Some(AppendError::Full(_) | AppendError::Busy { .. }) => {}
@@ -158,59 +198,59 @@ impl Shard {
         if is_stuck != was_stuck {
             if !is_stuck {
                 warn!(target: "dunlin::journal", "the log has room again");
+            } else if !scribe.relief.is_open {
+                scribe.relief.open(|_| ());
             }
             self.handle(Event::JournalFull(is_stuck));
         }
     }
 
-    /// While the log has no room, what lets it keep less is written all the same.
-    fn write_relief(&mut self) {
-        let mut batch = std::mem::take(&mut self.scribe.spare);
-        batch.clear();
-        self.engine.write(self.now, &mut batch);
+    /// While the log has no room, what lets it keep less goes there all the same. Where even the reserve is used up, it waits, as
+    /// the records have their numbers; but what is not needed any more is given up in any case.
+    fn relieve_log(&mut self) {
         let Some(log) = self.shared.log.get() else { return };
-        let (mut at, mut start, mut last) = (0, 0, log.journal.progress().synced);
-        while at < batch.records.len() {
-            match append_run(log, &batch, at, start) {
-                Ok((count, end, ticket)) => (at, start, last) = (count, end, ticket),
-                Err(error) => {
-                    // The reserve is used up, too. What it would have said is lost with a crash: messages are sent again.
-                    warn!(target: "dunlin::journal", %error, "acknowledgements are not written");
-                    break;
-                }
+        let scribe = &mut self.scribe;
+        if scribe.is_stuck {
+            self.engine.take_releases(&mut scribe.releases);
+            release(log, &mut scribe.releases);
+        }
+        let main = &scribe.batch;
+        let is_next =
+            !main.is_open || main.batch.records.get(main.appended).is_none_or(|record| !record.relief);
+        if scribe.relief.is_open && is_next {
+            release(log, &mut scribe.relief.batch.releases);
+            match scribe.relief.append(log) {
+                None | Some(AppendError::Full(_) | AppendError::Busy { .. }) => {}
+                Some(error) => error!(target: "dunlin::journal", %error, "the log takes no more"),
             }
         }
-        release(log, &mut batch.releases);
-        self.scribe.relief = Some(last);
-        self.scribe.spare = batch;
     }
 
     /// Tells the engine what is safe.
     fn look_at_log(&mut self) {
         let Some(log) = self.shared.log.get() else { return };
         let shard = self.id().index();
-        let scribe = &mut self.scribe;
-        if scribe.is_open || scribe.relief.is_some() {
+        let Scribe { batch, relief, .. } = &mut self.scribe;
+        if batch.is_open || relief.is_open {
             // Before the look: what moves after it wakes the shard.
-            let waits_for_write = log.writes && scribe.is_open && !scribe.is_written;
+            let waits_for_write = log.writes && batch.is_open && !batch.is_written;
             let waits = if waits_for_write { WAITS_FOR_WRITE } else { WAITS };
             log.waiting[shard].store(waits, Ordering::SeqCst);
         }
         let synced = Ticket(log.synced.load(Ordering::SeqCst));
-        let is_all = scribe.is_open && scribe.appended == scribe.batch.records.len();
-        if is_all && scribe.ticket.is_none_or(|ticket| ticket <= synced) {
-            scribe.is_open = false;
-            scribe.relief = None;
+        if batch.is_open && batch.is_done(synced) && relief.is_done(synced) {
+            (batch.is_open, relief.is_open) = (false, false);
+            self.timing.commit.record(clock::now().since(batch.since));
             self.handle(Event::Stored { relief_only: false });
-        } else if scribe.relief.is_some_and(|ticket| ticket <= synced) {
-            scribe.relief = None;
+        } else if relief.is_open && batch.is_relief_done(synced) && relief.is_done(synced) {
+            relief.is_open = false;
             self.handle(Event::Stored { relief_only: true });
         } else if log.writes
-            && is_all
-            && !scribe.is_written
-            && scribe.ticket.is_some_and(|ticket| ticket.0 <= log.written.load(Ordering::SeqCst))
+            && batch.is_open
+            && !batch.is_written
+            && batch.is_done(Ticket(log.written.load(Ordering::SeqCst)))
         {
-            scribe.is_written = true;
+            batch.is_written = true;
             log.waiting[shard].store(WAITS, Ordering::SeqCst);
             self.handle(Event::Written);
         }
@@ -236,13 +276,14 @@ impl Shard {
         let never = Time::from_micros(u64::MAX);
         for _ in 0..8 {
             self.append_rest();
+            self.relieve_log();
             if let Some(log) = self.shared.log.get()
                 && log.journal.sync().is_ok()
             {
                 log.moved(log.journal.progress()).for_each(drop);
             }
             self.look_at_log();
-            if self.scribe.is_open || self.engine.write_deadline().is_none() {
+            if self.scribe.batch.is_open || self.engine.write_deadline().is_none() {
                 return;
             }
             self.write_batch(never);
@@ -268,7 +309,8 @@ fn append_run(
     while let Some(record) = batch.records.get(at)
         && record.partition == first.partition
         && records.len() < RUN
-        && begin - start < RUN_BYTES
+        // One by itself may be larger.
+        && (records.is_empty() || record.end - start <= RUN_BYTES)
     {
         records.push(&batch.bytes[begin..record.end]);
         begin = record.end;

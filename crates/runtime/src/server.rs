@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use dunlin_engine::{Authority, Counters, Settings, ShardMap};
@@ -23,6 +23,7 @@ use crate::counters::{Snapshot, Traffic};
 use crate::doorway::Doorway;
 use crate::journal::Log;
 use crate::librarian::{self, Request};
+use crate::observer::{self, Observer};
 use crate::post::{Item, Post};
 use crate::recovery::{Prepared, prepare};
 use crate::shard::{Seat, Shard, Shared};
@@ -148,6 +149,30 @@ pub struct Server {
     files: Mutex<Vec<SocketFile>>,
 }
 
+/// Has the Sessions of a Server held against rights that changed.
+#[derive(Clone, Debug)]
+pub struct Reviewer {
+    shared: Weak<Shared>,
+}
+
+impl Reviewer {
+    /// See [`Server::review`]. False where the Server is gone.
+    #[must_use]
+    pub fn review(&self, authority: &Arc<dyn Authority>) -> bool {
+        let shared = self.shared.upgrade();
+        if let Some(shared) = &shared {
+            shared.post.broadcast(|| Item::Review(Arc::clone(authority)));
+        }
+        shared.is_some()
+    }
+
+    /// Is the Server still there?
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.shared.strong_count() > 0
+    }
+}
+
 impl Server {
     /// Binds all listeners, raises the limit of open files as far as the process may, and starts the shards.
     ///
@@ -244,6 +269,12 @@ impl Server {
         self.shared.post.broadcast(|| Item::Review(Arc::clone(authority)));
     }
 
+    /// For [`Self::review`] by somebody else, on another thread.
+    #[must_use]
+    pub fn reviewer(&self) -> Reviewer {
+        Reviewer { shared: Arc::downgrade(&self.shared) }
+    }
+
     /// Changes what newcomers are held to from now on.
     pub fn limit_newcomers(&self, limits: AdmissionLimits) {
         self.shared.admissions.set_limits(limits);
@@ -289,24 +320,18 @@ impl Server {
         self.sums().1
     }
 
+    /// For whoever looks at it from another thread.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer::new(&self.shared)
+    }
+
     fn remove_files(&self) {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn sums(&self) -> (Counters, Traffic) {
-        let admissions = &self.shared.admissions;
-        let mut counters = Counters::default();
-        let mut traffic = Traffic {
-            accepted: admissions.accepted(),
-            turned_away: admissions.refused().iter().sum(),
-            refused: admissions.refused(),
-            open: admissions.open() as u64,
-            ..Traffic::default()
-        };
-        for snapshot in &self.shared.snapshots {
-            snapshot.add_to(&mut counters, &mut traffic);
-        }
-        (counters, traffic)
+        observer::sums(&self.shared)
     }
 
     fn join(&mut self) -> Result<(), ShardFailed> {

@@ -181,6 +181,7 @@ fn by_search() -> Find {
 fn log_in(settings: &LdapSettings, username: &str, password: &str) -> Outcome {
     Ldap::new(settings.clone()).unwrap().authenticate(&Attempt {
         listener: "tls".into(),
+        is_assigned: false,
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         client_id: "sensor-1".into(),
         username: Some(username.into()),

@@ -105,7 +105,7 @@ impl Scenario {
 impl Journaling {
     /// Not from the generator of the run either.
     fn new(seed: u64, options: &Options) -> Option<Self> {
-        let mut rng = Rng::new(seed.rotate_left(32) ^ 0x6a6f_7572_6e61_6c);
+        let mut rng = Rng::new(seed.rotate_left(32) ^ 0x006a_6f75_726e_616c);
         let drawn = rng.percent(35);
         options.journal.unwrap_or(drawn).then(|| Self {
             sync: rng.pick(&[0, 300, 5_000, 80_000]),

@@ -8,6 +8,7 @@ mod admission;
 mod limits;
 mod listener;
 mod log;
+mod metrics;
 mod protocol;
 mod storage;
 mod strictness;
@@ -55,6 +56,8 @@ pub(super) enum Kind {
     Text { most: usize },
     /// A listener.
     Url,
+    /// An IP address and a port.
+    Address,
     /// The name of a file.
     File,
     /// A path of HTTP.
@@ -91,6 +94,7 @@ pub(super) static SECTIONS: [Section; 11] = [
     listener::LISTENER,
     storage::STORAGE,
     storage::TOPICS,
+    metrics::METRICS,
     log::LOG,
     log::AREAS,
     admission::ADMISSION,
@@ -128,6 +132,7 @@ impl Kind {
             Self::Switch => "true, false".to_owned(),
             Self::Text { most } => format!("up to {most} bytes without control characters"),
             Self::Url => crate::listen::ALLOWED.to_owned(),
+            Self::Address => "an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464".to_owned(),
             Self::File => {
                 "the name of a file, absolute or from the directory that the process runs in".to_owned()
             }

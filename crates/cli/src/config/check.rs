@@ -1,5 +1,6 @@
 //! Holds a file against the catalogue, key by key, and collects every fault.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use dunlin_codec::TopicFilter;
@@ -209,6 +210,9 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
             let is_plain = TopicFilter::parse(filter).is_ok_and(|filter| filter.shared().is_none());
             (!is_plain).then_some(Problem::NoFilter)
         }
+        (Kind::Address, DeValue::String(text)) => {
+            text.parse::<SocketAddr>().is_err().then_some(Problem::NoAddress)
+        }
         (Kind::Path, DeValue::String(path)) => (!listener::is_path(path)).then_some(Problem::NoPath),
         (Kind::Networks, DeValue::Array(list)) => list.iter().find_map(|text| {
             let DeValue::String(text) = text.get_ref() else { return Some(no_string(text.get_ref())) };
@@ -255,7 +259,8 @@ const fn type_of(kind: Kind) -> &'static str {
         | Kind::Mode
         | Kind::File
         | Kind::Path
-        | Kind::Filter => "a string",
+        | Kind::Filter
+        | Kind::Address => "a string",
     }
 }
 

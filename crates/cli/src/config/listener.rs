@@ -46,6 +46,9 @@ pub(crate) struct Listener {
     /// Must a Client have a certificate, where there is `client_ca`?
     #[serde(default)]
     pub(crate) client_certificate: Option<ClientCertificate>,
+    /// What Clients are let in by; the first that knows a Client decides.
+    #[serde(default)]
+    pub(crate) authentication: Option<Vec<Proof>>,
     /// Where WebSocket connections begin.
     #[serde(default)]
     pub(crate) path: Option<String>,
@@ -106,6 +109,20 @@ pub(crate) enum ClientCertificate {
     Optional,
 }
 
+/// What a Client shows that it is somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Proof {
+    /// A certificate of `client_ca`.
+    Certificate,
+    /// The password of a user.
+    Password,
+    /// SCRAM-SHA-256, with the password of a user.
+    Scram,
+    /// None: anybody who shows nothing is nobody.
+    Anonymous,
+}
+
 impl Files {
     /// Each of them.
     pub(crate) fn list(&self) -> &[PathBuf] {
@@ -128,6 +145,7 @@ impl Listener {
             client_ca: None,
             client_crl: None,
             client_certificate: None,
+            authentication: None,
             path: None,
             origins: None,
             permissions: None,
@@ -181,6 +199,12 @@ impl Listener {
         let proxies = self.proxies.as_ref()?;
         // The check has found none that is no network.
         Some(proxies.iter().filter_map(|network| network.parse().ok()).collect())
+    }
+
+    /// What its Clients are let in by, in the order in which they are asked.
+    pub(crate) fn proofs(&self) -> Vec<Proof> {
+        let usual = || vec![Proof::Certificate, Proof::Password, Proof::Scram];
+        self.authentication.clone().unwrap_or_else(usual)
     }
 
     /// What its Clients are held to.

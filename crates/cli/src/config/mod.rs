@@ -15,6 +15,7 @@ mod relation;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use dunlin_engine::{
@@ -24,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use admission::Admission;
 pub(crate) use fault::{Fault, Faults};
-pub(crate) use listener::{ClientCertificate, Files, Listener, mode};
+pub(crate) use listener::{ClientCertificate, Files, Listener, Proof, mode};
 pub(crate) use print::default_file;
 
 /// Everything that a configuration file can say.
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) listener: Vec<Listener>,
     /// `[storage]`
     pub(crate) storage: Storage,
+    /// `[metrics]`
+    pub(crate) metrics: Metrics,
     /// `[log]`
     pub(crate) log: Log,
     /// `[admission]`
@@ -57,6 +60,8 @@ pub(crate) struct Config {
 pub(crate) struct Storage {
     /// The directory; `None` where it is named by the command line, or nothing survives.
     pub(crate) data: Option<PathBuf>,
+    /// Keys of encryption at rest.
+    pub(crate) key_file: Option<PathBuf>,
     /// Bytes that the log may take; 0: as many as there are.
     pub(crate) quota_bytes: u64,
     /// Bytes of one of its files.
@@ -82,6 +87,7 @@ impl Default for Storage {
     fn default() -> Self {
         Self {
             data: None,
+            key_file: None,
             quota_bytes: 0,
             segment_bytes: 64 << 20,
             durability: Durability::Synced,
@@ -94,6 +100,22 @@ impl Storage {
     fn durability_rules(&self) -> DurabilityRules {
         let topics = self.topic.iter().map(|topic| (topic.filter.clone(), topic.durability)).collect();
         DurabilityRules { default: self.durability, topics }
+    }
+}
+
+/// What the server says of itself, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Where Prometheus reads; `None`: nowhere.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Seconds between two looks at what is published below `$SYS`; 0: nothing is.
+    pub(crate) sys_interval_seconds: u32,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: None, sys_interval_seconds: 10 }
     }
 }
 

@@ -10,10 +10,6 @@ mod server;
 use std::path::{Path, PathBuf};
 
 pub(crate) use client::{Ask, ask};
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "listened to by a broker that has a data directory")
-)]
 pub(crate) use server::Control;
 
 /// Bytes of a line at most.

@@ -1,7 +1,5 @@
 //! The side that answers.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "listened to by a broker that has a data directory"))]
-
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;

@@ -19,7 +19,7 @@ use clap::{Args, Subcommand};
 use dunlin_store::{BackupError, DirDisk, Keyring, Offline, OpenError, ReadError};
 
 use crate::say;
-use key_file::KeyFileError;
+pub(crate) use key_file::KeyFileError;
 
 /// The exit codes for `--help`; docs/durability.md has the same list.
 pub(crate) const EXIT_HELP: &str = "\

@@ -1,27 +1,30 @@
-//! Who gets in, listener by listener.
+//! What listeners may be like, where clients show who they are.
 //!
 //! In:    the listeners of a server that was not started with `--dev`.
-//! Out:   nothing where each of them asks its clients who they are.
-//! Never: a guess. Where a listener takes strangers, the server does not start.
+//! Out:   nothing where what clients show and say is read by nobody else.
+//! Never: a guess. Where it could be, the server does not start.
 
-use crate::config::{ClientCertificate, Listener};
+use crate::config::Listener;
 use crate::failure::Failure;
+use crate::listen;
 
-/// Does every listener ask for a certificate?
+/// Is every listener encrypted, or of this machine alone, or behind a proxy that is named?
 ///
 /// # Errors
-/// With the first that does not.
+/// With the first that is not; names that cannot be resolved are found out about later.
 pub(super) fn check(listeners: &[Listener]) -> Result<(), Failure> {
-    match listeners.iter().find(|listener| !asks_for_certificates(listener)) {
+    match listeners.iter().find(|listener| is_plain(listener)) {
         None => Ok(()),
-        Some(listener) => Err(Failure::Anonymous { url: listener.url.clone() }),
+        Some(listener) => Err(Failure::Plain { url: listener.url.clone() }),
     }
 }
 
-fn asks_for_certificates(listener: &Listener) -> bool {
-    listener.url.scheme().has_tls()
-        && listener.client_ca.is_some()
-        && listener.client_certificate != Some(ClientCertificate::Optional)
+fn is_plain(listener: &Listener) -> bool {
+    let url = &listener.url;
+    if url.scheme().has_tls() || url.file().is_some() || listener.proxies.is_some() {
+        return false;
+    }
+    url.resolve().is_ok_and(|addresses| addresses.iter().any(|address| !listen::is_loopback(*address)))
 }
 
 #[cfg(test)]
@@ -33,14 +36,21 @@ mod tests {
     }
 
     #[test]
-    fn only_those_that_ask_for_certificates_are_served() {
-        let mut tls = listener("tls://0.0.0.0:8883");
-        assert!(check(&[tls.clone()]).is_err());
-        tls.client_ca = Some("authority.crt".into());
-        assert!(check(&[tls.clone()]).is_ok());
-        assert!(check(&[tls.clone(), listener("tcp://127.0.0.1:1883")]).is_err());
-        assert!(check(&[tls.clone(), listener("unix:/run/x")]).is_err());
-        tls.client_certificate = Some(ClientCertificate::Optional);
-        assert!(check(&[tls]).is_err());
+    fn what_others_could_read_is_refused() {
+        for url in [
+            "tls://0.0.0.0:8883",
+            "wss://0.0.0.0:8884",
+            "tcp://127.0.0.1:1883",
+            "ws://[::1]:1",
+            "unix:/run/x",
+        ] {
+            assert!(check(&[listener(url)]).is_ok(), "{url}");
+        }
+        for url in ["tcp://0.0.0.0:1883", "ws://192.0.2.1:80"] {
+            assert!(check(&[listener("tls://0.0.0.0:8883"), listener(url)]).is_err(), "{url}");
+        }
+        let mut proxied = listener("tcp://0.0.0.0:1883");
+        proxied.proxies = Some(vec!["10.0.0.0/8".to_owned()]);
+        assert!(check(&[proxied]).is_ok());
     }
 }

@@ -6,8 +6,11 @@
 
 pub(crate) mod administrator;
 mod admission;
+mod entrance;
 mod keeping;
 mod welcome;
+
+pub(crate) use entrance::Entrance;
 
 use std::path::{Path, PathBuf};
 
@@ -94,7 +97,7 @@ fn with_files(mut listener: Listener, files: &Files) -> Listener {
     if listener.client_ca.is_none() {
         listener.client_ca = set(&files.authority);
         listener.client_crl = set(&files.revoked);
-        listener.client_certificate = listener.client_certificate.or(Some(ClientCertificate::Required));
+        listener.client_certificate = listener.client_certificate.or(Some(ClientCertificate::Optional));
     }
     listener
 }

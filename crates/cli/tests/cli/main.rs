@@ -7,6 +7,7 @@ mod authority;
 mod client;
 mod configuration;
 mod doctor;
+mod entrance;
 mod first_start;
 mod journal;
 mod logging;

@@ -47,6 +47,8 @@ const LAZY: Duration = Duration::from_millis(50);
 const WAITING_MAXIMUM: usize = 256 * 1024;
 /// Bytes of them.
 const WAITING_BYTES_MAXIMUM: usize = 32 * 1024 * 1024;
+/// Bytes of a message that has to be written. A log takes 16 MiB at once, and one that it does not take holds up all others.
+pub(crate) const MESSAGE_MAXIMUM: usize = 14 * 1024 * 1024;
 /// What happens in a partition goes to the log's partition of the same number; how far its Sessions have come, to this much
 /// more, so that it can be written while the other has to wait.
 const PROGRESS: u16 = 256;
@@ -70,8 +72,8 @@ pub(crate) struct Journal {
     /// What is below is to be written at once.
     urgent: u64,
     writing: Option<Writing>,
-    /// The batch of progress that is being written by itself, while the log is full.
-    relieving: Option<u64>,
+    /// The batch of progress that is being written by itself, while the log is full, and the records that it replaces.
+    relieving: Option<Writing>,
     /// Sessions whose progress is to be written, and since when.
     dirty: Vec<SessionId>,
     dirty_since: Option<Time>,
@@ -82,6 +84,8 @@ pub(crate) struct Journal {
     releases: Vec<(u16, u64)>,
     /// How many need a record that several share.
     shared: Map<(u8, u64), u32>,
+    /// Deliveries that open exchanges of publishers brought and that are not written, by their serial numbers.
+    unwritten: Map<Exchange, SmallVec<[u64; 1]>>,
     /// Records that open exchanges of publishers brought here.
     seen: Map<Exchange, SmallVec<[(u8, u64); 1]>>,
     partitions: Box<[PartitionState]>,
@@ -174,7 +178,7 @@ struct Writing {
     exactly_once: Vec<(SessionId, u32, Durability)>,
     /// Sessions that may use the numbers of their deliveries up to these.
     numbered: Vec<(SessionId, u64)>,
-    /// Records that it replaces.
+    /// Records of progress that it replaces.
     replaced: Vec<(u16, u64)>,
 }
 
@@ -201,6 +205,7 @@ impl Journal {
             row: Row::default(),
             releases: Vec::new(),
             shared: seeded(seed),
+            unwritten: seeded(seed),
             seen: seeded(seed),
             partitions: if enabled {
                 (0..JOURNAL_PARTITIONS).map(|_| PartitionState::default()).collect()
@@ -240,8 +245,13 @@ impl Journal {
         !self.enabled || self.reach.safe >= self.serial()
     }
 
-    /// Is there so much to be written or waited for that nothing more should be read?
-    pub(crate) fn is_crowded(&self) -> bool {
+    /// Is there so much to be written or waited for that nothing more should be read? Never while the log is full: then what
+    /// needs room is refused, and what is read makes room.
+    pub(crate) fn is_too_busy(&self) -> bool {
+        !self.full && self.is_crowded()
+    }
+
+    fn is_crowded(&self) -> bool {
         self.pending.len() + self.row.len() > WAITING_MAXIMUM || self.pending_bytes > WAITING_BYTES_MAXIMUM
     }
 
@@ -298,7 +308,27 @@ impl Journal {
             Body::Deliver { message: passing.stored(), targets: smallvec::smallvec![target], exchange };
         let serial = self.push(now, partition, body, 1 + u32::from(exchange.is_some()), urgent);
         self.partitions[usize::from(partition)].slot = (publication, serial);
+        if let Some(exchange) = exchange {
+            self.unwritten.entry(exchange).or_default().push(serial);
+        }
         serial
+    }
+
+    /// Takes the first of what is to be written.
+    fn pop(&mut self) -> Option<Pending> {
+        let pending = self.pending.pop_front()?;
+        let serial = self.first;
+        self.pending_bytes -= pending.body.weight();
+        self.first += 1;
+        if let Body::Deliver { exchange: Some(exchange), .. } = &pending.body
+            && let Some(serials) = self.unwritten.get_mut(exchange)
+        {
+            serials.retain(|other| *other != serial);
+            if serials.is_empty() {
+                self.unwritten.remove(exchange);
+            }
+        }
+        Some(pending)
     }
 
     /// Did this exchange bring its message to the partition before a restart?
@@ -316,12 +346,13 @@ impl Journal {
             self.release(partition, number, true);
         }
         // What was never written needs no mark either; but it is known by its exchange no more.
-        for pending in &mut self.pending {
-            if let Body::Deliver { exchange: of, .. } = &mut pending.body
-                && *of == Some(exchange)
+        for serial in self.unwritten.remove(&exchange).unwrap_or_default() {
+            let at = usize::try_from(serial - self.first).unwrap_or(usize::MAX);
+            if let Some(Pending { body: Body::Deliver { exchange, .. }, outstanding, .. }) =
+                self.pending.get_mut(at)
             {
-                *of = None;
-                pending.outstanding = pending.outstanding.saturating_sub(1);
+                *exchange = None;
+                *outstanding = outstanding.saturating_sub(1);
             }
         }
     }

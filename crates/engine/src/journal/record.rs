@@ -140,7 +140,22 @@ const NUMBERS_MAXIMUM: u64 = 1 << 24;
 const FLAG_RETAIN: u8 = 1 << 2;
 const FLAG_EXPIRES: u8 = 1 << 3;
 
+/// Sequence numbers stay below: nobody counts so far.
+const SEQUENCE_MAXIMUM: u64 = 1 << 56;
+
 impl Record<'_> {
+    /// May its numbers be reckoned with? Others were never written.
+    pub(crate) fn is_sound(&self) -> bool {
+        match self {
+            Self::Deliver { targets, .. } => targets.iter().all(|target| target.seq < SEQUENCE_MAXIMUM),
+            Self::Progress { outgoing: Progress { next, queue_from, sent, released }, .. } => {
+                let is_before = |list: &Vec<u64>| list.last().is_none_or(|last| last < next);
+                queue_from <= next && *next < SEQUENCE_MAXIMUM && is_before(sent) && is_before(released)
+            }
+            _ => true,
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Opened { key, client_id, expiry, at, will } => {

@@ -7,14 +7,16 @@ use smallvec::SmallVec;
 
 use super::Journal;
 use crate::connection::Pause;
+use crate::counters::Counters;
 use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
-use crate::hub::Cx;
+use crate::hub::{Cx, Hub};
 use crate::mail::Letter;
 use crate::partition::{ShardId, ShardSet};
 use crate::session::SessionId;
 use crate::subscribe::SubAckToken;
+use crate::time::Time;
 
 /// Everything that waits.
 #[derive(Debug, Default)]
@@ -49,6 +51,7 @@ struct Waiting {
     serial: u64,
     /// What it waits for.
     durability: Durability,
+    since: Time,
     /// What else has to be safe: so much of what was posted to these shards.
     remote: SmallVec<[(ShardId, u64); 1]>,
     due: Due,
@@ -91,6 +94,8 @@ pub(crate) enum Due {
     },
     ConnAck(Box<Opening>),
     SubAck(SubAckToken),
+    /// A Will went out.
+    WillSent(SessionId),
     UnsubAck {
         connection: ConnectionId,
         packet_id: PacketId,
@@ -125,12 +130,17 @@ impl Lane {
 
 impl Journal {
     /// The first that waits no longer.
-    fn next_due(&mut self) -> Option<Due> {
+    fn next_due(&mut self, now: Time, counters: &mut Counters) -> Option<Due> {
         let Self { row, reach, .. } = self;
         row.lanes.iter_mut().find_map(|Waitings { events, relief }| {
             let has_come =
                 |waiting: &mut Waiting| reach.has_come(waiting.serial, &waiting.remote, waiting.durability);
-            let next = events.pop_front_if(has_come).map(|waiting| waiting.due);
+            let next = events.pop_front_if(has_come).map(|Waiting { since, due, .. }| {
+                if let Due::Answer { is_rec: false, .. } = due {
+                    counters.acknowledge.record(now.since(since));
+                }
+                due
+            });
             next.or_else(|| {
                 let next =
                     relief.pop_front_if(|(batch, durability, _)| reach.has_progress(*batch, *durability));
@@ -158,7 +168,8 @@ impl Engine {
             return self.done_waiting(cx, due);
         }
         let remote = remote.iter().map(|shard| (shard, journal.posted[shard.index()])).collect();
-        journal.row.lanes[lane as usize].events.push_back(Waiting { serial, durability, remote, due });
+        let waiting = Waiting { serial, durability, since: cx.now, remote, due };
+        journal.row.lanes[lane as usize].events.push_back(waiting);
     }
 
     /// What a Session waits for that has to survive itself.
@@ -192,7 +203,9 @@ impl Engine {
         }
         self.hub.journal.advance();
         self.tell_safe(cx);
-        while let Some(due) = self.hub.journal.next_due() {
+        loop {
+            let Hub { journal, counters, .. } = &mut self.hub;
+            let Some(due) = journal.next_due(cx.now, counters) else { break };
             self.done_waiting(cx, due);
         }
         let journal = &mut self.hub.journal;
@@ -202,7 +215,7 @@ impl Engine {
         {
             journal.releases.push((partition, number));
         }
-        if !journal.is_crowded() && !journal.full {
+        if !journal.is_too_busy() {
             for id in self.interest.take_waiting_for_journal() {
                 self.read_on(cx, id, Pause::Journal);
             }
@@ -268,6 +281,7 @@ impl Engine {
                 }
             }
             Due::ConnAck(opening) => self.finish_accept(cx, *opening),
+            Due::WillSent(session) => self.will_sent(cx, session),
             Due::SubAck(token) => self.suback_part_done(cx, token),
             Due::UnsubAck { connection, packet_id, reasons } => {
                 let unsuback = UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons };

@@ -94,6 +94,12 @@ impl Engine {
         self.hub.journal.deadline()
     }
 
+    /// Hands over records that are not needed any more, as [`Self::write`] does too: where that has to wait, the log may be full of
+    /// them.
+    pub fn take_releases(&mut self, releases: &mut Vec<(u16, u64)>) {
+        releases.append(&mut self.hub.journal.releases);
+    }
+
     /// Hands over what is to be written. [`crate::Event::Stored`] says when that is safe; until then there is no other batch.
     pub fn write(&mut self, now: Time, batch: &mut JournalBatch) {
         let journal = &mut self.hub.journal;
@@ -105,27 +111,24 @@ impl Engine {
         journal.relief += 1;
         self.hub.write_progress(batch, &mut writing);
         if is_stuck {
-            self.hub.journal.relieving = Some(writing.relief);
-            if let Some(stuck) = &mut self.hub.journal.writing {
-                stuck.replaced.append(&mut writing.replaced);
-                stuck.numbered.append(&mut writing.numbered);
-            }
+            self.hub.journal.relieving = Some(writing);
             batch.releases.append(&mut self.hub.journal.releases);
             return;
         }
         let journal = &mut self.hub.journal;
         let is_held = journal.pending.front().is_some_and(|front| front.since.after(super::HOLD) <= now);
-        let due =
-            journal.partitions.iter().position(|partition| partition.controls.len() >= CONTROLS_MINIMUM);
+        let is_due = |(partition, state): (u8, &super::PartitionState)| {
+            let sessions = self.hub.sessions.in_partition(partition).len();
+            state.controls.len() >= CONTROLS_MINIMUM.max(CONTROLS_PER_SESSION * sessions)
+        };
+        let due = (0..=u8::MAX).zip(&journal.partitions).position(is_due);
         let count = if is_held || due.is_some() || journal.pending_bytes > super::WAITING_BYTES_MAXIMUM / 2 {
             journal.pending.len()
         } else {
             usize::try_from(journal.urgent.saturating_sub(journal.first)).unwrap_or_default()
         };
         for _ in 0..count {
-            let Some(pending) = self.hub.journal.pending.pop_front() else { break };
-            self.hub.journal.pending_bytes -= pending.body.weight();
-            self.hub.journal.first += 1;
+            let Some(pending) = self.hub.journal.pop() else { break };
             if pending.outstanding > 0 {
                 self.write_one(batch, &mut writing, pending);
             }
@@ -179,12 +182,7 @@ impl Engine {
 
     /// A partition's state takes the place of the control records that led to it.
     fn write_checkpoint(&mut self, batch: &mut JournalBatch, partition: u8) {
-        let count = self.hub.sessions.in_partition(partition).len();
-        let journal = &mut self.hub.journal;
-        let state = &mut journal.partitions[usize::from(partition)];
-        if state.controls.len() < CONTROLS_PER_SESSION * count {
-            return;
-        }
+        let state = &mut self.hub.journal.partitions[usize::from(partition)];
         let upto = state.next;
         let releases = std::mem::take(&mut state.controls);
         let state = self.checkpoint_state(partition);
@@ -196,30 +194,37 @@ impl Engine {
         let journal = &mut self.hub.journal;
         journal.full = full;
         if full
-            && let Some(writing) = &journal.writing
+            && let Some(writing) = &mut journal.writing
             && journal.relieving.is_none()
         {
-            journal.relieving = Some(writing.relief);
+            journal.relieving = Some(Writing {
+                relief: writing.relief,
+                replaced: std::mem::take(&mut writing.replaced),
+                numbered: std::mem::take(&mut writing.numbered),
+                ..Writing::default()
+            });
         }
     }
 
     /// A batch is safe: whatever waited for it goes on.
     pub(crate) fn batch_stored(&mut self, cx: &mut Cx<'_>, relief_only: bool) {
         let journal = &mut self.hub.journal;
-        if let Some(relief) = journal.relieving.take() {
-            journal.reach.relief_safe = relief;
+        let mut numbered = Vec::new();
+        let whole = if relief_only { None } else { journal.writing.take() };
+        if let Some(writing) = &whole {
+            journal.reach.safe = journal.reach.safe.max(writing.upto);
         }
-        if relief_only {
-            return;
+        let mut exactly_once = Vec::new();
+        for writing in journal.relieving.take().into_iter().chain(whole) {
+            journal.reach.relief_safe = journal.reach.relief_safe.max(writing.relief);
+            journal.releases.extend(writing.replaced);
+            exactly_once.extend(writing.exactly_once);
+            numbered.extend(writing.numbered);
         }
-        let Some(writing) = journal.writing.take() else { return };
-        journal.reach.safe = journal.reach.safe.max(writing.upto);
-        journal.reach.relief_safe = journal.reach.relief_safe.max(writing.relief);
-        journal.releases.extend(writing.replaced);
-        for (session, seq, _) in writing.exactly_once {
+        for (session, seq, _) in exactly_once {
             self.delivery_recorded(cx, session, seq);
         }
-        for (session, below) in writing.numbered {
+        for (session, below) in numbered {
             let Some(found) = self.hub.sessions.get_mut(session) else { continue };
             if let Some(outgoing) = &mut found.outgoing {
                 outgoing.reserved(below);

@@ -465,6 +465,11 @@ impl Outgoing {
         self.queue_bytes
     }
 
+    /// Messages in flight, those included that ended out of turn.
+    pub(crate) fn flight_len(&self) -> usize {
+        self.flight.len()
+    }
+
     /// Messages in flight that are not acknowledged.
     pub(crate) fn in_flight(&self) -> usize {
         self.flight.iter().filter(|entry| entry.phase() != Phase::Ended).count()
@@ -580,9 +585,7 @@ impl Outgoing {
                 bytes += u64::from(entry.weight);
                 fits
             })
-            .filter(|entry| {
-                entry.message.is_none() && matches!(entry.phase(), Phase::Waiting | Phase::AwaitAck)
-            })
+            .filter(|entry| entry.message.is_none() && entry.is_to_be_sent())
             .filter_map(|entry| match entry.home() {
                 Home::Record { number, .. } => Some((entry.seq, number)),
                 Home::None | Home::Pending(_) => None,
@@ -593,9 +596,9 @@ impl Outgoing {
     /// A message was read back.
     pub(crate) fn fill(&mut self, seq: u32, message: Message, identifiers: Identifiers) {
         let at = find(&self.queue, seq).map(|at| &mut self.queue[at]);
-        let Some(entry) = at.or_else(|| find(&self.flight, seq).map(|at| &mut self.flight[at])) else {
-            return;
-        };
+        let at = at.or_else(|| find(&self.flight, seq).map(|at| &mut self.flight[at]));
+        // The acknowledgement of what the last connection was sent may have come meanwhile.
+        let Some(entry) = at.filter(|entry| entry.is_to_be_sent()) else { return };
         entry.message = Some(message);
         if let Some(extra) = Extra::of(identifiers, None) {
             entry.set_extra(true);

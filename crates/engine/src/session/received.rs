@@ -98,11 +98,27 @@ impl ReceivedIds {
 
     /// What a restart must know, ascending.
     pub(crate) fn sure(&self) -> Vec<u64> {
-        if self.len == 0 {
-            return Vec::new();
-        }
-        let all = (1..=u16::MAX).filter_map(PacketId::new).filter(|id| self.contains(*id));
-        all.map(PacketId::get).filter(|id| !self.unsure.contains(id)).map(u64::from).collect()
+        self.iter().map(PacketId::get).filter(|id| !self.unsure.contains(id)).map(u64::from).collect()
+    }
+
+    /// All of them, ascending. What it costs depends on how many there are, not on how many there could be.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PacketId> {
+        let pages = self.pages.iter().enumerate().filter_map(|(page, words)| Some((page, words.as_ref()?)));
+        let words = pages.flat_map(|(page, words)| {
+            words.iter().enumerate().map(move |(word, bits)| (page << 10 | word << 6, *bits))
+        });
+        words.flat_map(|(base, mut bits)| {
+            std::iter::from_fn(move || {
+                let bit = bits.trailing_zeros() as usize;
+                bits &= bits.checked_sub(1)?;
+                u16::try_from(base | bit).ok().and_then(PacketId::new)
+            })
+        })
+    }
+
+    /// The other shards that the message went to, as far as is known.
+    pub(crate) fn remote(&self, id: PacketId) -> ShardSet {
+        self.remote.get(&id.get()).copied().unwrap_or(ShardSet::EMPTY)
     }
 
     /// How many there are.
@@ -138,8 +154,9 @@ mod tests {
         let all = || (1..=u16::MAX).filter_map(PacketId::new);
         assert!(all().all(|id| ids.insert(id)));
         assert_eq!(ids.len(), u16::MAX);
+        assert!(ids.iter().eq(all()));
         assert!(all().all(|id| !ids.insert(id) && ids.contains(id)));
         assert!(all().all(|id| ids.remove(id) && !ids.contains(id) && !ids.remove(id)));
-        assert_eq!(ids.len(), 0);
+        assert_eq!((ids.len(), ids.iter().next()), (0, None));
     }
 }

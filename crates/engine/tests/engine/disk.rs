@@ -65,6 +65,28 @@ impl Disk {
         true
     }
 
+    /// Stores of a batch what relieves the log. True where the rest has to wait; then there are only such until it is stored.
+    pub(crate) fn relieve(&mut self, shard: ShardId, batch: JournalBatch) -> bool {
+        let mut start = 0;
+        for record in &batch.records {
+            let bytes = batch.bytes[start..record.end].to_vec();
+            start = record.end;
+            let next = &mut self.next[usize::from(record.partition)];
+            assert_eq!(record.number, *next, "records are numbered without a gap");
+            *next += 1;
+            if record.relief {
+                self.records[usize::from(record.partition)].insert(record.number, bytes);
+            }
+        }
+        self.released.extend(&batch.releases);
+        if self.unstored.contains_key(&shard.index()) {
+            assert!(batch.records.iter().all(|record| record.relief), "only relief goes past what waits");
+            return false;
+        }
+        self.unstored.insert(shard.index(), JournalBatch { releases: Vec::new(), ..batch });
+        true
+    }
+
     pub(crate) fn read(&self, partition: u16, number: u64) -> Option<Vec<u8>> {
         if let Some(bytes) = self.records[usize::from(partition)].get(&number) {
             return Some(bytes.clone());

@@ -76,6 +76,11 @@ impl Revocations {
         self.entries.iter().find(|(revoked, ..)| revoked == serial).map(|(_, when, _)| *when)
     }
 
+    /// Which were.
+    pub fn serials(&self) -> impl Iterator<Item = &Serial> {
+        self.entries.iter().map(|(serial, ..)| serial)
+    }
+
     /// How many were.
     #[must_use]
     pub const fn len(&self) -> usize {

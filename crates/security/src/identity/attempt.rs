@@ -25,6 +25,8 @@ pub struct Attempt {
     pub address: Option<IpAddr>,
     /// The Client Identifier of CONNECT, or the one that the Server assigned.
     pub client_id: Box<str>,
+    /// The Client named none, and another may be chosen for it.
+    pub is_assigned: bool,
     /// The User Name of CONNECT.
     pub username: Option<Box<str>>,
     /// The Password of CONNECT.
@@ -171,6 +173,9 @@ pub enum Denial {
     /// The credentials are right, for another client identifier.
     #[error("credentials are for another client identifier")]
     WrongClientId,
+    /// The authority took the certificate back.
+    #[error("certificate is revoked")]
+    Revoked,
     /// The certificate lacks the field that names the Client, or has it twice.
     #[error("certificate does not name the client")]
     UnfitCertificate,
@@ -201,7 +206,9 @@ impl Denial {
         match self {
             Self::Unknown | Self::BadCredentials | Self::Expired => ReasonCode::BadUserNameOrPassword,
             Self::WrongClientId => ReasonCode::ClientIdentifierNotValid,
-            Self::UnfitCertificate | Self::ChangedIdentity | Self::BadExchange => ReasonCode::NotAuthorized,
+            Self::Revoked | Self::UnfitCertificate | Self::ChangedIdentity | Self::BadExchange => {
+                ReasonCode::NotAuthorized
+            }
             Self::UnknownMethod => ReasonCode::BadAuthenticationMethod,
             Self::Unavailable => ReasonCode::ServerUnavailable,
             Self::Busy => ReasonCode::ServerBusy,

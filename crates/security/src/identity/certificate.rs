@@ -45,7 +45,7 @@ pub enum ClientIdRule {
     /// Nothing.
     #[default]
     Free,
-    /// It must be a value of this field. An empty one becomes it.
+    /// It must be a value of this field. One that the Client left to the Server becomes it.
     Match(Field),
     /// It is the value of this field, whatever CONNECT says.
     Assign(Field),
@@ -76,7 +76,7 @@ impl Certificates {
         let username = certificate.only(self.username).ok_or(Denial::UnfitCertificate)?;
         let client_id = match self.client_id {
             ClientIdRule::Free => attempt.client_id.clone(),
-            ClientIdRule::Match(field) if attempt.client_id.is_empty() => {
+            ClientIdRule::Match(field) if attempt.client_id.is_empty() || attempt.is_assigned => {
                 certificate.only(field).ok_or(Denial::UnfitCertificate)?
             }
             ClientIdRule::Match(field) if certificate.has(field, &attempt.client_id) => {

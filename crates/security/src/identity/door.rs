@@ -94,6 +94,7 @@ impl Door {
                     listener: listener.clone(),
                     address: credentials.peer.address.map(|address| address.ip()),
                     client_id: credentials.client_id,
+                    is_assigned: credentials.is_assigned,
                     username: credentials.user_name,
                     password: credentials.password.map(|password| Secret::new(password.expose())),
                     certificate: credentials.certificates.into_iter().next().map(Arc::from),
@@ -281,6 +282,7 @@ mod tests {
     fn login(name: &str, password: &str) -> Credentials {
         Credentials {
             client_id: "c".into(),
+            is_assigned: false,
             user_name: Some(name.into()),
             password: Some(SecretBytes::of(password.as_bytes())),
             peer: Peer { listener: 0, address: None, authenticate: true },

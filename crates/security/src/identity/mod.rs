@@ -8,6 +8,7 @@ mod anonymous;
 mod attempt;
 mod certificate;
 mod chain;
+mod device;
 mod door;
 mod guard;
 pub mod http;
@@ -32,8 +33,10 @@ pub use attempt::{
 };
 pub use certificate::{Certificates, ClientIdRule, Field};
 pub use chain::{Chain, Pending, Verdict};
+pub use device::{Devices, ListError, Revoked};
 pub use door::Door;
 pub use guard::{Banned, Guard, GuardLimits};
 pub use rule::{Action, GrantedRule, RULES_MAXIMUM, RuleError};
 pub use secret::{NoRandomness, Secret};
 pub use subject::Identity;
+pub use watch::Watch;

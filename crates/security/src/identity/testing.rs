@@ -8,6 +8,7 @@ use super::attempt::Attempt;
 /// An attempt without credentials, on 14 November 2023.
 pub(crate) fn attempt() -> Attempt {
     Attempt {
+        is_assigned: false,
         listener: "tls".into(),
         address: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
         client_id: "sensor-1".into(),

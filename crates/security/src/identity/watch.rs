@@ -20,7 +20,7 @@ struct Stamp {
 
 /// A file that may change.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     path: PathBuf,
     stamp: Option<Stamp>,
     asked: Instant,
@@ -28,12 +28,14 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Looks at the file; to be made before it is read, so that no change is missed.
-    pub(crate) fn new(path: &Path) -> Self {
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), stamp: stamp(path), asked: Instant::now() }
     }
 
     /// Whether the last look is old enough and the file is another since. A file that is gone has not changed.
-    pub(crate) fn is_due_and_changed(&mut self) -> bool {
+    #[must_use]
+    pub fn is_due_and_changed(&mut self) -> bool {
         if self.asked.elapsed() < INTERVAL {
             return false;
         }

@@ -88,6 +88,7 @@ impl Drop for Talker {
 
 pub(crate) fn attempt() -> Attempt {
     Attempt {
+        is_assigned: false,
         listener: "tls".into(),
         address: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
         client_id: "sensor-1".into(),

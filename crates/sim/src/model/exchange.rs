@@ -50,7 +50,7 @@ impl Exchange {
 
     /// What was stored before `stored` is safe.
     pub(super) const fn crash(&mut self, stored: u64, is_message_doubtful: bool) {
-        let is_safe = self.qos == 2 || !is_message_doubtful && !(self.retain && self.since >= stored);
+        let is_safe = self.qos == 2 || !(is_message_doubtful || self.retain && self.since >= stored);
         // What a group deals is dealt anew.
         self.is_doubtful |= !is_safe || self.filter.take().is_some();
         if self.released && !self.concluded && self.released_at >= stored {

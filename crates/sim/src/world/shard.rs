@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use dunlin_engine::{ConnectionId, Effects, Engine, MailBag, ReadToken, Time};
 
+/// Records that an engine wants to have read: for whom, of which partition, and which.
+pub(super) type Wanted = (ReadToken, u16, Vec<(u32, u64)>);
+
 /// A shard as the runtime sees it.
 pub(super) struct Shard {
     pub(super) engine: Engine,
@@ -18,7 +21,7 @@ pub(super) struct Shard {
     /// When the next batch is planned.
     pub(super) write: Option<Time>,
     /// Records that are being read.
-    pub(super) reads: VecDeque<(ReadToken, u16, Vec<(u32, u64)>)>,
+    pub(super) reads: VecDeque<Wanted>,
 }
 
 /// Mail from one shard to another, on its way.

@@ -81,6 +81,16 @@ pub(super) const LISTENER: Section = Section {
             example: Some("\"required\""),
         },
         Key {
+            name: "authentication",
+            kind: Kind::Choices(&["certificate", "password", "scram", "anonymous"]),
+            reloads: false,
+            about: "What clients are let in by, asked in this order; not with --dev. certificate: one of client_ca, whose Common \
+                    Name is the user name and must be the client identifier. password, scram (SCRAM-SHA-256, of 5.0): a \
+                    user of the data directory. anonymous: nothing, and the group anonymous in the access rules. \
+                    docs/identity.md says more.",
+            example: Some("[\"certificate\", \"password\", \"scram\"]"),
+        },
+        Key {
             name: "path",
             kind: Kind::Path,
             reloads: false,

@@ -14,8 +14,17 @@ pub(super) const STORAGE: Section = Section {
             kind: Kind::File,
             reloads: false,
             about: "Directory for it; made if it is not there, readable by the owner alone, used by one process at a \
-                    time. --data beats it. Without either, everything is kept in memory and ends with the process.",
+                    time. --data beats it. Without either, DUNLIN_DATA and the usual places; with --dev, everything is kept in memory \
+                    and ends with the process.",
             example: Some("\"/var/lib/dunlin\""),
+        },
+        Key {
+            name: "key_file",
+            kind: Kind::File,
+            reloads: false,
+            about: "Keys of encryption at rest, made by `dunlin journal key`; readable by the owner alone. Without it, the \
+                    log is not encrypted: what protects it then is what protects the disk.",
+            example: Some("\"/etc/dunlin/journal.keys\""),
         },
         Key {
             name: "quota_bytes",
