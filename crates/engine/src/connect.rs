@@ -261,6 +261,12 @@ impl Engine {
         if let Some(connection) = self.hub.connections.get_mut(id) {
             connection.paused = Some(Pause::Opening);
         }
+        self.open_when_safe(cx, opening);
+    }
+
+    /// CONNACK waits until what it says is safe.
+    fn open_when_safe(&mut self, cx: &mut Cx<'_>, opening: Opening) {
+        let Opening { session, resumed, .. } = opening;
         let waits_for = self.waits_for(session);
         let due = Due::ConnAck(Box::new(opening));
         if self.hub.journal.full && resumed {

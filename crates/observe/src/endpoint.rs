@@ -58,7 +58,7 @@ impl Endpoint {
                     match listener.accept() {
                         // A peer that does not listen to the end is not waited for.
                         Ok((stream, _)) => drop(answer(stream, &*page)),
-                        Err(_) => thread::sleep(PAUSE),
+                        Err(_) => thread::park_timeout(PAUSE),
                     }
                 }
             })?;

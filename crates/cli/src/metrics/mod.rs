@@ -77,7 +77,7 @@ fn publish(observer: &Observer, interval: Duration) -> std::io::Result<()> {
     let mut is_there = topics.publish(&observer);
     let work = move || {
         while is_there {
-            thread::sleep(interval);
+            thread::park_timeout(interval);
             is_there = topics.publish(&observer);
         }
     };

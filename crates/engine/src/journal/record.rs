@@ -199,6 +199,13 @@ impl Record<'_> {
                 targets.iter().for_each(|target| encode_target(out, target));
                 encode_message(out, message);
             }
+            rest => rest.encode_other(out),
+        }
+    }
+
+    /// Everything but what happens to Sessions and messages for them.
+    fn encode_other(&self, out: &mut Vec<u8>) {
+        match self {
             Self::Progress { key, outgoing, received } => {
                 out.push(PROGRESS);
                 number(out, *key);
@@ -240,6 +247,12 @@ impl Record<'_> {
                 encode_exchange(out, exchange);
                 number(out, *record);
             }
+            Self::Opened { .. }
+            | Self::Closed { .. }
+            | Self::Ended { .. }
+            | Self::Subscribed { .. }
+            | Self::Unsubscribed { .. }
+            | Self::Deliver { .. } => unreachable!("encoded by the caller"),
         }
     }
 }

@@ -370,21 +370,7 @@ impl Engine {
                 }
             }
             session.window = window;
-            if let Some(outgoing) = &mut session.outgoing {
-                outgoing.restored(window);
-                if let Some(record) = outgoing.record {
-                    restoring
-                        .deliveries
-                        .entry(u16::from(session.partition) + PROGRESS)
-                        .or_default()
-                        .push(record);
-                }
-                for home in outgoing.homes() {
-                    if let Home::Record { number, shared: true } = home {
-                        *self.hub.journal.shared.entry((session.partition, number)).or_insert(0) += 1;
-                    }
-                }
-            }
+            self.restored_deliveries(id, window, &mut restoring);
             self.hub.arm_session(id);
             self.restore_subscriptions(cx, id);
         }
@@ -413,6 +399,21 @@ impl Engine {
             })
             .collect();
         (live, restoring.unreadable)
+    }
+
+    /// A Session has all its deliveries: their records are counted.
+    fn restored_deliveries(&mut self, id: SessionId, window: u16, restoring: &mut Restoring) {
+        let Some(session) = self.hub.sessions.get_mut(id) else { return };
+        let Some(outgoing) = &mut session.outgoing else { return };
+        outgoing.restored(window);
+        if let Some(record) = outgoing.record {
+            restoring.deliveries.entry(u16::from(session.partition) + PROGRESS).or_default().push(record);
+        }
+        for home in outgoing.homes() {
+            if let Home::Record { number, shared: true } = home {
+                *self.hub.journal.shared.entry((session.partition, number)).or_insert(0) += 1;
+            }
+        }
     }
 
     fn live_records(&self, partition: u16, restoring: &mut Restoring) -> Vec<u64> {

@@ -118,6 +118,11 @@ impl Model {
                 format!("{}: {skipped:?}", what())
             })?;
         }
+        self.begin_exchange(session, delivery, packet);
+        Ok(true)
+    }
+
+    fn begin_exchange(&mut self, session: usize, delivery: &Delivery<'_>, packet: u16) {
         self.exchanges_begun += 1;
         let exchange = Exchange {
             message: delivery.message,
@@ -136,7 +141,6 @@ impl Model {
             is_released_perhaps: false,
         };
         self.sessions[session].exchanges.insert(packet, exchange);
-        Ok(true)
     }
 
     /// [MQTT-3.3.4-9] [MQTT-4.9.0-2]
