@@ -9,7 +9,7 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
-use dunlin_engine::ListenerRules;
+use dunlin_engine::{ListenerRules, Settings};
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
 use dunlin_store::Journal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -52,17 +52,18 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
+    let settings = config.settings(listeners.rules());
     let entrance = directory.filter(|_| !arguments.dev);
     let entrance =
         entrance.map(|directory| Entrance::open(directory, listeners.doors())).transpose()?.map(Arc::new);
-    let store = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let store = directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
     let control = directory.zip(store.as_ref());
     let control = control.and_then(|(directory, store)| storage::listen(directory, store));
     let metrics = Metrics::bind(&config.metrics)?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
-        settings: Arc::new(config.settings(listeners.rules())),
+        settings: Arc::new(settings),
         seed: None,
         authentication: entrance.as_ref().map(Entrance::authentication),
         on_failure: end_by_signal,
@@ -168,7 +169,10 @@ impl Running {
         warn_of_files(config);
         self.levels.change(&config.log);
         self.server.limit_newcomers(config.admission.limits());
-        self.server.reconfigure(Arc::new(config.settings(self.rules.clone())));
+        // The log was opened for what was configured then.
+        let durability = self.started.settings(Vec::new()).durability;
+        let settings = Settings { durability, ..config.settings(self.rules.clone()) };
+        self.server.reconfigure(Arc::new(settings));
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
     }
 

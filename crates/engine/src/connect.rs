@@ -11,6 +11,7 @@ use dunlin_codec::{
 use crate::admission::Admission;
 use crate::admit::authentication_properties;
 use crate::connection::{Aliases, Announced, Pause, Phase};
+use crate::durability::Durability;
 use crate::effect::{Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
@@ -229,6 +230,8 @@ impl Engine {
             let detail = format!("a connack of {len} bytes is more than the client takes");
             return self.turn_away(cx, id, client_id, ReasonCode::PacketTooLarge, &detail);
         }
+        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+        let durability = self.hub.settings.durability_at(listener);
         let serial = self.hub.journal.serial();
         let owner = admission.as_ref().map(|admission| &*admission.identity.name);
         let (session, resumed) = self.session_for(cx, connect, client_id, owner);
@@ -238,7 +241,9 @@ impl Engine {
             found.expiry = expiry;
             found.window = window;
             found.will = will.map(Box::new);
-            if expiry != 0 && found.key == 0 && !resumed && self.hub.journal.enabled {
+            found.durability = durability;
+            let is_kept = expiry != 0 && durability != Durability::Memory;
+            if is_kept && found.key == 0 && !resumed && self.hub.journal.enabled {
                 found.key = self.hub.journal.new_key();
             }
             if found.key != 0 {
@@ -249,7 +254,8 @@ impl Engine {
         self.grant(cx, id, session, admission);
         let opening = Opening { connection: id, session, resumed, properties };
         // The end of an older Session may not be stored yet, and is as much of what CONNACK says.
-        if self.hub.journal.serial() == serial && self.hub.journal.is_all_safe() {
+        let is_safe = self.hub.journal.is_all_safe() || durability == Durability::Memory;
+        if self.hub.journal.serial() == serial && is_safe {
             return self.finish_accept(cx, opening);
         }
         if let Some(connection) = self.hub.connections.get_mut(id) {
@@ -261,13 +267,14 @@ impl Engine {
     /// CONNACK waits until what it says is safe.
     fn open_when_safe(&mut self, cx: &mut Cx<'_>, opening: Opening) {
         let Opening { session, resumed, .. } = opening;
+        let waits_for = self.waits_for(session);
         let due = Due::ConnAck(Box::new(opening));
         if self.hub.journal.full && resumed {
             // Its Client may have come to fetch what fills the log. A crash before there is room again knows of this connection
             // only what it acknowledged.
-            return self.when_progress_is_safe(cx, session, due);
+            return self.when_progress_is_safe(cx, session, waits_for, due);
         }
-        self.when_safe(cx, ShardSet::EMPTY, due);
+        self.when_safe(cx, waits_for, ShardSet::EMPTY, due);
     }
 
     /// The Session is safe: the Client may know.
@@ -514,6 +521,8 @@ impl Will {
             expires_at: None,
             origin: None,
             exchange: None,
+            // It has what its topic and its listener say when it goes out.
+            durability: Durability::Synced,
         };
         Self { message: view.to_message(), expiry, delay: Duration::from_secs(delay.into()), due: None }
     }

@@ -5,6 +5,7 @@
 use dunlin_codec::{Packet, PacketId, QoS, ReasonCode};
 
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::effect::{Effect, ReadToken};
 use crate::event::ConnectionId;
 use crate::frame::{Envelope, Passing};
@@ -102,7 +103,9 @@ impl Hub {
     ) {
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
         // A group keeps what it deals by itself.
-        let is_durable = session.key != 0 && options.extra.as_ref().is_none_or(|extra| extra.deal.is_none());
+        let is_durable = session.key != 0
+            && options.extra.as_ref().is_none_or(|extra| extra.deal.is_none())
+            && passing.view.durability != Durability::Memory;
         if is_durable && self.journal.has_seen(session.partition, passing.view.exchange) {
             // It came before a crash, and is sent again because its publisher cannot know.
             return;

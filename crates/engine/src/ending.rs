@@ -14,8 +14,8 @@ use crate::effect::{DisconnectCause, Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::hub::{Cx, Hub};
-use crate::journal::Due;
 use crate::journal::record::{Exchange, Record};
+use crate::journal::{Due, Lane};
 use crate::mail::{DealOutcome, MemberEvent};
 use crate::partition::ShardSet;
 use crate::session::{Session, SessionId};
@@ -202,13 +202,18 @@ impl Engine {
         let mut view = will.message.view();
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         view.origin = Some(self.hub.reference(id));
+        let route = self.router.route(view.topic, &self.hub.sessions).ok();
+        let of_topic = route.and_then(|route| route.durability);
+        view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(id));
+        let durability = view.durability;
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
         let remote = self.publish(cx, view).unwrap_or(ShardSet::EMPTY);
         if remote.is_empty() {
             // Written behind the message.
             self.hub.record_closed(cx, id);
         } else {
-            self.when_safe(cx, remote, Due::WillSent(id));
+            let waits_for = (Lane::of(durability), durability);
+            self.when_safe(cx, waits_for, remote, Due::WillSent(id));
         }
     }
 

@@ -67,8 +67,9 @@ impl Engine {
     pub fn new(shard: ShardId, map: ShardMap, settings: Arc<Settings>, seed: u64, durable: bool) -> Self {
         let mut secret = Secret { seed, shard: shard.index(), count: 0 };
         let hash_seed = secret.next();
+        let writes = settings.writes();
         Self {
-            router: Router::new(hash_seed, &settings.limits),
+            router: Router::new(hash_seed, Arc::clone(&settings)),
             retained: RetainedStore::default(),
             groups: Groups::new(hash_seed),
             interest: Interest::new(map),
@@ -91,7 +92,7 @@ impl Engine {
                 frames: Some(Box::default()),
                 to_close: Vec::new(),
                 own_letters: Vec::new(),
-                journal: Journal::new(map, hash_seed, durable),
+                journal: Journal::new(map, hash_seed, durable, writes),
             },
         }
     }
@@ -123,6 +124,7 @@ impl Engine {
             Event::Closed { connection, cause: _ } => self.connection_ended(cx, connection, Ended::Lost),
             Event::Mail { from, bag } => self.open_mail(cx, from, bag),
             Event::MailTaken { to } => self.mail_taken(cx, to),
+            Event::Written => self.batch_written(cx),
             Event::Stored { relief_only } => self.batch_stored(cx, relief_only),
             Event::JournalFull(full) => self.journal_full(full),
             Event::Read { token, records } => self.hub.read_back(cx, token.0, records),
@@ -131,7 +133,7 @@ impl Engine {
             Event::Authenticated { connection, outcome } => self.authenticated(cx, connection, *outcome),
             Event::PolicyChanged(authority) => self.policy_changed(cx, authority),
             Event::Reconfigured(settings) => {
-                self.router.set_limits(&settings.limits);
+                self.router.configure(Arc::clone(&settings));
                 self.hub.tolerance = settings.strictness.tolerance();
                 self.hub.settings = settings;
             }

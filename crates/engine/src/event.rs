@@ -99,6 +99,8 @@ pub enum Event<'a> {
         /// The receiver.
         to: ShardId,
     },
+    /// The batch that [`crate::Engine::write`] gave is written, and perhaps not synced. May be left out: [`Self::Stored`] says more.
+    Written,
     /// The batch that [`crate::Engine::write`] gave is safe; or, while the log is full, its progress of Sessions.
     Stored {
         /// Only the records that are [`crate::JournalRecord::relief`].

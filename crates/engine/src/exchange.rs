@@ -47,7 +47,8 @@ impl Engine {
             Acked::Release { .. } => {
                 // A crash must not make it be sent again. Also one without a record waits, for those before it.
                 let due = Due::PubRel { connection: id, session, packet_id: ack.packet_id };
-                self.when_progress_is_safe(cx, session, due);
+                let waits_for = self.waits_for(session);
+                self.when_progress_is_safe(cx, session, waits_for, due);
             }
             Acked::Unknown if !failed => {
                 // Without an answer the Client would send it for ever.
@@ -83,6 +84,8 @@ impl Engine {
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let (key, partition) = (found.key, found.partition);
         let was_there = found.received.as_mut().is_some_and(|received| received.remove(ack.packet_id));
+        // No restart knows of it, so nobody else has to forget it.
+        let in_memory = found.received.as_mut().is_some_and(|received| received.take_memory(ack.packet_id));
         if was_there && let Some(connection) = self.hub.connections.get_mut(id) {
             connection.open_exchanges = connection.open_exchanges.saturating_sub(1);
         }
@@ -98,7 +101,7 @@ impl Engine {
         {
             return;
         }
-        if was_there && key != 0 {
+        if was_there && key != 0 && !in_memory {
             let exchange = Exchange { partition, key, packet_id: ack.packet_id };
             return self.forget_exchange(cx, id, session, exchange, reason);
         }
@@ -118,7 +121,8 @@ impl Engine {
         let received = self.hub.sessions.get_mut(session).and_then(|session| session.received.as_mut());
         let remote = received.map_or(ShardSet::EMPTY, |received| received.take_remote(packet_id));
         let remote = self.hub.release_exchange(cx, exchange, remote);
-        self.when_safe(cx, remote, Due::Released { connection: id, session, packet_id, reason });
+        let waits_for = self.waits_for(session);
+        self.when_safe(cx, waits_for, remote, Due::Released { connection: id, session, packet_id, reason });
     }
 
     /// After a lost PUBCOMP or a restart an identifier is unknown although all went well; so by default nothing is said of it.

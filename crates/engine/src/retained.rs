@@ -14,6 +14,7 @@ use foldhash::fast::FixedState;
 
 use crate::connect::is_own;
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
@@ -66,6 +67,8 @@ struct Set {
     was: bool,
     /// Its record.
     old: Option<u64>,
+    /// A restart might find it.
+    is_kept: bool,
     /// There was no room.
     is_full: bool,
 }
@@ -105,6 +108,7 @@ impl RetainedStore {
         let old = self.remove(view.topic);
         let mut set =
             Set { old: old.as_ref().and_then(|old| old.record), was: old.is_some(), ..Set::default() };
+        set.is_kept = old.is_some_and(|old| old.message.view().durability != Durability::Memory);
         if view.payload.is_empty() {
             return set;
         }
@@ -243,8 +247,13 @@ impl Engine {
         if set.is_full {
             self.hub.counters.drop(Drop::RetainedFull);
         }
-        // What the Server says of itself is said anew after a restart.
-        if (set.new.is_some() || set.was) && !is_own(view.topic) {
+        if view.durability == Durability::Memory {
+            // What the log has must not come back in its place.
+            if set.is_kept {
+                self.hub.journal.retained(cx.now, view.topic, None, set.old);
+            }
+        } else if (set.new.is_some() || set.was) && !is_own(view.topic) {
+            // What the Server says of itself is said anew after a restart.
             self.hub.journal.retained(cx.now, view.topic, set.new, set.old);
         }
         self.record_expired(cx);
@@ -443,6 +452,7 @@ mod tests {
             expires_at,
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         };
         !store.set(Time::ZERO, view, 1000, 10_000).is_full
     }

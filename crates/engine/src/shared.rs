@@ -11,6 +11,7 @@ use std::sync::Arc;
 use dunlin_codec::{QoS, SubscriptionOptions, TopicFilter};
 
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
@@ -141,7 +142,10 @@ impl Groups {
         let number = self.next;
         self.next += 1;
         let mut kept = Kept { message: passing.stored(), home: Home::None };
-        if hub.journal.enabled && group.members.iter().any(|member| member.durable) {
+        if hub.journal.enabled
+            && passing.view.durability != Durability::Memory
+            && group.members.iter().any(|member| member.durable)
+        {
             let message = kept.message.clone();
             kept.home = hub.journal.group_message(cx.now, group.partition, index, number, message);
         }

@@ -5,7 +5,7 @@
 //! Never: a wait. What the log does not take now is offered again when it has moved.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use dunlin_engine::{Event, JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, ShardId, Time};
 use dunlin_store::{
@@ -21,9 +21,15 @@ pub(crate) struct Log {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) writers: Box<[Writer]>,
     synced: AtomicU64,
-    /// Shards that want to be woken when it moves.
-    waiting: Box<[AtomicBool]>,
+    written: AtomicU64,
+    /// Somebody waits for what is written only.
+    writes: bool,
+    /// Shards that want to be woken when it moves: [`WAITS`], or as soon as it has written [`WAITS_FOR_WRITE`].
+    waiting: Box<[AtomicU8]>,
 }
+
+const WAITS: u8 = 1;
+const WAITS_FOR_WRITE: u8 = 2;
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,16 +38,28 @@ impl std::fmt::Debug for Log {
 }
 
 impl Log {
-    pub(crate) fn new(journal: Arc<dyn Journal>, writers: Box<[Writer]>, shards: usize) -> Self {
-        let synced = AtomicU64::new(journal.progress().synced.0);
-        Self { journal, writers, synced, waiting: (0..shards).map(|_| AtomicBool::new(false)).collect() }
+    pub(crate) fn new(
+        journal: Arc<dyn Journal>,
+        writers: Box<[Writer]>,
+        shards: usize,
+        writes: bool,
+    ) -> Self {
+        let Progress { synced, written, .. } = journal.progress();
+        let (synced, written) = (AtomicU64::new(synced.0), AtomicU64::new(written.0));
+        let waiting = (0..shards).map(|_| AtomicU8::new(0)).collect();
+        Self { journal, writers, synced, written, writes, waiting }
     }
 
     /// The log has moved. Which shards are to be woken.
     pub(crate) fn moved(&self, progress: Progress) -> impl Iterator<Item = ShardId> {
-        self.synced.fetch_max(progress.synced.0, Ordering::SeqCst);
-        let woken =
-            self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.swap(false, Ordering::SeqCst));
+        let wrote = self.written.fetch_max(progress.written.0, Ordering::SeqCst) < progress.written.0;
+        let synced = self.synced.fetch_max(progress.synced.0, Ordering::SeqCst) < progress.synced.0;
+        // Half a commit is news only to those who wait for no more; the other half follows.
+        let least = if wrote && !synced { WAITS_FOR_WRITE } else { WAITS };
+        let is_woken = move |waiting: &AtomicU8| {
+            waiting.load(Ordering::SeqCst) >= least && waiting.swap(0, Ordering::SeqCst) > 0
+        };
+        let woken = self.waiting.iter().enumerate().filter(move |(_, waiting)| is_woken(waiting));
         woken.filter_map(|(index, _)| ShardId::new(index))
     }
 }
@@ -58,6 +76,8 @@ struct Parcel {
     /// All that is appended is safe when the log has come so far.
     ticket: Option<Ticket>,
     is_open: bool,
+    /// The engine was told that all of it is written.
+    is_written: bool,
 }
 
 /// Batches of one shard on their way to the log.
@@ -79,7 +99,8 @@ impl Parcel {
     fn open(&mut self, write: impl FnOnce(&mut JournalBatch)) {
         self.batch.clear();
         write(&mut self.batch);
-        (self.appended, self.start, self.ticket, self.is_open) = (0, 0, None, true);
+        (self.appended, self.start, self.ticket) = (0, 0, None);
+        (self.is_open, self.is_written) = (true, false);
     }
 
     /// Appends what is not, in order, as every record has its number already.
@@ -212,7 +233,9 @@ impl Shard {
         let Scribe { batch, relief, .. } = &mut self.scribe;
         if batch.is_open || relief.is_open {
             // Before the look: what moves after it wakes the shard.
-            log.waiting[shard].store(true, Ordering::SeqCst);
+            let waits_for_write = log.writes && batch.is_open && !batch.is_written;
+            let waits = if waits_for_write { WAITS_FOR_WRITE } else { WAITS };
+            log.waiting[shard].store(waits, Ordering::SeqCst);
         }
         let synced = Ticket(log.synced.load(Ordering::SeqCst));
         if batch.is_open && batch.is_done(synced) && relief.is_done(synced) {
@@ -222,6 +245,14 @@ impl Shard {
         } else if relief.is_open && batch.is_relief_done(synced) && relief.is_done(synced) {
             relief.is_open = false;
             self.handle(Event::Stored { relief_only: true });
+        } else if log.writes
+            && batch.is_open
+            && !batch.is_written
+            && batch.is_done(Ticket(log.written.load(Ordering::SeqCst)))
+        {
+            batch.is_written = true;
+            log.waiting[shard].store(WAITS, Ordering::SeqCst);
+            self.handle(Event::Written);
         }
     }
 

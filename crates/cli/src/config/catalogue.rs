@@ -62,6 +62,8 @@ pub(super) enum Kind {
     File,
     /// A path of HTTP.
     Path,
+    /// A Topic Filter.
+    Filter,
     /// A list of strings.
     Texts,
     /// The mode of a file.
@@ -91,6 +93,7 @@ pub(super) static SECTIONS: [Section; 11] = [
     },
     listener::LISTENER,
     storage::STORAGE,
+    storage::TOPICS,
     metrics::METRICS,
     log::LOG,
     log::AREAS,
@@ -133,6 +136,7 @@ impl Kind {
             Self::File => {
                 "the name of a file, absolute or from the directory that the process runs in".to_owned()
             }
+            Self::Filter => "a topic filter that is not shared".to_owned(),
             Self::Path => "a path that begins with / and has no spaces, ? or #".to_owned(),
             Self::Files => "the name of a file, or a list of names".to_owned(),
             Self::Choices(choices) => format!("a list with some of {}", Self::Choice(choices).allowed()),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use dunlin_codec::TopicFilter;
 use dunlin_runtime::Network;
 use dunlin_security::spelling::nearest;
 use serde::Deserialize;
@@ -205,6 +206,10 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
         (Kind::Mode, DeValue::String(mode)) => listener::mode(mode).is_none().then_some(Problem::NoMode),
         (Kind::Switch, DeValue::Boolean(_)) => None,
         (Kind::Text { most }, DeValue::String(text)) if text.len() > most => Some(Problem::TooLong),
+        (Kind::Filter, DeValue::String(filter)) => {
+            let is_plain = TopicFilter::parse(filter).is_ok_and(|filter| filter.shared().is_none());
+            (!is_plain).then_some(Problem::NoFilter)
+        }
         (Kind::Address, DeValue::String(text)) => {
             text.parse::<SocketAddr>().is_err().then_some(Problem::NoAddress)
         }
@@ -254,6 +259,7 @@ const fn type_of(kind: Kind) -> &'static str {
         | Kind::Mode
         | Kind::File
         | Kind::Path
+        | Kind::Filter
         | Kind::Address => "a string",
     }
 }

@@ -66,6 +66,9 @@ pub(crate) enum Problem {
     /// No path of HTTP.
     #[error("not a path")]
     NoPath,
+    /// No Topic Filter.
+    #[error("not a topic filter")]
+    NoFilter,
     /// No mode of a file.
     #[error("not the mode of a file")]
     NoMode,

@@ -18,7 +18,9 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use dunlin_engine::{AccessRules, Limits, ListenerRules, Protocol, Settings, Strictness};
+use dunlin_engine::{
+    AccessRules, Durability, DurabilityRules, Limits, ListenerRules, Protocol, Settings, Strictness,
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use admission::Admission;
@@ -64,11 +66,40 @@ pub(crate) struct Storage {
     pub(crate) quota_bytes: u64,
     /// Bytes of one of its files.
     pub(crate) segment_bytes: u64,
+    /// What survives, where neither a topic nor a listener says.
+    pub(crate) durability: Durability,
+    /// `[[storage.topic]]`
+    pub(crate) topic: Vec<TopicDurability>,
+}
+
+/// What survives of the messages of some topics.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TopicDurability {
+    /// Which topics.
+    pub(crate) filter: String,
+    /// What survives of them.
+    #[serde(default)]
+    pub(crate) durability: Durability,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data: None, key_file: None, quota_bytes: 0, segment_bytes: 64 << 20 }
+        Self {
+            data: None,
+            key_file: None,
+            quota_bytes: 0,
+            segment_bytes: 64 << 20,
+            durability: Durability::Synced,
+            topic: Vec::new(),
+        }
+    }
+}
+
+impl Storage {
+    fn durability_rules(&self) -> DurabilityRules {
+        let topics = self.topic.iter().map(|topic| (topic.filter.clone(), topic.durability)).collect();
+        DurabilityRules { default: self.durability, topics }
     }
 }
 
@@ -193,6 +224,7 @@ impl Config {
             protocol: self.protocol.clone(),
             access: self.access.clone(),
             listeners,
+            durability: self.storage.durability_rules(),
         }
     }
 }

@@ -5,10 +5,13 @@
 //! Never: I/O. A record all of whose targets acknowledged before it is written is left out.
 //! Spec:  MQTT 5.0 section 4.1 and 4.3; `docs/durability.md`.
 //!
+//! What needs to outlive only the process waits for `written`, which runs ahead of `safe`.
+//!
 //! There are two streams. What happened is written in order, each with a serial number; a serial number below `safe` is
 //! stored, or needs not be. How far Sessions have come is written as a whole for each that moved: whichever is written
 //! last counts, so it waits for nothing and can be written while the log is full.
 
+mod describe;
 pub(crate) mod record;
 mod restore;
 mod row;
@@ -19,12 +22,14 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub use self::describe::describe_record;
 pub(crate) use self::record::Exchange;
 pub use self::restore::JournalLive;
 pub(crate) use self::restore::{Restoring, group_partition};
 use self::row::Row;
-pub(crate) use self::row::{Due, Opening};
+pub(crate) use self::row::{Due, Lane, Opening};
 pub use self::write::{JournalBatch, JournalCheckpoint, JournalRecord};
+use crate::durability::Durability;
 use crate::frame::Passing;
 use crate::map::{Map, seeded};
 use crate::message::Message;
@@ -61,8 +66,9 @@ pub(crate) struct Journal {
     pending: VecDeque<Pending>,
     pending_bytes: usize,
     first: u64,
-    /// Below it everything is safe.
-    safe: u64,
+    reach: Reach,
+    /// Somebody waits for what is written only.
+    writes: bool,
     /// What is below is to be written at once.
     urgent: u64,
     writing: Option<Writing>,
@@ -71,9 +77,8 @@ pub(crate) struct Journal {
     /// Sessions whose progress is to be written, and since when.
     dirty: Vec<SessionId>,
     dirty_since: Option<Time>,
-    /// Of the batches of progress: the one being collected, and the last that is safe.
+    /// The batch of progress that is being collected.
     relief: u64,
-    relief_safe: u64,
     row: Row,
     /// Records that are not needed any more.
     releases: Vec<(u16, u64)>,
@@ -88,16 +93,31 @@ pub(crate) struct Journal {
     publications: u64,
     /// The next Session's name in its partition.
     next_key: u64,
-    /// What was posted to each other shard that it says when it is safe, and how much of that is.
+    /// What was posted to each other shard that it says when it is safe.
     posted: Vec<u64>,
-    confirmed: Vec<u64>,
     /// What came from each other shard, and what it is to be told once a serial number is safe.
     received: Vec<u64>,
     told: Vec<u64>,
     owed: Vec<VecDeque<(u64, u64)>>,
+    owed_written: Vec<VecDeque<(u64, u64)>>,
     pub(crate) restoring: Option<Box<Restoring>>,
     /// There was a journal before: publishers may send again what came then.
     pub(crate) is_restored: bool,
+}
+
+/// How far what was written has come.
+#[derive(Debug, Default)]
+struct Reach {
+    /// Below it everything is safe.
+    safe: u64,
+    /// Below it everything outlives the process; never less than `safe`.
+    written: u64,
+    /// Batches of progress: the last that is safe, and the last that outlives the process.
+    relief_safe: u64,
+    relief_written: u64,
+    /// How much is so of what was posted to each other shard.
+    confirmed: Vec<u64>,
+    confirmed_written: Vec<u64>,
 }
 
 /// What is kept for each partition.
@@ -154,8 +174,8 @@ struct Writing {
     /// Serial numbers below are in it.
     upto: u64,
     relief: u64,
-    /// QoS 2 deliveries that wait for it.
-    exactly_once: Vec<(SessionId, u32)>,
+    /// QoS 2 deliveries that wait for it, and how long.
+    exactly_once: Vec<(SessionId, u32, Durability)>,
     /// Sessions that may use the numbers of their deliveries up to these.
     numbered: Vec<(SessionId, u64)>,
     /// Records of progress that it replaces.
@@ -163,21 +183,25 @@ struct Writing {
 }
 
 impl Journal {
-    pub(crate) fn new(map: ShardMap, seed: u64, enabled: bool) -> Self {
+    pub(crate) fn new(map: ShardMap, seed: u64, enabled: bool, writes: bool) -> Self {
         Self {
             enabled,
             full: false,
             pending: VecDeque::new(),
             pending_bytes: 0,
             first: 0,
-            safe: 0,
+            reach: Reach {
+                confirmed: vec![0; map.count()],
+                confirmed_written: vec![0; map.count()],
+                ..Reach::default()
+            },
+            writes,
             urgent: 0,
             writing: None,
             relieving: None,
             dirty: Vec::new(),
             dirty_since: None,
             relief: 1,
-            relief_safe: 0,
             row: Row::default(),
             releases: Vec::new(),
             shared: seeded(seed),
@@ -191,10 +215,10 @@ impl Journal {
             publications: 0,
             next_key: 1,
             posted: vec![0; map.count()],
-            confirmed: vec![0; map.count()],
             received: vec![0; map.count()],
             told: vec![0; map.count()],
             owed: vec![VecDeque::new(); map.count()],
+            owed_written: vec![VecDeque::new(); map.count()],
             restoring: None,
             is_restored: false,
         }
@@ -218,7 +242,7 @@ impl Journal {
 
     /// Is everything safe that happened so far?
     pub(crate) fn is_all_safe(&self) -> bool {
-        !self.enabled || self.safe >= self.serial()
+        !self.enabled || self.reach.safe >= self.serial()
     }
 
     /// Is there so much to be written or waited for that nothing more should be read? Never while the log is full: then what
@@ -449,12 +473,19 @@ impl Journal {
         let (serial, count) = (self.serial(), self.received[from.index()]);
         if std::mem::replace(&mut self.told[from.index()], count) != count {
             self.owed[from.index()].push_back((serial, count));
+            if self.writes {
+                self.owed_written[from.index()].push_back((serial, count));
+            }
         }
     }
 
-    /// A shard says how much of what was posted to it is safe.
-    pub(crate) fn confirmed(&mut self, from: ShardId, count: u64) {
-        self.confirmed[from.index()] = count;
+    /// A shard says how much of what was posted to it is safe, or written.
+    pub(crate) fn confirmed(&mut self, from: ShardId, count: u64, durability: Durability) {
+        if durability == Durability::Synced {
+            self.reach.confirmed[from.index()] = count;
+        }
+        let written = &mut self.reach.confirmed_written[from.index()];
+        *written = (*written).max(count);
     }
 
     /// Moves `safe` over what nobody needs any more.
@@ -464,8 +495,11 @@ impl Journal {
                 self.pending_bytes -= pending.body.weight();
                 self.first += 1;
             }
-            self.safe = self.first;
+            self.reach.safe = self.first;
         }
+        let Reach { safe, written, relief_safe, relief_written, .. } = &mut self.reach;
+        *written = (*written).max(*safe);
+        *relief_written = (*relief_written).max(*relief_safe);
     }
 
     /// When a batch should be written, unless one is being written.
@@ -483,6 +517,23 @@ impl Journal {
         let dirty = self.dirty_since.map(|since| if since == Time::ZERO { since } else { since.after(LAZY) });
         let released = (self.releases.len() > 4096).then_some(Time::ZERO);
         [pending, dirty, released].into_iter().flatten().min()
+    }
+}
+
+impl Reach {
+    /// Has what happened before this serial number come so far, here and in those shards?
+    fn has_come(&self, serial: u64, remote: &[(ShardId, u64)], durability: Durability) -> bool {
+        let (here, there) = match durability {
+            Durability::Synced => (self.safe, &self.confirmed),
+            Durability::Written => (self.written, &self.confirmed_written),
+            Durability::Memory => return true,
+        };
+        serial <= here && remote.iter().all(|(shard, count)| there[shard.index()] >= *count)
+    }
+
+    /// The same for a batch of progress.
+    fn has_progress(&self, batch: u64, durability: Durability) -> bool {
+        batch <= if durability == Durability::Synced { self.relief_safe } else { self.relief_written }
     }
 }
 

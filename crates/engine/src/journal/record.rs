@@ -9,6 +9,7 @@
 
 use dunlin_codec::{PacketId, QoS};
 
+use crate::durability::Durability;
 use crate::message::MessageView;
 use crate::session::outgoing::Progress;
 use crate::time::Time;
@@ -459,6 +460,7 @@ impl<'a> Reader<'a> {
             expires_at,
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         })
     }
 
@@ -495,6 +497,7 @@ mod tests {
             expires_at: Some(Time::from_micros(1 << 50)),
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         }
     }
 
@@ -536,6 +539,27 @@ mod tests {
             record.encode(&mut bytes);
             assert_eq!(decode(&bytes), Some(record));
         }
+    }
+
+    /// One printable line for each kind, whatever is in it, and never a payload.
+    #[test]
+    fn records_are_described() {
+        for record in samples() {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            let text = crate::describe_record(&bytes).unwrap();
+            assert!(!text.contains("payload\"") && !text.contains("=payload"), "{text}");
+            assert!(text.chars().all(|c| !c.is_control()), "{text}");
+            assert_eq!(
+                crate::describe_record(&bytes[..bytes.len() - 1]).is_some(),
+                decode(&bytes[..bytes.len() - 1]).is_some()
+            );
+        }
+        let record = Record::Cleared { topic: "a\x1b[31m\n" };
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        assert_eq!(crate::describe_record(&bytes).unwrap(), r#"cleared topic="a\u{1b}[31m\n""#);
+        assert_eq!(crate::describe_record(b"\xff"), None);
     }
 
     /// Every bit flipped, every length: never a panic, never much memory.

@@ -1,7 +1,10 @@
 //! Batches: records are encoded when they are written, without what nobody needs any more.
 
+use std::collections::BTreeSet;
+
 use super::record::{Record, Target, deliver_head, encode_message, encode_target};
 use super::{Body, Journal, PROGRESS, Pending, Writing};
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::hub::{Cx, Hub};
 use crate::session::SessionId;
@@ -209,21 +212,17 @@ impl Engine {
         let mut numbered = Vec::new();
         let whole = if relief_only { None } else { journal.writing.take() };
         if let Some(writing) = &whole {
-            journal.safe = journal.safe.max(writing.upto);
+            journal.reach.safe = journal.reach.safe.max(writing.upto);
         }
         let mut exactly_once = Vec::new();
         for writing in journal.relieving.take().into_iter().chain(whole) {
-            journal.relief_safe = journal.relief_safe.max(writing.relief);
+            journal.reach.relief_safe = journal.reach.relief_safe.max(writing.relief);
             journal.releases.extend(writing.replaced);
             exactly_once.extend(writing.exactly_once);
             numbered.extend(writing.numbered);
         }
-        for (session, seq) in exactly_once {
-            let Some(found) = self.hub.sessions.get_mut(session) else { continue };
-            if let Some(outgoing) = &mut found.outgoing {
-                outgoing.stored(seq);
-            }
-            self.hub.pump(cx, session.index());
+        for (session, seq, _) in exactly_once {
+            self.delivery_recorded(cx, session, seq);
         }
         for (session, below) in numbered {
             let Some(found) = self.hub.sessions.get_mut(session) else { continue };
@@ -232,6 +231,36 @@ impl Engine {
             }
             self.hub.pump(cx, session.index());
         }
+    }
+
+    /// A batch is written: whatever needs no more than that goes on.
+    pub(crate) fn batch_written(&mut self, cx: &mut Cx<'_>) {
+        let journal = &mut self.hub.journal;
+        let Some(writing) = &mut journal.writing else { return };
+        journal.reach.written = journal.reach.written.max(writing.upto);
+        journal.reach.relief_written = journal.reach.relief_written.max(writing.relief);
+        // A Session's go in order: behind one that is to be synced none goes.
+        let mut behind = BTreeSet::new();
+        let (rest, ready) =
+            std::mem::take(&mut writing.exactly_once).into_iter().partition(|(session, _, durability)| {
+                if *durability == Durability::Synced {
+                    behind.insert(*session);
+                }
+                behind.contains(session)
+            });
+        writing.exactly_once = rest;
+        let ready: Vec<_> = ready;
+        for (session, seq, _) in ready {
+            self.delivery_recorded(cx, session, seq);
+        }
+    }
+
+    fn delivery_recorded(&mut self, cx: &mut Cx<'_>, session: SessionId, seq: u32) {
+        let Some(found) = self.hub.sessions.get_mut(session) else { return };
+        if let Some(outgoing) = &mut found.outgoing {
+            outgoing.stored(seq);
+        }
+        self.hub.pump(cx, session.index());
     }
 }
 
@@ -285,7 +314,7 @@ impl Hub {
         }
         for (id, seq, target) in wanted {
             if target.qos == dunlin_codec::QoS::ExactlyOnce {
-                writing.exactly_once.push((id, seq));
+                writing.exactly_once.push((id, seq, message.view().durability));
             }
             let Some(session) = self.sessions.get_mut(id) else { continue };
             let connected = session.connection.is_some();

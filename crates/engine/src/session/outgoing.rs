@@ -557,6 +557,7 @@ mod tests {
             expires_at: None,
             origin,
             exchange: None,
+            durability: crate::durability::Durability::Synced,
         };
         Some(view.to_message())
     }

@@ -19,6 +19,8 @@ pub(crate) struct ReceivedIds {
     len: u16,
     /// Those whose message is not safe yet: after a crash the Client has to send it again.
     unsure: BTreeSet<u16>,
+    /// Those whose message only memory has: no restart must know them.
+    memory: BTreeSet<u16>,
     /// Other shards that the message went to.
     remote: BTreeMap<u16, ShardSet>,
 }
@@ -61,9 +63,31 @@ impl ReceivedIds {
         }
     }
 
+    /// Its message is kept in memory, and it with it.
+    pub(crate) fn set_memory(&mut self, id: PacketId) {
+        self.unsure.insert(id.get());
+        self.memory.insert(id.get());
+    }
+
+    /// Is its message kept in memory?
+    pub(crate) fn is_memory(&self, id: PacketId) -> bool {
+        self.memory.contains(&id.get())
+    }
+
+    /// The same, and it is forgotten.
+    pub(crate) fn take_memory(&mut self, id: PacketId) -> bool {
+        let was_there = self.memory.remove(&id.get());
+        if was_there {
+            self.unsure.remove(&id.get());
+        }
+        was_there
+    }
+
     /// Its message is safe.
     pub(crate) fn set_sure(&mut self, id: PacketId) {
-        self.unsure.remove(&id.get());
+        if !self.is_memory(id) {
+            self.unsure.remove(&id.get());
+        }
     }
 
     /// The other shards that the message went to, to be told that it was released.

@@ -14,6 +14,7 @@ mod authentication;
 mod connect;
 mod disk;
 mod durability;
+mod durability_modes;
 mod expiry;
 mod flow_control;
 mod hostile;

@@ -175,6 +175,17 @@ impl World {
         }
     }
 
+    /// One batch of each shard is written, and outlives the process, but is not synced.
+    pub(crate) fn write(&mut self) {
+        for shard in self.map.iter() {
+            self.write_out_journal(shard);
+            if self.disk.as_mut().is_some_and(|disk| disk.write(shard)) {
+                self.step(shard, Event::Written);
+            }
+        }
+        self.carry_if_at_once();
+    }
+
     /// One batch of each shard, and no more.
     pub(crate) fn store_once(&mut self) {
         for shard in self.map.iter() {
