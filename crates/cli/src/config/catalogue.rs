@@ -77,7 +77,7 @@ pub(super) enum Kind {
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 11] = [
+pub(super) static SECTIONS: [Section; 12] = [
     Section {
         name: "",
         repeated: false,
