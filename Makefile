@@ -82,6 +82,8 @@ apt:
 	command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto-clients"; \
 	[ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
 	[ -x /usr/sbin/slapd ] || missing="$$missing slapd"; \
+	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
@@ -106,6 +108,6 @@ $(PAHO_C): tests/clients/c/driver.c | apt
 
 # The check of licences and sources; advisories need a database from the network: `cargo deny check advisories`.
 .tools/ready:
-	command -v cargo-deny >/dev/null || cargo install cargo-deny --version 0.20.2 --locked --quiet --root .tools
+	command -v cargo-deny >/dev/null || [ -x .tools/bin/cargo-deny ] || cargo install cargo-deny --version 0.20.2 --locked --quiet --root .tools
 	mkdir -p .tools
 	touch $@

@@ -110,6 +110,7 @@ impl Broker {
                 }
                 Ok(line) => {
                     self.urls.extend(line.strip_prefix("dunlin: listening on ").map(str::to_owned));
+                    self.urls.extend(line.strip_prefix("dunlin: metrics on ").map(str::to_owned));
                 }
                 Err(Timeout) => {
                     panic!("the broker did not accept within {DEADLINE:?}\n{}", self.log())
@@ -133,6 +134,11 @@ impl Broker {
         let of_scheme =
             |url: &String| url.strip_prefix(scheme)?.strip_prefix("://")?.rsplit(':').next()?.parse().ok();
         self.urls.iter().find_map(of_scheme).unwrap_or_else(|| panic!("no {scheme} among {:?}", self.urls))
+    }
+
+    /// Where its metrics are, as HOST:PORT; `None` where it shows none.
+    pub fn metrics(&self) -> Option<&str> {
+        self.urls.iter().find_map(|url| url.strip_prefix("http://")?.strip_suffix("/metrics"))
     }
 
     /// The URLs of its listeners of a scheme.

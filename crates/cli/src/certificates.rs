@@ -27,6 +27,11 @@ impl Certificates {
         self.0.push(listener);
     }
 
+    /// When the certificate of each listener ends, in seconds since 1970; `None` where it does not say so.
+    pub(crate) fn expiries(&self) -> impl Iterator<Item = Option<u64>> {
+        self.0.iter().map(|listener| listener.expires_at())
+    }
+
     /// Reads every file again.
     pub(crate) fn reload(&self) {
         for listener in &self.0 {

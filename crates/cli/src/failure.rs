@@ -103,6 +103,9 @@ pub(crate) enum Failure {
     /// Somebody else has the port, and the like.
     #[error("cannot listen on {url}: {}", bind_reason(.error))]
     Bind { url: String, error: io::Error },
+    /// Somebody else has the port of the metrics, and the like.
+    #[error("cannot listen on {address} for metrics: {}", bind_reason(.error))]
+    Metrics { address: SocketAddr, error: io::Error },
     /// The server did not start.
     #[error("{0}")]
     Start(StartError),
@@ -139,7 +142,9 @@ impl Failure {
             Self::Authority { .. } | Self::Read { .. } | Self::EmptyPassword { .. } | Self::Doctor(_) => {
                 Exit::Failed
             }
-            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } => Exit::Bind,
+            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } | Self::Metrics { .. } => {
+                Exit::Bind
+            }
             Self::Start(_) | Self::Signals(_) | Self::Shard(_) | Self::Output(_) => Exit::Failed,
         }
     }

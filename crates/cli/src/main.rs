@@ -19,6 +19,7 @@ mod listen;
 mod listeners;
 mod log;
 mod manual;
+mod metrics;
 mod notify;
 mod quic;
 mod say;

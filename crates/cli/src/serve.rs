@@ -9,7 +9,7 @@ use std::process;
 use std::sync::Arc;
 use std::thread;
 
-use dunlin_engine::ListenerRules;
+use dunlin_engine::{ListenerRules, Settings};
 use dunlin_runtime::{Server, ServerOptions, StartError, Summary};
 use dunlin_store::Journal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
+use crate::metrics::Metrics;
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
@@ -51,20 +52,22 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
+    let settings = config.settings(listeners.rules());
     let entrance = directory.filter(|_| !arguments.dev);
     let entrance =
         entrance.map(|directory| Entrance::open(directory, listeners.doors())).transpose()?.map(Arc::new);
-    let store = directory.map(|directory| storage::open(directory, &config)).transpose()?;
+    let store = directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
     let control = directory.zip(store.as_ref());
     let control = control.and_then(|(directory, store)| storage::listen(directory, store));
+    let metrics = Metrics::bind(&config.metrics)?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
-        settings: Arc::new(config.settings(listeners.rules())),
+        settings: Arc::new(settings),
         seed: None,
         authentication: entrance.as_ref().map(Entrance::authentication),
         on_failure: end_by_signal,
-        journal: store.map(|store| store as Arc<dyn Journal>),
+        journal: store.clone().map(|store| store as Arc<dyn Journal>),
     })
     .map_err(|error| listeners.failure(error))?;
     server.limit_newcomers(config.admission.limits());
@@ -76,6 +79,10 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     for url in &urls {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
+    if let Some(address) = metrics.address() {
+        say::line(&format!("dunlin: metrics on http://{address}/metrics\n"));
+    }
+    metrics.show(&server.observer(), store, listeners.certificates());
     say::line("dunlin: accepting connections\n");
     if let Some(secured) = secured {
         secured.keep();
@@ -162,7 +169,10 @@ impl Running {
         warn_of_files(config);
         self.levels.change(&config.log);
         self.server.limit_newcomers(config.admission.limits());
-        self.server.reconfigure(Arc::new(config.settings(self.rules.clone())));
+        // The log was opened for what was configured then.
+        let durability = self.started.settings(Vec::new()).durability;
+        let settings = Settings { durability, ..config.settings(self.rules.clone()) };
+        self.server.reconfigure(Arc::new(settings));
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
     }
 
@@ -173,6 +183,7 @@ impl Running {
             ("shards", self.arguments.shards.is_none() && config.shards != started.shards),
             ("listener", self.arguments.listen.is_empty() && config.listener != started.listener),
             ("storage", config.storage != started.storage),
+            ("metrics", config.metrics != started.metrics),
             ("log.format", config.log.format != started.log.format),
         ]
         .into_iter()

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dunlin_engine::JOURNAL_PARTITIONS;
-use dunlin_store::{DirDisk, Options, Store};
+use dunlin_store::{DirDisk, Options, Store, SyncPolicy};
 use serde_json::Value;
 use tracing::warn;
 
@@ -20,16 +20,17 @@ use crate::{backup, journal};
 /// Bytes of a record beside its packet: names, numbers, a thousand targets.
 const BESIDE_PACKET: u64 = 256 * 1024;
 
-/// Opens or makes it.
+/// Opens or makes it. `syncs`: something has to survive the end of the machine.
 ///
 /// # Errors
 /// When the directory cannot be used, is in use, was written by a newer version, or cannot hold what is configured.
-pub(crate) fn open(directory: &Path, config: &Config) -> Result<Arc<Store<DirDisk>>, Failure> {
+pub(crate) fn open(directory: &Path, config: &Config, syncs: bool) -> Result<Arc<Store<DirDisk>>, Failure> {
     let quota = if config.storage.quota_bytes == 0 { u64::MAX } else { config.storage.quota_bytes };
     let options = Options {
         partitions: JOURNAL_PARTITIONS,
         segment_size: config.storage.segment_bytes,
         quota,
+        sync: if syncs { SyncPolicy::Always } else { SyncPolicy::Never },
         keys: journal::keys(config.storage.key_file.as_deref())?,
         ..Options::default()
     };

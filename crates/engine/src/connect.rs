@@ -11,6 +11,7 @@ use dunlin_codec::{
 use crate::admission::Admission;
 use crate::admit::authentication_properties;
 use crate::connection::{Aliases, Announced, Pause, Phase};
+use crate::durability::Durability;
 use crate::effect::{Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
@@ -229,6 +230,8 @@ impl Engine {
             let detail = format!("a connack of {len} bytes is more than the client takes");
             return self.turn_away(cx, id, client_id, ReasonCode::PacketTooLarge, &detail);
         }
+        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+        let durability = self.hub.settings.durability_at(listener);
         let serial = self.hub.journal.serial();
         let owner = admission.as_ref().map(|admission| &*admission.identity.name);
         let (session, resumed) = self.session_for(cx, connect, client_id, owner);
@@ -238,7 +241,9 @@ impl Engine {
             found.expiry = expiry;
             found.window = window;
             found.will = will.map(Box::new);
-            if expiry != 0 && found.key == 0 && !resumed && self.hub.journal.enabled {
+            found.durability = durability;
+            let is_kept = expiry != 0 && durability != Durability::Memory;
+            if is_kept && found.key == 0 && !resumed && self.hub.journal.enabled {
                 found.key = self.hub.journal.new_key();
             }
             if found.key != 0 {
@@ -248,13 +253,28 @@ impl Engine {
         self.open_connection(id, session, wishes, keep_alive);
         self.grant(cx, id, session, admission);
         let opening = Opening { connection: id, session, resumed, properties };
-        if self.hub.journal.serial() == serial {
+        // The end of an older Session may not be stored yet, and is as much of what CONNACK says.
+        let is_safe = self.hub.journal.is_all_safe() || durability == Durability::Memory;
+        if self.hub.journal.serial() == serial && is_safe {
             return self.finish_accept(cx, opening);
         }
         if let Some(connection) = self.hub.connections.get_mut(id) {
             connection.paused = Some(Pause::Opening);
         }
-        self.when_safe(cx, ShardSet::EMPTY, Due::ConnAck(Box::new(opening)));
+        self.open_when_safe(cx, opening);
+    }
+
+    /// CONNACK waits until what it says is safe.
+    fn open_when_safe(&mut self, cx: &mut Cx<'_>, opening: Opening) {
+        let Opening { session, resumed, .. } = opening;
+        let waits_for = self.waits_for(session);
+        let due = Due::ConnAck(Box::new(opening));
+        if self.hub.journal.full && resumed {
+            // Its Client may have come to fetch what fills the log. A crash before there is room again knows of this connection
+            // only what it acknowledged.
+            return self.when_progress_is_safe(cx, session, waits_for, due);
+        }
+        self.when_safe(cx, waits_for, ShardSet::EMPTY, due);
     }
 
     /// The Session is safe: the Client may know.
@@ -501,9 +521,16 @@ impl Will {
             expires_at: None,
             origin: None,
             exchange: None,
+            // It has what its topic and its listener say when it goes out.
+            durability: Durability::Synced,
         };
         Self { message: view.to_message(), expiry, delay: Duration::from_secs(delay.into()), due: None }
     }
+}
+
+/// The Server's own topics.
+pub(crate) fn is_own(topic: &str) -> bool {
+    topic.starts_with("$SYS/")
 }
 
 /// Topics that no Client publishes to: the Server's own, and those that nobody could subscribe to, because a filter that begins

@@ -7,6 +7,7 @@ use dunlin_codec::{PacketId, ProtocolVersion, ReasonCode};
 
 use crate::admission::{Exchange, SecretBytes};
 use crate::event::{ConnectionId, Peer};
+use crate::journal::Lane;
 use crate::map::Map;
 use crate::session::SessionId;
 use crate::time::Time;
@@ -87,6 +88,8 @@ pub(crate) struct Connection {
     /// PUBACKs (and refusals) that wait for the journal, and PUBRECs.
     pub(crate) unanswered: u16,
     pub(crate) unreceived: u16,
+    /// Where all of these wait, so that they stay in order.
+    pub(crate) lane: Lane,
     pub(crate) aliases: Option<Box<Aliases>>,
     pub(crate) slowed: Option<Box<Slowed>>,
     /// Where it is asked who it is, or may be again.
@@ -150,6 +153,7 @@ impl Connection {
             open_exchanges: 0,
             unanswered: 0,
             unreceived: 0,
+            lane: Lane::default(),
             aliases: None,
             slowed: None,
             authentication: None,

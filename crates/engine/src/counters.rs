@@ -1,5 +1,9 @@
 //! What an engine counts. Plain numbers: the runtime reads them between ticks.
 
+use dunlin_codec::QoS;
+
+use crate::histogram::Histogram;
+
 /// Why a message was not delivered to somebody who had a claim to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -50,10 +54,20 @@ impl Drop {
 pub struct Counters {
     /// Control Packets received.
     pub packets_received: u64,
+    /// Control Packets written to connections.
+    pub packets_sent: u64,
     /// PUBLISH packets received.
     pub publish_received: u64,
+    /// The same by QoS.
+    pub publish_received_by_qos: [u64; 3],
+    /// Bytes of their payloads.
+    pub payload_bytes_received: u64,
     /// PUBLISH packets written to connections.
     pub publish_sent: u64,
+    /// The same by QoS.
+    pub publish_sent_by_qos: [u64; 3],
+    /// Bytes of their payloads.
+    pub payload_bytes_sent: u64,
     /// Messages dropped, by [`Drop`].
     pub dropped: [u64; Drop::ALL.len()],
     /// Broken rules that were tolerated, by [`dunlin_codec::Rule`].
@@ -68,7 +82,21 @@ pub struct Counters {
     pub connections: u64,
     /// Sessions of now.
     pub sessions: u64,
-    /// Retained messages of now in this shard.
+    /// Those of them that are not connected. This and the next four are of the last round through all Sessions.
+    pub sessions_disconnected: u64,
+    /// Subscriptions of now, shared ones included.
+    pub subscriptions: u64,
+    /// Messages of now in the queues of Sessions.
+    pub queued_messages: u64,
+    /// Their bytes.
+    pub queued_bytes: u64,
+    /// Messages of now that were sent and are not acknowledged, or wait for an earlier one to be.
+    pub in_flight: u64,
+    /// Topic Filters that somebody wants, here or in another shard.
+    pub filters: u64,
+    /// From a QoS 1 message to its PUBACK, where that waited for the log.
+    pub acknowledge: Histogram,
+    /// Retained messages of now in this shard, the Server's own left out.
     pub retained_messages: u64,
     /// Their bytes.
     pub retained_bytes: u64,
@@ -81,11 +109,94 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Adds what another engine counted. Without `..`: a counter that is new must not be forgotten.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            packets_received,
+            packets_sent,
+            publish_received,
+            publish_received_by_qos,
+            payload_bytes_received,
+            publish_sent,
+            publish_sent_by_qos,
+            payload_bytes_sent,
+            dropped,
+            rules_broken,
+            unmatched,
+            connects,
+            connects_refused,
+            connections,
+            sessions,
+            sessions_disconnected,
+            subscriptions,
+            queued_messages,
+            queued_bytes,
+            in_flight,
+            filters,
+            acknowledge,
+            retained_messages,
+            retained_bytes,
+            publishers_slowed,
+            publishes_denied,
+            subscriptions_denied,
+        } = other;
+        add_each(&mut self.publish_received_by_qos, publish_received_by_qos);
+        add_each(&mut self.publish_sent_by_qos, publish_sent_by_qos);
+        add_each(&mut self.dropped, dropped);
+        add_each(&mut self.rules_broken, rules_broken);
+        self.acknowledge.add(acknowledge);
+        for (sum, other) in [
+            (&mut self.packets_received, packets_received),
+            (&mut self.packets_sent, packets_sent),
+            (&mut self.publish_received, publish_received),
+            (&mut self.payload_bytes_received, payload_bytes_received),
+            (&mut self.publish_sent, publish_sent),
+            (&mut self.payload_bytes_sent, payload_bytes_sent),
+            (&mut self.unmatched, unmatched),
+            (&mut self.connects, connects),
+            (&mut self.connects_refused, connects_refused),
+            (&mut self.connections, connections),
+            (&mut self.sessions, sessions),
+            (&mut self.sessions_disconnected, sessions_disconnected),
+            (&mut self.subscriptions, subscriptions),
+            (&mut self.queued_messages, queued_messages),
+            (&mut self.queued_bytes, queued_bytes),
+            (&mut self.in_flight, in_flight),
+            (&mut self.filters, filters),
+            (&mut self.retained_messages, retained_messages),
+            (&mut self.retained_bytes, retained_bytes),
+            (&mut self.publishers_slowed, publishers_slowed),
+            (&mut self.publishes_denied, publishes_denied),
+            (&mut self.subscriptions_denied, subscriptions_denied),
+        ] {
+            *sum += other;
+        }
+    }
+
+    pub(crate) fn published(&mut self, qos: QoS, payload: usize) {
+        self.publish_received += 1;
+        self.publish_received_by_qos[qos as usize] += 1;
+        self.payload_bytes_received += payload as u64;
+    }
+
+    pub(crate) fn delivered(&mut self, qos: QoS, payload: usize) {
+        self.packets_sent += 1;
+        self.publish_sent += 1;
+        self.publish_sent_by_qos[qos as usize] += 1;
+        self.payload_bytes_sent += payload as u64;
+    }
+
     pub(crate) fn drop(&mut self, reason: Drop) {
         self.drop_many(reason, 1);
     }
 
     pub(crate) fn drop_many(&mut self, reason: Drop, count: u64) {
         self.dropped[reason as usize] += count;
+    }
+}
+
+fn add_each(sums: &mut [u64], others: &[u64]) {
+    for (sum, other) in sums.iter_mut().zip(others) {
+        *sum += other;
     }
 }

@@ -5,6 +5,7 @@
 use dunlin_codec::{Packet, PacketId, QoS, ReasonCode};
 
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::effect::{Effect, ReadToken};
 use crate::event::ConnectionId;
 use crate::frame::{Envelope, Passing};
@@ -102,16 +103,22 @@ impl Hub {
     ) {
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
         // A group keeps what it deals by itself.
-        let is_durable = session.key != 0 && options.extra.as_ref().is_none_or(|extra| extra.deal.is_none());
+        let is_durable = session.key != 0
+            && options.extra.as_ref().is_none_or(|extra| extra.deal.is_none())
+            && passing.view.durability != Durability::Memory;
         if is_durable && self.journal.has_seen(session.partition, passing.view.exchange) {
             // It came before a crash, and is sent again because its publisher cannot know.
             return;
         }
         let connection = session.connection;
-        let keeps = session.expiry != 0;
+        let (keeps, session_key) = (session.expiry != 0, session.key);
         let outgoing = session.outgoing_mut();
         // QoS 2 is sent when its identifier is sure to survive.
-        let is_safe = !is_durable || options.qos == QoS::AtLeastOnce;
+        let is_safe = session_key == 0 || options.qos == QoS::AtLeastOnce;
+        let needs_number = !is_safe && !is_durable;
+        if needs_number {
+            outgoing.reserve();
+        }
         match connection {
             Some(to) if is_safe && outgoing.is_clear() && cx.fx.outbox.len(to) < OUTPUT_HIGH_WATER => {
                 let kept = keeps.then(|| passing.stored());
@@ -120,8 +127,13 @@ impl Hub {
                 }
             }
             _ => {
-                if self.enqueue(cx, index, options, passing) && is_durable {
+                if !self.enqueue(cx, index, options, passing) {
+                    return;
+                }
+                if is_durable {
                     self.record_delivery(cx, index, passing, true);
+                } else if needs_number {
+                    self.number_delivery(cx, index);
                 }
             }
         }
@@ -134,6 +146,15 @@ impl Hub {
         let Some(outgoing) = &mut session.outgoing else { return };
         let serial = self.journal.deliver(cx.now, session.partition, (id, outgoing.last()), passing, urgent);
         outgoing.set_pending(serial);
+    }
+
+    /// The number of the delivery that a durable Session got last has to survive, though not the delivery.
+    fn number_delivery(&mut self, cx: &mut Cx<'_>, index: u32) {
+        let id = self.sessions.current(index);
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        if let Some(outgoing) = &mut session.outgoing {
+            self.journal.moved(cx.now, id, &mut outgoing.dirty, true);
+        }
     }
 
     /// A delivery is over: whoever keeps it for this Session need not any more.
@@ -199,7 +220,9 @@ impl Hub {
             }
             _ => passing.send(&mut cx.fx.outbox, to, envelope, limit, cx.now),
         };
-        self.counters.publish_sent += u64::from(sent);
+        if sent {
+            self.counters.delivered(qos, passing.view.payload.len());
+        }
         sent
     }
 
@@ -320,7 +343,9 @@ impl Hub {
                         self.resend(cx, index, to, packet_id, &options, &message);
                     }
                 }
-                Some(Next::Queued(message)) => self.send_queued(cx, index, to, &message),
+                Some(Next::Queued(message, is_doubtful)) => {
+                    self.send_queued(cx, index, to, &message, is_doubtful);
+                }
             }
         }
         self.end_recheck(index);
@@ -329,14 +354,23 @@ impl Hub {
         self.fetch_more(cx, index);
     }
 
-    /// The first of the queue goes out, unless its time is over.
-    fn send_queued(&mut self, cx: &mut Cx<'_>, index: u32, to: ConnectionId, message: &Message) {
+    /// The first of the queue goes out, unless its time is over. `is_doubtful`: it may have been sent before a restart.
+    fn send_queued(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: u32,
+        to: ConnectionId,
+        message: &Message,
+        is_doubtful: bool,
+    ) {
         let is_withheld = self.is_withheld(index, message.view().topic);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
         let keeps = session.expiry != 0;
         let Some(outgoing) = &mut session.outgoing else { return };
         let mut passing = Passing::of_stored(message);
-        if is_withheld || passing.view.is_expired(cx.now) {
+        // One with QoS 2 may be known to the Client by its identifier.
+        let is_known = is_doubtful && outgoing.is_next_exactly_once();
+        if is_withheld || passing.view.is_expired(cx.now) && !is_known {
             // [MQTT-3.3.2-5]; what this Client may not have any more, another member of a group may.
             let (bound, outcome) = match is_withheld {
                 true => (Drop::Denied, DealOutcome::Returned),
@@ -351,13 +385,13 @@ impl Hub {
         }
         let Some((packet_id, options)) = outgoing.send_queued(keeps) else { return };
         let identifiers = options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
-        if !self.write(cx, to, &mut passing, options.qos, options.retain, Some(packet_id), identifiers, false)
-        {
+        let (id, dup) = (Some(packet_id), is_doubtful);
+        if !self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, dup) {
             self.unsend(cx, index);
         }
     }
 
-    /// With DUP, the only packets that have it [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-4.4.0-1]
+    /// With DUP, which only these packets have, and those of which nobody knows after a restart [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-4.4.0-1]
     /// [MQTT311-3.3.1-1] [MQTT311-3.3.1-3].
     fn resend(
         &mut self,
@@ -503,6 +537,7 @@ impl Hub {
             packet(dunlin_codec::Ack { packet_id, reason, properties: dunlin_codec::Properties::EMPTY });
         // 3.x Clients are told nothing that they cannot understand: the encoder leaves the reason out.
         packet.encode(connection.version, cx.fx.outbox.tail(to));
+        self.counters.packets_sent += 1;
     }
 
     /// Tells the home of a shared group what became of a message it dealt.

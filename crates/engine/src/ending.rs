@@ -14,9 +14,11 @@ use crate::effect::{DisconnectCause, Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::hub::{Cx, Hub};
-use crate::journal::record::Record;
+use crate::journal::record::{Exchange, Record};
+use crate::journal::{Due, Lane};
 use crate::mail::{DealOutcome, MemberEvent};
-use crate::session::SessionId;
+use crate::partition::ShardSet;
+use crate::session::{Session, SessionId};
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug)]
@@ -131,10 +133,10 @@ impl Engine {
         if is_over {
             self.end_session(cx, session_id);
         } else {
+            self.hub.record_closed(cx, session_id);
             if is_due {
                 self.publish_will(cx, session_id);
             }
-            self.hub.record_closed(cx, session_id);
             self.hub.arm_session(session_id);
         }
     }
@@ -160,6 +162,12 @@ impl Engine {
             self.hub.journal.control(cx.now, session.partition, &record);
             let progress = session.outgoing.as_ref().and_then(|outgoing| outgoing.record);
             self.hub.journal.progress_replaced(session.partition, progress);
+            for packet_id in session.received.iter().flat_map(|received| received.iter()) {
+                // It will not be released any more.
+                let exchange = Exchange { partition: session.partition, key: session.key, packet_id };
+                let remote = session.received.as_ref().map_or(ShardSet::EMPTY, |of| of.remote(packet_id));
+                self.hub.release_exchange(cx, exchange, remote);
+            }
             for home in session.outgoing.iter().flat_map(|outgoing| outgoing.homes()) {
                 self.hub.journal.delivered(session.partition, home);
             }
@@ -194,9 +202,27 @@ impl Engine {
         let mut view = will.message.view();
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         view.origin = Some(self.hub.reference(id));
+        let route = self.router.route(view.topic, &self.hub.sessions).ok();
+        let of_topic = route.and_then(|route| route.durability);
+        view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(id));
+        let durability = view.durability;
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
-        let _ = self.publish(cx, view);
-        self.hub.record_closed(cx, id);
+        let remote = self.publish(cx, view).unwrap_or(ShardSet::EMPTY);
+        if remote.is_empty() {
+            // Written behind the message.
+            self.hub.record_closed(cx, id);
+        } else {
+            let waits_for = (Lane::of(durability), durability);
+            self.when_safe(cx, waits_for, remote, Due::WillSent(id));
+        }
+    }
+
+    /// A Will is safe wherever it went to: it need not be remembered, unless the Client is back.
+    pub(crate) fn will_sent(&mut self, cx: &mut Cx<'_>, id: SessionId) {
+        let is_away = |session: &Session| session.connection.is_none() && session.opening.is_none();
+        if self.hub.sessions.get(id).is_some_and(is_away) {
+            self.hub.record_closed(cx, id);
+        }
     }
 
     /// Messages that a shared group dealt to a Session without a connection go back to the group.

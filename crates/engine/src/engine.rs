@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dunlin_codec::ReasonCode;
 
+use crate::census::{Census, Sums};
 use crate::connection::{Connection, Connections, Pause};
 use crate::counters::Counters;
 use crate::effect::{Effect, Effects};
@@ -38,6 +39,7 @@ pub struct Engine {
     pub(crate) next_query: u32,
     pub(crate) next_join: u32,
     pub(crate) reviews: Reviews,
+    census: Census,
 }
 
 /// Numbers that only the seed decides and that tell nothing of each other (SipHash of the seed, a purpose and a count): for
@@ -65,8 +67,9 @@ impl Engine {
     pub fn new(shard: ShardId, map: ShardMap, settings: Arc<Settings>, seed: u64, durable: bool) -> Self {
         let mut secret = Secret { seed, shard: shard.index(), count: 0 };
         let hash_seed = secret.next();
+        let writes = settings.writes();
         Self {
-            router: Router::new(hash_seed, &settings.limits),
+            router: Router::new(hash_seed, Arc::clone(&settings)),
             retained: RetainedStore::default(),
             groups: Groups::new(hash_seed),
             interest: Interest::new(map),
@@ -75,6 +78,7 @@ impl Engine {
             next_query: 0,
             next_join: 0,
             reviews: Reviews::default(),
+            census: Census::default(),
             hub: Hub {
                 shard,
                 seed: hash_seed,
@@ -88,7 +92,7 @@ impl Engine {
                 frames: Some(Box::default()),
                 to_close: Vec::new(),
                 own_letters: Vec::new(),
-                journal: Journal::new(map, hash_seed, durable),
+                journal: Journal::new(map, hash_seed, durable, writes),
             },
         }
     }
@@ -99,6 +103,7 @@ impl Engine {
         let cx = &mut Cx { now, fx: effects };
         match event {
             Event::Opened { connection, peer, pledge } => {
+                self.groups.end_empty(cx, &mut self.hub);
                 let limit = self.hub.settings.packet_limit(peer.listener).get();
                 self.hub
                     .connections
@@ -119,14 +124,16 @@ impl Engine {
             Event::Closed { connection, cause: _ } => self.connection_ended(cx, connection, Ended::Lost),
             Event::Mail { from, bag } => self.open_mail(cx, from, bag),
             Event::MailTaken { to } => self.mail_taken(cx, to),
+            Event::Written => self.batch_written(cx),
             Event::Stored { relief_only } => self.batch_stored(cx, relief_only),
             Event::JournalFull(full) => self.journal_full(full),
             Event::Read { token, records } => self.hub.read_back(cx, token.0, records),
+            Event::Publish { topic, payload } => self.publish_own(cx, topic, payload),
             Event::Timer => self.timer(cx),
             Event::Authenticated { connection, outcome } => self.authenticated(cx, connection, *outcome),
             Event::PolicyChanged(authority) => self.policy_changed(cx, authority),
             Event::Reconfigured(settings) => {
-                self.router.set_limits(&settings.limits);
+                self.router.configure(Arc::clone(&settings));
                 self.hub.tolerance = settings.strictness.tolerance();
                 self.hub.settings = settings;
             }
@@ -145,14 +152,34 @@ impl Engine {
         self.hub.timers.next()
     }
 
-    /// What was counted.
+    /// What was counted. Each call looks at some thousand Sessions for what they hold; see [`Self::is_counting`].
     pub fn counters(&mut self) -> &Counters {
+        self.census.step(&self.hub.sessions);
+        let Sums { disconnected, subscriptions, queued_messages, queued_bytes, in_flight } = self.census.last;
         let counters = &mut self.hub.counters;
         counters.connections = self.hub.connections.len() as u64;
         counters.sessions = self.hub.sessions.slots.len() as u64;
+        counters.sessions_disconnected = disconnected;
+        counters.subscriptions = subscriptions;
+        counters.queued_messages = queued_messages;
+        counters.queued_bytes = queued_bytes;
+        counters.in_flight = in_flight;
+        counters.filters = self.router.tree.len() as u64;
         counters.retained_messages = self.retained.len() as u64;
         counters.retained_bytes = self.retained.bytes();
         counters
+    }
+
+    /// Have some Sessions not been looked at since the last round through them began?
+    #[must_use]
+    pub const fn is_counting(&self) -> bool {
+        self.census.is_under_way()
+    }
+
+    /// PUBLISH packets written to connections so far.
+    #[must_use]
+    pub const fn publish_sent(&self) -> u64 {
+        self.hub.counters.publish_sent
     }
 
     /// What an event or a packet left to do: letters of this shard to itself, connections beyond a bound.

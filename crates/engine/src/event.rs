@@ -99,6 +99,8 @@ pub enum Event<'a> {
         /// The receiver.
         to: ShardId,
     },
+    /// The batch that [`crate::Engine::write`] gave is written, and perhaps not synced. May be left out: [`Self::Stored`] says more.
+    Written,
     /// The batch that [`crate::Engine::write`] gave is safe; or, while the log is full, its progress of Sessions.
     Stored {
         /// Only the records that are [`crate::JournalRecord::relief`].
@@ -112,6 +114,14 @@ pub enum Event<'a> {
         token: crate::ReadToken,
         /// Records as asked, each `None` where it is lost.
         records: &'a [(u32, Option<Vec<u8>>)],
+    },
+    /// The Server itself publishes: a retained message of QoS 0 that goes to whoever subscribed and may receive it. Nothing of
+    /// it outlives the process.
+    Publish {
+        /// Begins with `$SYS/`, where no Client publishes. Other topics are ignored.
+        topic: &'a str,
+        /// An empty one clears the topic.
+        payload: &'a [u8],
     },
     /// [`crate::Engine::next_deadline`] has come.
     Timer,

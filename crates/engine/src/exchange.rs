@@ -13,7 +13,6 @@ use crate::journal::{Due, Exchange};
 use crate::mail::{DealOutcome, Letter, SessionRef};
 use crate::partition::{ShardId, ShardSet};
 use crate::session::SessionId;
-use crate::session::entry::Home;
 use crate::session::outgoing::{Acked, Gone, Outgoing};
 use crate::settings::Strict;
 
@@ -45,13 +44,11 @@ impl Engine {
         let acked =
             self.outgoing(session).map_or(Acked::Unknown, |outgoing| outgoing.pubrec(ack.packet_id, failed));
         match acked {
-            Acked::Release { home: Home::None, .. } => {
-                self.hub.acknowledge(cx, id, Packet::PubRel, ack.packet_id, ReasonCode::Success)
-            }
             Acked::Release { .. } => {
-                // A crash must not make it be sent again.
+                // A crash must not make it be sent again. Also one without a record waits, for those before it.
                 let due = Due::PubRel { connection: id, session, packet_id: ack.packet_id };
-                self.when_progress_is_safe(cx, session, due);
+                let waits_for = self.waits_for(session);
+                self.when_progress_is_safe(cx, session, waits_for, due);
             }
             Acked::Unknown if !failed => {
                 // Without an answer the Client would send it for ever.
@@ -87,6 +84,8 @@ impl Engine {
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let (key, partition) = (found.key, found.partition);
         let was_there = found.received.as_mut().is_some_and(|received| received.remove(ack.packet_id));
+        // No restart knows of it, so nobody else has to forget it.
+        let in_memory = found.received.as_mut().is_some_and(|received| received.take_memory(ack.packet_id));
         if was_there && let Some(connection) = self.hub.connections.get_mut(id) {
             connection.open_exchanges = connection.open_exchanges.saturating_sub(1);
         }
@@ -102,7 +101,7 @@ impl Engine {
         {
             return;
         }
-        if was_there && key != 0 {
+        if was_there && key != 0 && !in_memory {
             let exchange = Exchange { partition, key, packet_id: ack.packet_id };
             return self.forget_exchange(cx, id, session, exchange, reason);
         }
@@ -122,7 +121,8 @@ impl Engine {
         let received = self.hub.sessions.get_mut(session).and_then(|session| session.received.as_mut());
         let remote = received.map_or(ShardSet::EMPTY, |received| received.take_remote(packet_id));
         let remote = self.hub.release_exchange(cx, exchange, remote);
-        self.when_safe(cx, remote, Due::Released { connection: id, session, packet_id, reason });
+        let waits_for = self.waits_for(session);
+        self.when_safe(cx, waits_for, remote, Due::Released { connection: id, session, packet_id, reason });
     }
 
     /// After a lost PUBCOMP or a restart an identifier is unknown although all went well; so by default nothing is said of it.
@@ -248,7 +248,7 @@ impl Engine {
                 // It will be taken without anybody's help.
                 connection.paused = Some(Pause::Mail);
                 self.interest.waiting_for_mail(shard, id);
-            } else if self.hub.journal.is_crowded() && !self.hub.journal.full {
+            } else if self.hub.journal.is_too_busy() {
                 // The disk will take it without anybody's help.
                 connection.paused = Some(Pause::Journal);
                 self.interest.waiting_for_journal(id);

@@ -57,6 +57,7 @@ impl Hub {
             return false;
         }
         packet.encode(connection.version, cx.fx.outbox.tail(to));
+        self.counters.packets_sent += 1;
         true
     }
 

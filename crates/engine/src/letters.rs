@@ -1,8 +1,7 @@
 //! Mail of other shards, letter by letter.
 
-use dunlin_codec::QoS;
-
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::Cx;
@@ -33,7 +32,7 @@ impl Engine {
 
     /// A message that another shard's Client published.
     fn publication(&mut self, cx: &mut Cx<'_>, from: ShardId, publication: &Publication<'_>) {
-        if publication.message.qos != QoS::AtMostOnce {
+        if publication.is_confirmed() {
             self.hub.journal.received(from);
         }
         if publication.route {
@@ -83,7 +82,8 @@ impl Engine {
             Letter::Review { round, next } => self.review_some(cx, round, next),
             Letter::Slow { session, by } => self.slow(session, by),
             Letter::Resume { session, by } => self.resume(cx, session, by),
-            Letter::Safe { count } => self.hub.journal.confirmed(from, count),
+            Letter::Safe { count } => self.hub.journal.confirmed(from, count, Durability::Synced),
+            Letter::Written { count } => self.hub.journal.confirmed(from, count, Durability::Written),
             Letter::Released { exchange } => {
                 self.hub.journal.received(from);
                 self.hub.journal.exchange_released(cx.now, exchange);

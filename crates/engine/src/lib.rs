@@ -8,16 +8,19 @@
 mod access;
 mod admission;
 mod admit;
+mod census;
 mod connect;
 mod connection;
 mod counters;
 mod deliver;
+mod durability;
 mod effect;
 mod ending;
 mod engine;
 mod event;
 mod exchange;
 mod frame;
+mod histogram;
 mod hub;
 mod interest;
 mod journal;
@@ -46,10 +49,14 @@ pub use admission::{
     Admission, Authority, Credentials, Exchange, Identity, Outcome, Pledge, Review, SecretBytes, Step,
 };
 pub use counters::{Counters, Drop};
+pub use durability::{Durability, DurabilityRules};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};
-pub use journal::{JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord};
+pub use histogram::Histogram;
+pub use journal::{
+    JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord, describe_record,
+};
 pub use listener::{ListenerRules, Versions};
 pub use mail::{Mail, MailBag};
 pub use outbox::Outbox;

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use dunlin_codec::ProtocolVersion;
 
+use crate::durability::Durability;
 use crate::settings::Settings;
 
 /// What the Clients of a listener are held to, beside what all are.
@@ -13,6 +14,8 @@ pub struct ListenerRules {
     pub versions: Option<Versions>,
     /// Largest packet taken, in bytes, fixed header included; `None` for [`crate::Limits::maximum_packet_size`].
     pub maximum_packet_size: Option<NonZeroU32>,
+    /// What is kept of its Clients; `None` for [`crate::DurabilityRules::default`].
+    pub durability: Option<Durability>,
 }
 
 /// Some versions of the protocol.
@@ -44,6 +47,12 @@ impl Settings {
     #[must_use]
     pub fn packet_limit(&self, listener: u16) -> NonZeroU32 {
         self.of_listener(listener).maximum_packet_size.unwrap_or(self.limits.maximum_packet_size)
+    }
+
+    /// What is kept of the Clients of a listener.
+    #[must_use]
+    pub fn durability_at(&self, listener: u16) -> Durability {
+        self.of_listener(listener).durability.unwrap_or(self.durability.default)
     }
 
     /// Is the version let in at a listener?

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use dunlin_codec::{QoS, SubscriptionOptions};
 
+use crate::durability::Durability;
 use crate::journal::record::Exchange;
 use crate::message::{Message, MessageView};
 use crate::outbox::SHARED_PAYLOAD_MIN;
@@ -72,6 +73,8 @@ pub(crate) enum Letter {
     Resume { session: SessionId, by: SessionRef },
     /// So many of the receiver's publications are safe.
     Safe { count: u64 },
+    /// So many are written.
+    Written { count: u64 },
     /// A publisher released a QoS 2 message that went to the receiver.
     Released { exchange: Exchange },
     /// To itself: review the Sessions from this slot on, unless a newer round has begun.
@@ -163,6 +166,13 @@ pub(crate) struct Publication<'a> {
     pub(crate) route: bool,
     /// Keep it as the retained message of its topic.
     pub(crate) store: bool,
+}
+
+impl Publication<'_> {
+    /// Does its receiver say when it is safe?
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.message.qos != QoS::AtMostOnce && self.message.durability != Durability::Memory
+    }
 }
 
 impl Mail {
@@ -261,6 +271,7 @@ impl Letter {
             | Self::Slow { .. }
             | Self::Resume { .. }
             | Self::Safe { .. }
+            | Self::Written { .. }
             | Self::Released { .. }
             | Self::Review { .. } => 0,
         }
@@ -334,10 +345,10 @@ pub(crate) enum Opened<'a> {
 mod record {
     use dunlin_codec::PacketId;
 
-    use super::{MessageView, Publication, QoS, SessionId, SessionRef, ShardId, Time};
+    use super::{Durability, MessageView, Publication, QoS, SessionId, SessionRef, ShardId, Time};
     use crate::journal::record::Exchange;
 
-    const HEADER: usize = 30;
+    const HEADER: usize = 31;
     const ROUTE: u8 = 1 << 3;
     const STORE: u8 = 1 << 4;
     const HAS_ORIGIN: u8 = 1 << 5;
@@ -370,6 +381,7 @@ mod record {
         {
             header[at..at + 4].copy_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
         }
+        header[30] = message.durability as u8;
         out.extend_from_slice(&header);
         out.extend_from_slice(exchange.as_ref().map_or(&[][..], |bytes| bytes));
         out.extend_from_slice(message.topic.as_bytes());
@@ -407,6 +419,11 @@ mod record {
                 expires_at: (expires_at != NEVER).then(|| Time::from_micros(expires_at)),
                 origin,
                 exchange,
+                durability: match header[30] {
+                    0 => Durability::Memory,
+                    1 => Durability::Written,
+                    _ => Durability::Synced,
+                },
             },
             route: flags & ROUTE != 0,
             store: flags & STORE != 0,
@@ -439,6 +456,7 @@ mod tests {
             expires_at: Some(Time::from_micros(1 << 40)),
             origin,
             exchange: None,
+            durability: Durability::Written,
         }
     }
 

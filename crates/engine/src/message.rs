@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_codec::QoS;
 
+use crate::durability::Durability;
 use crate::journal::record::Exchange;
 use crate::mail::SessionRef;
 use crate::time::Time;
@@ -25,6 +26,8 @@ pub(crate) struct MessageView<'a> {
     pub(crate) origin: Option<SessionRef>,
     /// The publisher's exchange, where it is QoS 2 and survives a restart.
     pub(crate) exchange: Option<Exchange>,
+    /// What it has to survive.
+    pub(crate) durability: Durability,
 }
 
 /// A message that is kept: queued, in flight, retained, a Will. Cheap to clone.
@@ -42,6 +45,7 @@ struct Stored {
     expires_at: Option<Time>,
     origin: Option<SessionRef>,
     exchange: Option<Exchange>,
+    durability: Durability,
 }
 
 impl MessageView<'_> {
@@ -81,13 +85,15 @@ impl MessageView<'_> {
             expires_at: self.expires_at,
             origin: self.origin,
             exchange: self.exchange,
+            durability: self.durability,
         }))
     }
 }
 
 impl Message {
     pub(crate) fn view(&self) -> MessageView<'_> {
-        let Stored { body, topic_len, properties_len, qos, retain, expires_at, origin, exchange } = &*self.0;
+        let Stored { body, topic_len, properties_len, qos, retain, expires_at, origin, exchange, durability } =
+            &*self.0;
         let (topic, rest) = body.split_at(*topic_len as usize);
         let (properties, payload) = rest.split_at(*properties_len as usize);
         // Checked when it was made from a &str; the check again costs less than the memory it reads.
@@ -101,6 +107,7 @@ impl Message {
             expires_at: *expires_at,
             origin: *origin,
             exchange: *exchange,
+            durability: *durability,
         }
     }
 

@@ -9,14 +9,15 @@ use dunlin_codec::{
     TopicNameError,
 };
 
-use crate::connect::is_refused;
+use crate::connect::{is_own, is_refused};
 use crate::connection::Aliases;
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
-use crate::journal::{Due, Exchange};
+use crate::journal::{Due, Exchange, Lane, MESSAGE_MAXIMUM};
 use crate::mail::Publication;
 use crate::message::MessageView;
 use crate::partition::{Partition, ShardSet};
@@ -32,7 +33,7 @@ impl Engine {
         session: SessionId,
         publish: &Publish<'_>,
     ) {
-        self.hub.counters.publish_received += 1;
+        self.hub.counters.published(publish.qos, publish.payload.len());
         if !publish.properties.is_empty() && publish.properties.has_subscription_identifier() {
             // [MQTT-3.3.4-6]
             let detail = "a Client's PUBLISH carries no subscription identifier";
@@ -146,7 +147,7 @@ impl Engine {
         }
         let mut forwarded = PropertyBuf::new();
         let (properties, expires_at) = self.forwarded(cx, publish.properties, &mut forwarded);
-        let view = MessageView {
+        let mut view = MessageView {
             topic,
             properties: properties.as_bytes(),
             payload: publish.payload,
@@ -155,12 +156,14 @@ impl Engine {
             expires_at,
             origin: Some(self.hub.reference(session)),
             exchange: self.hub.exchange_of(session, publish),
+            durability: Durability::Synced,
         };
         let route = match self.router.route(topic, &self.hub.sessions) {
             Ok(route) => route,
             Err(error) => return self.unroutable(cx, id, publish, error),
         };
         let (number, is_empty, discouraged) = (route.number, route.is_empty(), route.discouraged);
+        let of_topic = route.durability;
         if self.hub.connections.get(id).is_some_and(|connection| connection.restricted)
             && !self.hub.may_publish(session, number, topic, publish.qos, publish.retain)
         {
@@ -180,7 +183,8 @@ impl Engine {
             return;
         }
         if self.hub.journal.enabled {
-            let needs_room = publish.retain || !is_empty;
+            view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(session));
+            let needs_room = (publish.retain || !is_empty) && view.durability != Durability::Memory;
             return self.publish_safely(cx, id, session, publish, view, reason, needs_room);
         }
         if publish.qos == QoS::ExactlyOnce {
@@ -202,29 +206,33 @@ impl Engine {
         id: ConnectionId,
         session: SessionId,
         publish: &Publish<'_>,
-        view: MessageView<'_>,
+        mut view: MessageView<'_>,
         reason: ReasonCode,
         needs_room: bool,
     ) {
-        if self.hub.journal.full && needs_room && (publish.packet_id.is_some() || publish.retain) {
+        let has_no_room = self.hub.journal.full || view.weight() > MESSAGE_MAXIMUM;
+        if has_no_room && needs_room && (publish.packet_id.is_some() || publish.retain) {
             return self.no_room(cx, id, publish);
         }
         if let Some(exchange) = view.exchange.filter(|_| self.hub.journal.is_restored && !publish.dup) {
             // The identifier of a message that came before the restart now means another.
             self.hub.release_exchange(cx, exchange, ShardSet::EMPTY);
         }
+        let durability = view.durability;
+        let in_memory = durability == Durability::Memory;
+        view.exchange = view.exchange.filter(|_| !in_memory);
         let serial = self.hub.journal.serial();
         let remote = self.publish(cx, view).unwrap_or(ShardSet::EMPTY);
         let Some(packet_id) = publish.packet_id else { return };
         let is_rec = publish.qos == QoS::ExactlyOnce;
-        if is_rec && !self.begin_exchange(id, session, packet_id, remote) {
+        if is_rec && !self.begin_exchange(id, session, packet_id, remote, in_memory) {
             return;
         }
-        let waits = !remote.is_empty() || self.hub.journal.serial() != serial;
-        self.answer_in_turn(cx, id, packet_id, is_rec, reason, waits.then_some(remote));
+        let waits = !in_memory && (!remote.is_empty() || self.hub.journal.serial() != serial);
+        self.answer_in_turn(cx, id, packet_id, is_rec, reason, durability, waits.then_some(remote));
     }
 
-    /// The journal is full. 5.0 is told so; to 3.x it could only be said by an acknowledgement, which would be a lie.
+    /// The journal is full, or the message too large for it. 5.0 is told so; to 3.x it could only be said by an acknowledgement, which would be a lie.
     fn no_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>) {
         self.hub.counters.drop(Drop::JournalFull);
         if publish.packet_id.is_none() {
@@ -243,6 +251,7 @@ impl Engine {
         session: SessionId,
         packet_id: PacketId,
         remote: ShardSet,
+        in_memory: bool,
     ) -> bool {
         let Some(connection) = self.hub.connections.get_mut(id) else { return false };
         let Some(session) = self.hub.sessions.get_mut(session) else { return false };
@@ -250,13 +259,17 @@ impl Engine {
         if received.insert(packet_id) {
             connection.open_exchanges = connection.open_exchanges.saturating_add(1);
         }
-        if session.key != 0 {
+        if session.key != 0 && in_memory {
+            received.set_memory(packet_id);
+        } else if session.key != 0 {
             received.set_unsure(packet_id, remote);
         }
         true
     }
 
-    /// An answer, behind all that came before it. `wait`: when what is pending is safe, here and in those shards.
+    /// An answer, behind all that came before it. `wait`: when what is pending has come as far as `durability` says, here and in
+    /// those shards.
+    #[allow(clippy::too_many_arguments, reason = "an answer and what it waits for")]
     fn answer_in_turn(
         &mut self,
         cx: &mut Cx<'_>,
@@ -264,25 +277,30 @@ impl Engine {
         packet_id: PacketId,
         is_rec: bool,
         reason: ReasonCode,
+        durability: Durability,
         wait: Option<ShardSet>,
     ) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let Some(session) = connection.session() else { return };
         let key = self.hub.sessions.get(session).map_or(0, |session| session.key);
+        if connection.unreceived == 0 && connection.unanswered == 0 {
+            connection.lane = Lane::of(durability);
+        }
+        let waits_for = (connection.lane, durability);
         let (waiting, of_no_exchange) = (&mut connection.unreceived, &mut connection.unanswered);
         let remote = wait.unwrap_or(ShardSet::EMPTY);
-        if is_rec && (key != 0 || *waiting > 0) {
+        if is_rec && (key != 0 && durability != Durability::Memory || *waiting > 0) {
             // Everything of a durable Session goes one way, so that the order stays.
             *waiting = waiting.saturating_add(1);
-            let due = Due::Received { connection: id, session, packet_id, reason };
-            return self.when_safe(cx, remote, due);
+            let due = Due::Received { connection: id, session, packet_id, reason, durability };
+            return self.when_safe(cx, waits_for, remote, due);
         }
         if wait.is_none() && (is_rec || *of_no_exchange == 0) {
             return self.answer_now(cx, id, packet_id, is_rec, reason);
         }
         let counter = if is_rec { waiting } else { of_no_exchange };
         *counter = counter.saturating_add(1);
-        self.when_safe(cx, remote, Due::Answer { connection: id, packet_id, is_rec, reason });
+        self.when_safe(cx, waits_for, remote, Due::Answer { connection: id, packet_id, is_rec, reason });
     }
 
     /// What of the properties goes on to subscribers, and when the message expires [MQTT-3.3.2-4] [MQTT-3.3.2-5]
@@ -303,6 +321,29 @@ impl Engine {
         buf.extend_forwarded(properties);
         let expires_at = expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         (buf.as_properties(), expires_at)
+    }
+
+    /// A message of the Server itself.
+    pub(crate) fn publish_own(&mut self, cx: &mut Cx<'_>, topic: &str, payload: &[u8]) {
+        if !is_own(topic) {
+            return;
+        }
+        let unmatched = self.hub.counters.unmatched;
+        let view = MessageView {
+            topic,
+            properties: &[],
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expires_at: None,
+            origin: None,
+            exchange: None,
+            durability: Durability::Memory,
+        };
+        // Where the topic is beyond a limit of the configuration, nobody could have subscribed to it.
+        let _ = self.publish(cx, view);
+        // That nobody wants it is no loss.
+        self.hub.counters.unmatched = unmatched;
     }
 
     /// Routes a message that comes from this shard: a Client's, a Will.
@@ -327,11 +368,12 @@ impl Engine {
             let publication =
                 Publication { message: view, route: remote.contains(shard), store: store == Some(shard) };
             cx.fx.mail.publish(shard, &publication);
-            if view.qos != QoS::AtMostOnce {
+            if publication.is_confirmed() {
                 self.hub.journal.posted(shard);
             }
         }
-        Ok(if view.qos == QoS::AtMostOnce { ShardSet::EMPTY } else { receivers })
+        let is_confirmed = view.qos != QoS::AtMostOnce && view.durability != Durability::Memory;
+        Ok(if is_confirmed { receivers } else { ShardSet::EMPTY })
     }
 
     /// Delivers a message to the Sessions and groups of this shard whose Subscriptions match [MQTT-3.3.2-3] [MQTT-4.5.0-1]
@@ -383,6 +425,7 @@ impl Engine {
         let is_rec = publish.qos == QoS::ExactlyOnce;
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         // [MQTT-4.3.3-9]; to 3.x a refusal, too, looks like an exchange that goes on.
+        let session_of = connection.session();
         let begins = is_rec && (!reason.is_failure() || connection.version != ProtocolVersion::V5);
         if begins
             && let Some(session) = connection.session().and_then(|session| self.hub.sessions.get_mut(session))
@@ -391,7 +434,10 @@ impl Engine {
             connection.open_exchanges = connection.open_exchanges.saturating_add(1);
         }
         if self.hub.journal.enabled {
-            return self.answer_in_turn(cx, id, packet_id, is_rec, reason, None);
+            let durability = session_of.map_or(Durability::Synced, |session| {
+                self.hub.durability_of_answer(session, packet_id, is_rec)
+            });
+            return self.answer_in_turn(cx, id, packet_id, is_rec, reason, durability, None);
         }
         self.answer_now(cx, id, packet_id, is_rec, reason);
     }
@@ -429,6 +475,20 @@ impl Engine {
 }
 
 impl Hub {
+    /// What the listener of a Session's connection says.
+    pub(crate) fn durability_of(&self, session: SessionId) -> Durability {
+        self.sessions.get(session).map_or(Durability::Synced, |found| found.durability)
+    }
+
+    /// How far the journal has to be for an answer that has no record of its own.
+    fn durability_of_answer(&self, session: SessionId, packet_id: PacketId, is_rec: bool) -> Durability {
+        let received = self.sessions.get(session).and_then(|found| found.received.as_ref());
+        if is_rec && received.is_some_and(|received| received.is_memory(packet_id)) {
+            return Durability::Memory;
+        }
+        self.durability_of(session).max(Durability::Written)
+    }
+
     /// The name of a QoS 2 exchange of a Session that outlives the process.
     fn exchange_of(&self, session: SessionId, publish: &Publish<'_>) -> Option<Exchange> {
         let packet_id = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)?;

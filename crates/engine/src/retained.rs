@@ -12,7 +12,9 @@ use std::ops::Bound;
 use dunlin_codec::{QoS, TopicFilter, TopicName, matches};
 use foldhash::fast::FixedState;
 
+use crate::connect::is_own;
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
@@ -40,6 +42,8 @@ const PAGE_STEPS: usize = 4096;
 pub(crate) struct RetainedStore {
     messages: BTreeMap<Box<str>, Kept>,
     bytes: u64,
+    /// How many of them are the Server's own, which no bound counts.
+    own: usize,
     /// Where the search for expired messages goes on; from the first, where it is none.
     swept: Option<Box<str>>,
     expired: Vec<(Box<str>, u64)>,
@@ -63,6 +67,8 @@ struct Set {
     was: bool,
     /// Its record.
     old: Option<u64>,
+    /// A restart might find it.
+    is_kept: bool,
     /// There was no room.
     is_full: bool,
 }
@@ -88,7 +94,7 @@ pub(crate) struct Query {
 
 impl RetainedStore {
     pub(crate) fn len(&self) -> usize {
-        self.messages.len()
+        self.messages.len() - self.own
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -102,11 +108,13 @@ impl RetainedStore {
         let old = self.remove(view.topic);
         let mut set =
             Set { old: old.as_ref().and_then(|old| old.record), was: old.is_some(), ..Set::default() };
+        set.is_kept = old.is_some_and(|old| old.message.view().durability != Durability::Memory);
         if view.payload.is_empty() {
             return set;
         }
         let is_full = |store: &Self| {
-            store.messages.len() >= messages_maximum || store.bytes + view.weight() as u64 > bytes_maximum
+            !is_own(view.topic)
+                && (store.len() >= messages_maximum || store.bytes + view.weight() as u64 > bytes_maximum)
         };
         if is_full(self) {
             self.sweep(now);
@@ -134,7 +142,11 @@ impl RetainedStore {
     }
 
     fn put(&mut self, topic: &str, message: Message, record: Option<u64>) {
-        self.bytes += message.weight() as u64;
+        if is_own(topic) {
+            self.own += 1;
+        } else {
+            self.bytes += message.weight() as u64;
+        }
         self.messages.insert(topic.into(), Kept { message, record });
     }
 
@@ -150,7 +162,11 @@ impl RetainedStore {
 
     fn remove(&mut self, topic: &str) -> Option<Kept> {
         let old = self.messages.remove(topic)?;
-        self.bytes -= old.message.weight() as u64;
+        if is_own(topic) {
+            self.own -= 1;
+        } else {
+            self.bytes -= old.message.weight() as u64;
+        }
         Some(old)
     }
 
@@ -231,7 +247,13 @@ impl Engine {
         if set.is_full {
             self.hub.counters.drop(Drop::RetainedFull);
         }
-        if set.new.is_some() || set.was {
+        if view.durability == Durability::Memory {
+            // What the log has must not come back in its place.
+            if set.is_kept {
+                self.hub.journal.retained(cx.now, view.topic, None, set.old);
+            }
+        } else if (set.new.is_some() || set.was) && !is_own(view.topic) {
+            // What the Server says of itself is said anew after a restart.
             self.hub.journal.retained(cx.now, view.topic, set.new, set.old);
         }
         self.record_expired(cx);
@@ -343,6 +365,8 @@ impl Engine {
         };
         for message in &messages {
             let mut passing = Passing::of_stored(message);
+            // The exchange that brought it is long over, and its identifier another's.
+            passing.view.exchange = None;
             if subscription.filtered && !self.hub.sessions.may_receive(session.index(), passing.view.topic) {
                 continue;
             }
@@ -428,6 +452,7 @@ mod tests {
             expires_at,
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         };
         !store.set(Time::ZERO, view, 1000, 10_000).is_full
     }

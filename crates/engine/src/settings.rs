@@ -5,6 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use dunlin_codec::{Rule, RuleSet, Tolerance};
 use serde::{Deserialize, Serialize};
 
+use crate::durability::DurabilityRules;
 use crate::listener::ListenerRules;
 
 /// Everything an engine is configured with.
@@ -22,6 +23,9 @@ pub struct Settings {
     /// Of each listener, in their order; those without have the defaults.
     #[serde(skip)]
     pub listeners: Vec<ListenerRules>,
+    /// Where there is a journal. It stays as it was at the start.
+    #[serde(skip)]
+    pub durability: DurabilityRules,
 }
 
 /// What a Client is told that wants what it may not have. Each time is counted, and said in the log.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use dunlin_codec::{QoS, SubscriptionOptions, TopicFilter};
 
 use crate::counters::Drop;
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
@@ -37,6 +38,8 @@ pub(crate) struct Groups {
     /// Numbers of messages, in the order they came; of all groups together, so that what becomes of a deal of a group that is no
     /// more means nothing to the group that has its place.
     next: u64,
+    /// Those that a restart found, until the first Client comes.
+    found: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +103,13 @@ impl Member {
 
 impl Groups {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { slots: Slots::default(), by_name: seeded(seed), next: 0, starved: BTreeMap::new() }
+        Self {
+            slots: Slots::default(),
+            by_name: seeded(seed),
+            next: 0,
+            starved: BTreeMap::new(),
+            found: Vec::new(),
+        }
     }
 
     /// A message for a group [MQTT-4.8.2-3].
@@ -133,7 +142,10 @@ impl Groups {
         let number = self.next;
         self.next += 1;
         let mut kept = Kept { message: passing.stored(), home: Home::None };
-        if hub.journal.enabled && group.members.iter().any(|member| member.durable) {
+        if hub.journal.enabled
+            && passing.view.durability != Durability::Memory
+            && group.members.iter().any(|member| member.durable)
+        {
             let message = kept.message.clone();
             kept.home = hub.journal.group_message(cx.now, group.partition, index, number, message);
         }
@@ -209,19 +221,35 @@ impl Groups {
         }
     }
 
-    /// Those messages, by their records, were done with before the restart.
-    pub(crate) fn forget_messages(&mut self, numbers: &[u64], partition: u8) {
-        let groups = self.by_name.values().copied().collect::<Vec<_>>();
-        for index in groups {
-            let Some(group) = self.slots.get_mut(index).filter(|group| group.partition == partition) else {
+    /// Everything is restored: messages whose records do not count were done with before.
+    pub(crate) fn restored(&mut self, counts: impl Fn(u8, u64) -> bool) {
+        let mut found: Vec<u32> = self.by_name.values().copied().collect();
+        found.sort_unstable();
+        for index in &found {
+            let Some(Group { pending, pending_bytes, partition, .. }) = self.slots.get_mut(*index) else {
                 continue;
             };
-            let Group { pending, pending_bytes, .. } = group;
             pending.retain(|_, kept| {
-                let is_done = matches!(kept.home, Home::Record { number, .. } if numbers.binary_search(&number).is_ok());
-                *pending_bytes -= if is_done { kept.message.weight() } else { 0 };
-                !is_done
+                let lives = matches!(kept.home, Home::Record { number, .. } if counts(*partition, number));
+                *pending_bytes -= if lives { 0 } else { kept.message.weight() };
+                lives
             });
+        }
+        self.found = found;
+    }
+
+    /// All Sessions that are members have said so: of groups that a restart found, those without any concern nobody.
+    pub(crate) fn end_empty(&mut self, cx: &Cx<'_>, hub: &mut Hub) {
+        for index in std::mem::take(&mut self.found) {
+            if self.slots.get(index).is_none_or(|group| !group.members.is_empty()) {
+                continue;
+            }
+            let Some(group) = self.slots.remove(index) else { continue };
+            hub.counters.drop_many(Drop::SessionEnded, group.pending.len() as u64);
+            for kept in group.pending.into_values() {
+                hub.journal.group_done(cx.now, group.partition, kept.home);
+            }
+            self.by_name.remove(&(group.share, group.filter));
         }
     }
 

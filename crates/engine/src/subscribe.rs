@@ -104,7 +104,8 @@ impl Engine {
             if let Some(pending) = self.pending(token) {
                 pending.waiting += 1;
             }
-            self.when_safe(cx, ShardSet::EMPTY, Due::SubAck(token));
+            let waits_for = self.waits_for(session);
+            self.when_safe(cx, waits_for, ShardSet::EMPTY, Due::SubAck(token));
         }
         self.when_seen(cx, Waiter::SubAck(token));
     }
@@ -287,7 +288,8 @@ impl Engine {
         let packet_id = unsubscribe.packet_id;
         if self.hub.sessions.get(session).is_some_and(|session| session.key != 0) {
             let due = Due::UnsubAck { connection: id, packet_id, reasons: reasons.into() };
-            return self.when_safe(cx, ShardSet::EMPTY, due);
+            let waits_for = self.waits_for(session);
+            return self.when_safe(cx, waits_for, ShardSet::EMPTY, due);
         }
         self.send_unsuback(cx, id, UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons });
     }

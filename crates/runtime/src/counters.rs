@@ -1,8 +1,9 @@
-//! What shards counted, summed up for those outside.
+//! What shards counted, for those outside.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use dunlin_engine::Counters;
+use dunlin_engine::{Counters, Histogram};
 
 use crate::admissions::Refusal;
 
@@ -23,62 +24,55 @@ pub struct Traffic {
     pub open: u64,
 }
 
+/// How long a shard took for what, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Time spent in ticks, thus not asleep.
+    pub busy: Duration,
+    /// Ticks.
+    pub tick: Histogram,
+    /// From the tick that read a message, in whichever shard, to the end of the tick that wrote it to a Client. What waited in a
+    /// queue counts from when it left it.
+    pub deliver: Histogram,
+    /// Until the log had taken a batch.
+    pub append: Histogram,
+    /// From then until the batch was safe.
+    pub commit: Histogram,
+}
+
+impl Timing {
+    /// Adds what another shard took.
+    pub fn add(&mut self, other: &Self) {
+        let Self { busy, tick, deliver, append, commit } = other;
+        self.busy += *busy;
+        self.tick.add(tick);
+        self.deliver.add(deliver);
+        self.append.add(append);
+        self.commit.add(commit);
+    }
+}
+
 /// What one shard last published.
 #[derive(Debug, Default)]
-pub(crate) struct Snapshot(Mutex<(Counters, Traffic)>);
+pub(crate) struct Snapshot(Mutex<(Counters, Traffic, Timing)>);
 
 impl Snapshot {
-    pub(crate) fn publish(&self, counters: &Counters, traffic: Traffic) {
+    pub(crate) fn publish(&self, counters: &Counters, traffic: Traffic, timing: &Timing) {
         let mut snapshot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         snapshot.0.clone_from(counters);
         snapshot.1 = traffic;
+        snapshot.2.clone_from(timing);
     }
 
     /// Adds what was published to the sums.
     pub(crate) fn add_to(&self, counters: &mut Counters, traffic: &mut Traffic) {
         let snapshot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        add(counters, &snapshot.0);
+        counters.add(&snapshot.0);
         traffic.bytes_received += snapshot.1.bytes_received;
         traffic.bytes_sent += snapshot.1.bytes_sent;
     }
-}
 
-/// Without `..`: a counter that is new must not be forgotten.
-fn add(sum: &mut Counters, other: &Counters) {
-    let Counters {
-        packets_received,
-        publish_received,
-        publish_sent,
-        dropped,
-        rules_broken,
-        unmatched,
-        connects,
-        connects_refused,
-        connections,
-        sessions,
-        retained_messages,
-        retained_bytes,
-        publishers_slowed,
-        publishes_denied,
-        subscriptions_denied,
-    } = other;
-    sum.packets_received += packets_received;
-    sum.publish_received += publish_received;
-    sum.publish_sent += publish_sent;
-    for (sum, other) in sum.dropped.iter_mut().zip(dropped) {
-        *sum += other;
+    pub(crate) fn timing(&self) -> Timing {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).2.clone()
     }
-    for (sum, other) in sum.rules_broken.iter_mut().zip(rules_broken) {
-        *sum += other;
-    }
-    sum.unmatched += unmatched;
-    sum.connects += connects;
-    sum.connects_refused += connects_refused;
-    sum.connections += connections;
-    sum.sessions += sessions;
-    sum.retained_messages += retained_messages;
-    sum.retained_bytes += retained_bytes;
-    sum.publishers_slowed += publishers_slowed;
-    sum.publishes_denied += publishes_denied;
-    sum.subscriptions_denied += subscriptions_denied;
 }

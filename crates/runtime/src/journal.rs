@@ -5,7 +5,7 @@
 //! Never: a wait. What the log does not take now is offered again when it has moved.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use dunlin_engine::{Event, JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, ShardId, Time};
 use dunlin_store::{
@@ -13,6 +13,7 @@ use dunlin_store::{
 };
 use tracing::{error, warn};
 
+use crate::clock;
 use crate::shard::Shard;
 
 /// The log, and how far it has come, for all shards.
@@ -20,9 +21,15 @@ pub(crate) struct Log {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) writers: Box<[Writer]>,
     synced: AtomicU64,
-    /// Shards that want to be woken when it moves.
-    waiting: Box<[AtomicBool]>,
+    written: AtomicU64,
+    /// Somebody waits for what is written only.
+    writes: bool,
+    /// Shards that want to be woken when it moves: [`WAITS`], or as soon as it has written [`WAITS_FOR_WRITE`].
+    waiting: Box<[AtomicU8]>,
 }
+
+const WAITS: u8 = 1;
+const WAITS_FOR_WRITE: u8 = 2;
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -31,38 +38,95 @@ impl std::fmt::Debug for Log {
 }
 
 impl Log {
-    pub(crate) fn new(journal: Arc<dyn Journal>, writers: Box<[Writer]>, shards: usize) -> Self {
-        let synced = AtomicU64::new(journal.progress().synced.0);
-        Self { journal, writers, synced, waiting: (0..shards).map(|_| AtomicBool::new(false)).collect() }
+    pub(crate) fn new(
+        journal: Arc<dyn Journal>,
+        writers: Box<[Writer]>,
+        shards: usize,
+        writes: bool,
+    ) -> Self {
+        let Progress { synced, written, .. } = journal.progress();
+        let (synced, written) = (AtomicU64::new(synced.0), AtomicU64::new(written.0));
+        let waiting = (0..shards).map(|_| AtomicU8::new(0)).collect();
+        Self { journal, writers, synced, written, writes, waiting }
     }
 
     /// The log has moved. Which shards are to be woken.
     pub(crate) fn moved(&self, progress: Progress) -> impl Iterator<Item = ShardId> {
-        self.synced.fetch_max(progress.synced.0, Ordering::SeqCst);
-        let woken =
-            self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.swap(false, Ordering::SeqCst));
+        let wrote = self.written.fetch_max(progress.written.0, Ordering::SeqCst) < progress.written.0;
+        let synced = self.synced.fetch_max(progress.synced.0, Ordering::SeqCst) < progress.synced.0;
+        // Half a commit is news only to those who wait for no more; the other half follows.
+        let least = if wrote && !synced { WAITS_FOR_WRITE } else { WAITS };
+        let is_woken = move |waiting: &AtomicU8| {
+            waiting.load(Ordering::SeqCst) >= least && waiting.swap(0, Ordering::SeqCst) > 0
+        };
+        let woken = self.waiting.iter().enumerate().filter(move |(_, waiting)| is_woken(waiting));
         woken.filter_map(|(index, _)| ShardId::new(index))
     }
+}
+
+/// A batch on its way to the log.
+#[derive(Debug, Default)]
+struct Parcel {
+    batch: JournalBatch,
+    /// Records of it that are appended, and where the next begins in its bytes.
+    appended: usize,
+    start: usize,
+    /// When the log was offered all of it for the first time.
+    since: Time,
+    /// All that is appended is safe when the log has come so far.
+    ticket: Option<Ticket>,
+    is_open: bool,
+    /// The engine was told that all of it is written.
+    is_written: bool,
 }
 
 /// Batches of one shard on their way to the log.
 #[derive(Debug, Default)]
 pub(crate) struct Scribe {
     /// What happened. Until all of it is safe there is no other.
-    batch: JournalBatch,
-    /// Records of it that are appended, and where the next begins in its bytes.
-    appended: usize,
-    start: usize,
-    /// All of it is safe when the log has come so far.
-    ticket: Option<Ticket>,
-    is_open: bool,
-    /// The log has no room for the rest.
+    batch: Parcel,
+    /// The log has no room for the rest of it.
     is_stuck: bool,
-    /// The progress of Sessions that went past it.
-    relief: Option<Ticket>,
-    spare: JournalBatch,
+    /// The progress of Sessions that goes past it. The engine counts what the stuck batch itself has of it as the first.
+    relief: Parcel,
+    releases: Vec<(u16, u64)>,
     /// Checkpoints that are being written, with the records that they make superfluous.
     checkpoints: Vec<(u16, u64, Vec<u64>)>,
+}
+
+impl Parcel {
+    /// Takes another batch of the engine.
+    fn open(&mut self, write: impl FnOnce(&mut JournalBatch)) {
+        self.batch.clear();
+        write(&mut self.batch);
+        (self.appended, self.start, self.ticket) = (0, 0, None);
+        (self.is_open, self.is_written) = (true, false);
+    }
+
+    /// Appends what is not, in order, as every record has its number already.
+    fn append(&mut self, log: &Log) -> Option<AppendError> {
+        while self.is_open && self.appended < self.batch.records.len() {
+            match append_run(log, &self.batch, self.appended, self.start) {
+                Ok((count, end, ticket)) => {
+                    (self.appended, self.start, self.ticket) = (count, end, Some(ticket));
+                }
+                Err(error) => return Some(error),
+            }
+        }
+        None
+    }
+
+    /// Is nothing of it unsafe?
+    fn is_done(&self, synced: Ticket) -> bool {
+        let is_appended = self.appended == self.batch.records.len();
+        !self.is_open || is_appended && self.ticket.is_none_or(|ticket| ticket <= synced)
+    }
+
+    /// Is all of it that relieves the log safe? It comes first.
+    fn is_relief_done(&self, synced: Ticket) -> bool {
+        let is_appended = self.batch.records.get(self.appended).is_none_or(|record| !record.relief);
+        is_appended && self.ticket.is_none_or(|ticket| ticket <= synced)
+    }
 }
 
 impl Shard {
@@ -74,13 +138,16 @@ impl Shard {
         // Once more where something was stored: its end may have been waited for to begin the next.
         for _ in 0..2 {
             self.append_rest();
+            self.relieve_log();
             self.look_at_log();
             let due = self.engine.write_deadline().is_some_and(|at| at <= self.now);
-            if !due || self.scribe.is_open && !self.scribe.is_stuck {
+            let Scribe { batch, relief, is_stuck, .. } = &self.scribe;
+            if !due || relief.is_open || batch.is_open && !is_stuck {
                 break;
             }
-            if self.scribe.is_stuck {
-                self.write_relief();
+            if *is_stuck {
+                self.scribe.relief.open(|batch| self.engine.write(self.now, batch));
+                self.relieve_log();
             } else {
                 self.write_batch(self.now);
             }
@@ -88,46 +155,40 @@ impl Shard {
     }
 
     fn write_batch(&mut self, now: Time) {
-        self.scribe.batch.clear();
-        self.engine.write(now, &mut self.scribe.batch);
-        let scribe = &mut self.scribe;
-        (scribe.appended, scribe.start, scribe.ticket, scribe.is_open) = (0, 0, None, true);
+        self.scribe.batch.open(|batch| self.engine.write(now, batch));
+        let began = clock::now();
         self.append_rest();
+        self.scribe.batch.since = clock::now();
+        self.timing.append.record(self.scribe.batch.since.since(began));
     }
 
     /// Appends what of the batch is not.
     fn append_rest(&mut self) {
         let Some(log) = self.shared.log.get() else { return };
         let scribe = &mut self.scribe;
-        if !scribe.is_open {
+        if !scribe.batch.is_open {
             return;
         }
-        let mut refused = None;
-        while scribe.appended < scribe.batch.records.len() {
-            match append_run(log, &scribe.batch, scribe.appended, scribe.start) {
-                Ok((count, end, ticket)) => {
-                    (scribe.appended, scribe.start, scribe.ticket) = (count, end, Some(ticket));
-                }
-                Err(error) => {
-                    refused = Some(error);
-                    break;
-                }
-            }
-        }
+        let refused = scribe.batch.append(log);
         let was_stuck = scribe.is_stuck;
-        scribe.is_stuck = matches!(refused, Some(AppendError::Full(_)));
+        // While too much waits to be written, nobody knows whether there will be room.
+        scribe.is_stuck = match refused {
+            Some(AppendError::Full(_)) => true,
+            Some(AppendError::Busy { .. }) => was_stuck,
+            _ => false,
+        };
         match refused {
             None => {
-                release(log, &mut scribe.batch.releases);
+                release(log, &mut scribe.batch.batch.releases);
                 for JournalCheckpoint { partition, upto, state, releases } in
-                    scribe.batch.checkpoints.drain(..)
+                    scribe.batch.batch.checkpoints.drain(..)
                 {
                     begin_checkpoint(log, partition, upto, state);
                     scribe.checkpoints.push((partition, upto, releases));
                 }
             }
             Some(AppendError::Full(shortage)) if !was_stuck => {
-                release(log, &mut scribe.batch.releases);
+                release(log, &mut scribe.batch.batch.releases);
                 warn!(target: "dunlin::journal", ?shortage, "the log has no room: what would need it is refused");
             }
             Some(AppendError::Full(_) | AppendError::Busy { .. }) => {}
@@ -137,51 +198,61 @@ impl Shard {
         if is_stuck != was_stuck {
             if !is_stuck {
                 warn!(target: "dunlin::journal", "the log has room again");
+            } else if !scribe.relief.is_open {
+                scribe.relief.open(|_| ());
             }
             self.handle(Event::JournalFull(is_stuck));
         }
     }
 
-    /// While the log has no room, what lets it keep less is written all the same.
-    fn write_relief(&mut self) {
-        let mut batch = std::mem::take(&mut self.scribe.spare);
-        batch.clear();
-        self.engine.write(self.now, &mut batch);
+    /// While the log has no room, what lets it keep less goes there all the same. Where even the reserve is used up, it waits, as
+    /// the records have their numbers; but what is not needed any more is given up in any case.
+    fn relieve_log(&mut self) {
         let Some(log) = self.shared.log.get() else { return };
-        let (mut at, mut start, mut last) = (0, 0, log.journal.progress().synced);
-        while at < batch.records.len() {
-            match append_run(log, &batch, at, start) {
-                Ok((count, end, ticket)) => (at, start, last) = (count, end, ticket),
-                Err(error) => {
-                    // The reserve is used up, too. What it would have said is lost with a crash: messages are sent again.
-                    warn!(target: "dunlin::journal", %error, "acknowledgements are not written");
-                    break;
-                }
+        let scribe = &mut self.scribe;
+        if scribe.is_stuck {
+            self.engine.take_releases(&mut scribe.releases);
+            release(log, &mut scribe.releases);
+        }
+        let main = &scribe.batch;
+        let is_next =
+            !main.is_open || main.batch.records.get(main.appended).is_none_or(|record| !record.relief);
+        if scribe.relief.is_open && is_next {
+            release(log, &mut scribe.relief.batch.releases);
+            match scribe.relief.append(log) {
+                None | Some(AppendError::Full(_) | AppendError::Busy { .. }) => {}
+                Some(error) => error!(target: "dunlin::journal", %error, "the log takes no more"),
             }
         }
-        release(log, &mut batch.releases);
-        self.scribe.relief = Some(last);
-        self.scribe.spare = batch;
     }
 
     /// Tells the engine what is safe.
     fn look_at_log(&mut self) {
         let Some(log) = self.shared.log.get() else { return };
         let shard = self.id().index();
-        let scribe = &mut self.scribe;
-        if scribe.is_open || scribe.relief.is_some() {
+        let Scribe { batch, relief, .. } = &mut self.scribe;
+        if batch.is_open || relief.is_open {
             // Before the look: what moves after it wakes the shard.
-            log.waiting[shard].store(true, Ordering::SeqCst);
+            let waits_for_write = log.writes && batch.is_open && !batch.is_written;
+            let waits = if waits_for_write { WAITS_FOR_WRITE } else { WAITS };
+            log.waiting[shard].store(waits, Ordering::SeqCst);
         }
         let synced = Ticket(log.synced.load(Ordering::SeqCst));
-        let is_all = scribe.is_open && scribe.appended == scribe.batch.records.len();
-        if is_all && scribe.ticket.is_none_or(|ticket| ticket <= synced) {
-            scribe.is_open = false;
-            scribe.relief = None;
+        if batch.is_open && batch.is_done(synced) && relief.is_done(synced) {
+            (batch.is_open, relief.is_open) = (false, false);
+            self.timing.commit.record(clock::now().since(batch.since));
             self.handle(Event::Stored { relief_only: false });
-        } else if scribe.relief.is_some_and(|ticket| ticket <= synced) {
-            scribe.relief = None;
+        } else if relief.is_open && batch.is_relief_done(synced) && relief.is_done(synced) {
+            relief.is_open = false;
             self.handle(Event::Stored { relief_only: true });
+        } else if log.writes
+            && batch.is_open
+            && !batch.is_written
+            && batch.is_done(Ticket(log.written.load(Ordering::SeqCst)))
+        {
+            batch.is_written = true;
+            log.waiting[shard].store(WAITS, Ordering::SeqCst);
+            self.handle(Event::Written);
         }
     }
 
@@ -205,13 +276,14 @@ impl Shard {
         let never = Time::from_micros(u64::MAX);
         for _ in 0..8 {
             self.append_rest();
+            self.relieve_log();
             if let Some(log) = self.shared.log.get()
                 && log.journal.sync().is_ok()
             {
                 log.moved(log.journal.progress()).for_each(drop);
             }
             self.look_at_log();
-            if self.scribe.is_open || self.engine.write_deadline().is_none() {
+            if self.scribe.batch.is_open || self.engine.write_deadline().is_none() {
                 return;
             }
             self.write_batch(never);
@@ -237,7 +309,8 @@ fn append_run(
     while let Some(record) = batch.records.get(at)
         && record.partition == first.partition
         && records.len() < RUN
-        && begin - start < RUN_BYTES
+        // One by itself may be larger.
+        && (records.is_empty() || record.end - start <= RUN_BYTES)
     {
         records.push(&batch.bytes[begin..record.end]);
         begin = record.end;

@@ -23,6 +23,7 @@ mod journal;
 mod librarian;
 mod linger;
 mod notices;
+mod observer;
 mod pace;
 mod perform;
 mod post;
@@ -38,6 +39,7 @@ pub use dunlin_net::{
 
 pub use admissions::{AdmissionLimits, ListenerLimits, Refusal};
 pub use authentication::{Answer, Authentication, Authenticator};
-pub use counters::Traffic;
+pub use counters::{Timing, Traffic};
 pub use doorway::{Doorway, Visitor};
+pub use observer::Observer;
 pub use server::{Listener, Reviewer, Server, ServerOptions, ShardFailed, StartError, Summary};

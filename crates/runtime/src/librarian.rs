@@ -59,7 +59,7 @@ fn read(journal: &dyn Journal, partition: u16, number: u64) -> Option<Vec<u8>> {
     for _ in 0..TRIES {
         match journal.read(PartitionId(partition), RecordNumber(number), &mut bytes) {
             Ok(()) => return Some(bytes),
-            Err(ReadError::Io(_)) => std::thread::sleep(PAUSE),
+            Err(ReadError::Io(_)) => std::thread::park_timeout(PAUSE),
             Err(error) => {
                 error!(target: "dunlin::journal", partition, number, %error, "a message cannot be read back");
                 return None;

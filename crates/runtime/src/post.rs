@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dunlin_engine::{
-    Authority, ConnectionId, MailBag, Outcome, Peer, Pledge, ReadToken, Settings, ShardId, ShardMap,
+    Authority, ConnectionId, MailBag, Outcome, Peer, Pledge, ReadToken, Settings, ShardId, ShardMap, Time,
 };
 use dunlin_net::Transport;
 use mio::Waker;
@@ -26,8 +26,8 @@ use crate::input::Input;
 /// One thing in an inbox.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// Mail of another shard, and the credit it took.
-    Bag { from: ShardId, bag: MailBag, weight: usize },
+    /// Mail of another shard, the credit it took, and when the first of it was put in.
+    Bag { from: ShardId, bag: MailBag, weight: usize, since: Time },
     /// A connection whose Session lives here.
     Arrival(Box<Arrival>),
     /// Records that the shard asked for.
@@ -36,6 +36,8 @@ pub(crate) enum Item {
     Checkpointed { partition: u16, upto: u64 },
     /// The answer to a question about a connection.
     Authenticated { connection: ConnectionId, outcome: Box<Outcome> },
+    /// The Server says something of itself.
+    Publish { topic: String, payload: Vec<u8> },
     /// The rights of some changed.
     Review(Arc<dyn Authority>),
     /// The settings changed.
@@ -113,10 +115,10 @@ impl Post {
     }
 
     /// Sends a bag, after [`Self::may_send`].
-    pub(crate) fn send_bag(&self, from: ShardId, to: ShardId, bag: MailBag) {
+    pub(crate) fn send_bag(&self, from: ShardId, to: ShardId, bag: MailBag, since: Time) {
         let weight = bag.weight();
         self.credits.sent(from, to, weight);
-        self.inbox(to).push(Item::Bag { from, bag, weight });
+        self.inbox(to).push(Item::Bag { from, bag, weight, since });
     }
 
     /// Gives back the credit of a bag that was handled.

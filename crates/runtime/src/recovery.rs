@@ -77,7 +77,7 @@ pub(crate) fn prepare(
     }
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     info!(target: "dunlin::journal", records, millis, "the log was read");
-    Ok((shards, Some(Log::new(Arc::clone(journal), writers, map.count()))))
+    Ok((shards, Some(Log::new(Arc::clone(journal), writers, map.count(), settings.writes()))))
 }
 
 fn restore(engine: &mut Engine, partition: u16, entry: Entry<'_>, records: &mut u64, lost: &mut u64) {

@@ -23,6 +23,7 @@ use crate::counters::{Snapshot, Traffic};
 use crate::doorway::Doorway;
 use crate::journal::Log;
 use crate::librarian::{self, Request};
+use crate::observer::{self, Observer};
 use crate::post::{Item, Post};
 use crate::recovery::{Prepared, prepare};
 use crate::shard::{Seat, Shard, Shared};
@@ -319,24 +320,18 @@ impl Server {
         self.sums().1
     }
 
+    /// For whoever looks at it from another thread.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer::new(&self.shared)
+    }
+
     fn remove_files(&self) {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn sums(&self) -> (Counters, Traffic) {
-        let admissions = &self.shared.admissions;
-        let mut counters = Counters::default();
-        let mut traffic = Traffic {
-            accepted: admissions.accepted(),
-            turned_away: admissions.refused().iter().sum(),
-            refused: admissions.refused(),
-            open: admissions.open() as u64,
-            ..Traffic::default()
-        };
-        for snapshot in &self.shared.snapshots {
-            snapshot.add_to(&mut counters, &mut traffic);
-        }
-        (counters, traffic)
+        observer::sums(&self.shared)
     }
 
     fn join(&mut self) -> Result<(), ShardFailed> {

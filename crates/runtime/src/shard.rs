@@ -23,7 +23,7 @@ use crate::arrivals::Arrivals;
 use crate::authentication::Pool;
 use crate::clock;
 use crate::connections::{Connection, Connections};
-use crate::counters::{Snapshot, Traffic};
+use crate::counters::{Snapshot, Timing, Traffic};
 use crate::input::InputPool;
 use crate::journal::{Log, Scribe};
 use crate::librarian::Request;
@@ -123,6 +123,13 @@ pub(crate) struct Shard {
     pub(crate) desk: Sender<Request>,
     pub(crate) notices: Notices,
     pub(crate) traffic: Traffic,
+    pub(crate) timing: Timing,
+    /// When the oldest message was read that this tick may write: as a rule when it began, but mail is older.
+    oldest: Time,
+    /// What had been written to Clients when the tick began.
+    written: u64,
+    /// When mail for a shard began to collect.
+    collected: Box<[Option<Time>]>,
     /// The engine had an event since the counters were published.
     pub(crate) touched: bool,
     published: Time,
@@ -135,6 +142,7 @@ impl Shard {
     pub(crate) fn new(seat: Seat, shared: Arc<Shared>, prepared: Prepared, desk: Sender<Request>) -> Self {
         let Seat { id, poll, acceptors, spare } = seat;
         let Prepared { engine, effects } = prepared;
+        let collected = vec![None; shared.snapshots.len()].into_boxed_slice();
         Self {
             id,
             shared,
@@ -160,6 +168,10 @@ impl Shard {
             desk,
             notices: Notices::default(),
             traffic: Traffic::default(),
+            timing: Timing::default(),
+            oldest: Time::ZERO,
+            written: 0,
+            collected,
             touched: false,
             published: Time::ZERO,
             stopping: None,
@@ -175,6 +187,7 @@ impl Shard {
         while !self.stopped {
             self.sleep()?;
             self.now = clock::now();
+            self.oldest = self.now;
             self.look();
             self.accept_ready();
             self.read_ready();
@@ -186,6 +199,7 @@ impl Shard {
             self.send_mail();
             self.flush();
             self.end_tick();
+            self.time_tick();
         }
         self.finish_journal();
         self.publish();
@@ -282,7 +296,8 @@ impl Shard {
         while budget > 0 {
             let Some(item) = self.items.pop_front() else { return };
             match item {
-                Item::Bag { from, mut bag, weight } => {
+                Item::Bag { from, mut bag, weight, since } => {
+                    self.oldest = self.oldest.min(since);
                     self.handle(Event::Mail { from, bag: &mut bag });
                     self.effects.mail.recycle(bag);
                     self.shared.post.bag_handled(from, self.id, weight);
@@ -293,6 +308,9 @@ impl Shard {
                 Item::Checkpointed { partition, upto } => self.checkpointed(partition, upto),
                 Item::Authenticated { connection, outcome } => {
                     self.handle(Event::Authenticated { connection, outcome });
+                }
+                Item::Publish { topic, payload } => {
+                    self.handle(Event::Publish { topic: &topic, payload: &payload });
                 }
                 Item::Review(authority) => self.handle(Event::PolicyChanged(authority)),
                 Item::Reconfigure(settings) => self.handle(Event::Reconfigured(settings)),
@@ -359,9 +377,11 @@ impl Shard {
             receivers.insert(to);
         }
         for to in receivers.iter() {
+            let since = *self.collected[to.index()].get_or_insert(self.now);
             if self.shared.post.may_send(self.id, to) {
+                self.collected[to.index()] = None;
                 let bag = self.effects.mail.take(to);
-                self.shared.post.send_bag(self.id, to, bag);
+                self.shared.post.send_bag(self.id, to, bag, since);
                 self.handle(Event::MailTaken { to });
             }
         }
@@ -381,9 +401,24 @@ impl Shard {
         }
     }
 
+    /// One look at the clock is all that timing costs a tick.
+    fn time_tick(&mut self) {
+        let end = clock::now();
+        let took = end.since(self.now);
+        self.timing.busy += took;
+        self.timing.tick.record(took);
+        let written = self.engine.publish_sent();
+        if written != self.written {
+            self.timing.deliver.record_many(end.since(self.oldest), written - self.written);
+            self.written = written;
+        }
+    }
+
     fn publish(&mut self) {
-        self.touched = false;
         self.published = self.now;
-        self.shared.snapshots[self.id.index()].publish(self.engine.counters(), self.traffic);
+        let counters = self.engine.counters();
+        self.shared.snapshots[self.id.index()].publish(counters, self.traffic, &self.timing);
+        // Until all Sessions have been looked at.
+        self.touched = self.engine.is_counting();
     }
 }

@@ -32,6 +32,8 @@ pub struct Options {
     pub shards: Option<usize>,
     /// Does the Server ask who clients are, and what they may do? Drawn from the seed where it is `None`.
     pub guarded: Option<bool>,
+    /// Has the Server a journal, and does it crash now and then? Drawn from the seed where it is `None`.
+    pub journal: Option<bool>,
 }
 
 /// What happened in a run that broke no rule.
@@ -55,6 +57,8 @@ pub struct Summary {
     pub acknowledged: u64,
     /// Deliveries, repetitions not counted.
     pub delivered: u64,
+    /// How often the process ended and began anew.
+    pub crashes: u64,
     /// Messages that engines say they dropped, for whatever reason.
     pub dropped: u64,
     /// Most bytes in the output of one connection.

@@ -10,6 +10,17 @@ use crate::Options;
 use crate::model::Rules;
 use crate::rng::Rng;
 
+/// A Server whose state outlives it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Journaling {
+    /// Longest time until a batch is stored, in microseconds.
+    pub(crate) sync: usize,
+    /// How often the process ends without warning.
+    pub(crate) crashes: usize,
+    /// Longest time until it begins anew, in milliseconds.
+    pub(crate) outage: usize,
+}
+
 /// The shape of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -40,20 +51,28 @@ pub(crate) struct Scenario {
     pub(crate) shutdown: bool,
     /// The Server asks who clients are, and what they may do.
     pub(crate) guarded: bool,
+    /// What is known outlives the process.
+    pub(crate) journal: Option<Journaling>,
 }
 
 impl Scenario {
     pub(crate) fn new(seed: u64, rng: &mut Rng, options: &Options) -> Self {
         // Not from `rng`: a run that is not guarded goes as it went before there were any.
         let guarded = options.guarded.unwrap_or_else(|| Rng::new(!seed).percent(40));
+        let journal = Journaling::new(seed, options);
         let mut access = AccessRules::default();
         if guarded {
             access.wide_subscriptions = WideSubscriptions::Filter;
         }
         let heavy = rng.percent(2);
         let generous = !rng.percent(20);
-        let limits = if generous { generous_limits(rng) } else { tight_limits(rng) };
+        let mut limits = if generous { generous_limits(rng) } else { tight_limits(rng) };
+        if journal.is_some() && limits.queue_full == QueueFull::Disconnect {
+            // A client that hears itself would be disconnected for its own message before its acknowledgement is due, for ever.
+            limits.queue_full = QueueFull::DropNewest;
+        }
         let rules = Rules {
+            journal: journal.is_some(),
             generous,
             full_disconnects: limits.queue_full == QueueFull::Disconnect && !generous,
             inflight: limits.inflight_maximum.get(),
@@ -78,7 +97,21 @@ impl Scenario {
             heavy,
             shutdown: rng.percent(30),
             guarded,
+            journal,
         }
+    }
+}
+
+impl Journaling {
+    /// Not from the generator of the run either.
+    fn new(seed: u64, options: &Options) -> Option<Self> {
+        let mut rng = Rng::new(seed.rotate_left(32) ^ 0x006a_6f75_726e_616c);
+        let drawn = rng.percent(35);
+        options.journal.unwrap_or(drawn).then(|| Self {
+            sync: rng.pick(&[0, 300, 5_000, 80_000]),
+            crashes: rng.pick(&[0, 1, 1, 2, 4]),
+            outage: rng.pick(&[0, 0, 100, 4_000, 30_000]),
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Many seeds: `DUNLIN_SEEDS=N` runs the first N (default 1,000), `DUNLIN_SEED=S` only S, `DUNLIN_FIRST_SEED=S` begins at S.
+//! Many seeds: `DUNLIN_SEEDS=N` runs the first N (default 1,000), `DUNLIN_SEED=S` only S, `DUNLIN_FIRST_SEED=S` begins at S;
+//! `DUNLIN_SIM_JOURNAL=1` gives all of them a journal, `=0` none.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -12,10 +13,14 @@ fn number(name: &str) -> Option<u64> {
     number.ok()
 }
 
+fn options() -> Options {
+    Options { journal: number("DUNLIN_SIM_JOURNAL").map(|journal| journal > 0), ..Options::default() }
+}
+
 #[test]
 fn every_seed_keeps_every_rule() {
     if let Some(seed) = number("DUNLIN_SEED") {
-        match run(seed, &Options::default()) {
+        match run(seed, &options()) {
             Ok(summary) => return eprintln!("{summary:#?}"),
             Err(failure) => panic!("{failure}"),
         }
@@ -32,7 +37,7 @@ fn every_seed_keeps_every_rule() {
             if seed >= first + count {
                 break;
             }
-            if let Err(failure) = run(seed, &Options::default()) {
+            if let Err(failure) = run(seed, &options()) {
                 failed.store(true, Ordering::Relaxed);
                 failures.push(failure);
             }

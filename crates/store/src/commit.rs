@@ -7,8 +7,8 @@
 
 use crate::batch::{Batch, BatchHead, CONFIRM, HEAD, Placed};
 use crate::disk::{Disk, DiskFile};
-use crate::log::{Log, Role};
-use crate::port::{Notice, PartitionId, Shortage};
+use crate::log::{Log, Role, SyncPolicy};
+use crate::port::{Notice, PartitionId, Shortage, Ticket};
 use crate::segment::{START, Segment};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -21,6 +21,7 @@ pub struct Commit<D: Disk> {
     batch: Arc<Batch>,
     head: BatchHead,
     buffer: Vec<u8>,
+    sync: SyncPolicy,
 }
 
 /// A [`Commit`] that was done or failed.
@@ -36,11 +37,23 @@ impl<D: Disk> Commit<D> {
     /// Does it. Blocks on the disk.
     #[must_use]
     pub fn run(self) -> Committed {
+        self.run_and_tell(|_| ())
+    }
+
+    /// The same; `tell` hears of the Ticket that is written while its sync is still to come.
+    #[must_use]
+    pub fn run_and_tell(self, tell: impl FnOnce(Ticket)) -> Committed {
         let mut buffer = self.buffer;
         let placed = self.batch.encode(self.head, self.segment.key.as_ref(), &mut buffer);
         let confirms = self.head.flags & CONFIRM != 0;
-        let mut outcome = self.segment.file.write_at(&buffer, u64::from(self.head.offset));
-        if outcome.is_ok() && !confirms {
+        // Where batches are not synced, what a confirmation says has to become true first.
+        let syncs_before = confirms && self.sync == SyncPolicy::Never;
+        let mut outcome = if syncs_before { self.segment.file.sync() } else { Ok(()) };
+        if outcome.is_ok() {
+            outcome = self.segment.file.write_at(&buffer, u64::from(self.head.offset));
+        }
+        if outcome.is_ok() && !confirms && self.sync == SyncPolicy::Always {
+            tell(self.batch.ticket());
             outcome = self.segment.file.sync();
         }
         let written = buffer.len() as u64;
@@ -79,7 +92,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Says on the disk that the last batch was synced, so that damage to it is told from a torn write.
-    /// Costs one write and no sync; worth it when the log is idle, and before it is closed.
+    /// Costs one write, and a sync only where batches are not synced; worth it when the log is idle, and before it is closed.
     pub fn confirm(&mut self) -> Option<Commit<D>> {
         let idle = self.inflight.is_none() && self.queue.is_empty() && self.open.is_empty();
         let file = self.active?;
@@ -105,7 +118,7 @@ impl<D: Disk> Log<D> {
             previous: self.last.1,
         };
         let buffer = std::mem::take(&mut self.buffer);
-        Some(Commit { segment: Arc::clone(&slot.segment), batch, head, buffer })
+        Some(Commit { segment: Arc::clone(&slot.segment), batch, head, buffer, sync: self.options.sync })
     }
 
     /// The segment that takes the next batch: the active one, or the spare where that is full.
@@ -135,6 +148,11 @@ impl<D: Disk> Log<D> {
             draft.before = u32::try_from(start.0 - cover).unwrap_or(u32::MAX);
             ends.insert(draft.partition, end.0);
         }
+    }
+
+    /// A commit under way has written so far, and syncs now.
+    pub fn wrote(&mut self, ticket: Ticket) {
+        self.written = self.written.max(ticket);
     }
 
     /// Takes the outcome of a commit.
@@ -200,6 +218,7 @@ impl<D: Disk> Log<D> {
             }
         }
         self.synced = batch.ticket();
+        self.written = self.written.max(self.synced);
         if self.inflight.is_none() && self.queue.is_empty() && self.open.is_empty() {
             // The last numbers may have been left out.
             self.partitions.iter_mut().for_each(|state| state.durable = state.next);

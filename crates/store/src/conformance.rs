@@ -305,15 +305,18 @@ fn keeps_checkpoints<B: Bed>(bed: &mut B) {
 fn tells_progress<B: Bed>(bed: &mut B) {
     let log = bed.open();
     let told = Arc::new(AtomicU64::new(0));
-    let telling = Arc::clone(&told);
+    let written = Arc::new(AtomicU64::new(0));
+    let (telling, telling_written) = (Arc::clone(&told), Arc::clone(&written));
     log.watch(Box::new(move |progress| {
+        assert!(progress.written >= progress.synced, "what is synced is written");
+        telling_written.fetch_max(progress.written.0, Ordering::SeqCst);
         telling.fetch_max(progress.synced.0, Ordering::SeqCst);
     }));
     let writer = good(log.claim(PartitionId(0)));
     let ticket = good(log.append(writer, Purpose::Growth, &[b"x"])).ticket;
     assert!(good(log.sync()) >= ticket);
-    assert!(log.progress().synced >= ticket);
-    while told.load(Ordering::SeqCst) < ticket.0 {
+    assert!(log.progress().synced >= ticket && log.progress().written >= ticket);
+    while told.load(Ordering::SeqCst) < ticket.0 || written.load(Ordering::SeqCst) < ticket.0 {
         std::thread::yield_now();
     }
 }

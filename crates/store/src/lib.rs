@@ -41,7 +41,7 @@ pub use commit::{Commit, Committed};
 pub use crypt::{Keyring, MasterKey, random_bytes};
 pub use dir_disk::DirDisk;
 pub use disk::{Disk, DiskFile};
-pub use log::{Log, OpenError, Options, Stat};
+pub use log::{Log, OpenError, Options, Stat, SyncPolicy};
 pub use offline::{CheckpointFigures, Finding, Offline, Repaired, SegmentFigures, repair};
 pub use overlay::{Overlay, OverlayFile};
 pub use port::{

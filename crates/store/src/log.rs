@@ -41,8 +41,21 @@ pub struct Options {
     pub reserve: u64,
     /// A segment with less than this share alive, in percent, is copied to be given back.
     pub reclaim_percent: u64,
+    /// When what is written is synced.
+    pub sync: SyncPolicy,
     /// The keys of encryption at rest; empty for none.
     pub keys: Keyring,
+}
+
+/// When what is written is synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Each batch, before its Ticket is [`Progress::synced`].
+    #[default]
+    Always,
+    /// No batch: a Ticket counts as synced when it is written, which outlives the process and not the machine. Only a confirmation
+    /// syncs, when the log is idle and when it is closed; and whatever gives room back.
+    Never,
 }
 
 impl Default for Options {
@@ -55,6 +68,7 @@ impl Default for Options {
             batch_max: 4 << 20,
             reserve: 16 << 20,
             reclaim_percent: 50,
+            sync: SyncPolicy::Always,
             keys: Keyring::default(),
         }
     }
@@ -261,6 +275,7 @@ pub struct Log<D: Disk> {
     /// The last batch that is in the log, and the life of the segment that holds it.
     pub(crate) last: (u64, u64),
     pub(crate) synced: Ticket,
+    pub(crate) written: Ticket,
     /// The last batch is confirmed on the disk.
     pub(crate) confirmed: bool,
     pub(crate) paused: bool,
@@ -398,7 +413,7 @@ impl<D: Disk> Log<D> {
     /// How far durability has come.
     #[must_use]
     pub const fn progress(&self) -> Progress {
-        Progress { synced: self.synced, shortage: self.shortage }
+        Progress { synced: self.synced, written: self.written, shortage: self.shortage }
     }
 
     /// The numbers that the log may have.

@@ -72,6 +72,7 @@ impl<D: Disk> Log<D> {
             inflight: None,
             last,
             synced: Ticket(seen),
+            written: Ticket(seen),
             confirmed: true,
             paused: false,
             buffer: Vec::new(),

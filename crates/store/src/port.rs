@@ -70,6 +70,8 @@ pub enum Shortage {
 pub struct Progress {
     /// Everything with a Ticket up to this one is safe.
     pub synced: Ticket,
+    /// Everything with a Ticket up to this one outlives this process, though perhaps not the machine. Never behind `synced`.
+    pub written: Ticket,
     /// Set while no more room can be made. What was accepted stays accepted and is tried again.
     pub shortage: Option<Shortage>,
 }

@@ -133,7 +133,14 @@ impl<D: Disk> Shared<D> {
             if self.is_replaying() { None } else { next(&mut log) }
         };
         let Some(commit) = commit else { return false };
-        let committed = commit.run();
+        let committed = commit.run_and_tell(|ticket| {
+            let progress = {
+                let mut log = guard(&self.log);
+                log.wrote(ticket);
+                log.progress()
+            };
+            self.tell(progress);
+        });
         let progress = {
             let mut log = guard(&self.log);
             log.complete(committed);

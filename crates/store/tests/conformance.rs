@@ -10,7 +10,7 @@
 
 use dunlin_store::conformance::{Bed, checks};
 use dunlin_store::sim_disk::SimDisk;
-use dunlin_store::{DirDisk, Disk, Keyring, MasterKey, Options, Store};
+use dunlin_store::{DirDisk, Disk, Keyring, MasterKey, Options, Store, SyncPolicy};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -75,5 +75,16 @@ fn over_a_simulated_disk_step_by_step() {
             println!("{name}, sealed: {sealed}");
             check(&mut Over { disk: SimDisk::new(1), options: options(sealed), threads: false });
         }
+    }
+}
+
+#[test]
+fn over_files_that_are_not_synced() {
+    for (name, check) in checks() {
+        println!("{name}");
+        let directory = Temporary::new();
+        let disk = DirDisk::new(&directory.0).unwrap();
+        let options = Options { sync: SyncPolicy::Never, ..options(false) };
+        check(&mut Over { disk, options, threads: true });
     }
 }

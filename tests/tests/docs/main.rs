@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 
 use dunlin_tests::Broker;
 
+/// Where docs/monitoring.md has port 9464.
+const METRICS: &str = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
+
 /// A command line, and what it prints.
 struct Promise {
     line: usize,
@@ -58,6 +61,12 @@ fn run(script: &str, broker: &Broker) -> String {
          mosquitto_sub() {{ command mosquitto_sub -p {port} \"$@\"; }}\n",
         dunlin.display()
     );
+    let prelude = match broker.metrics() {
+        Some(address) => {
+            format!("{prelude}curl() {{ command curl \"${{@//127.0.0.1:9464/{address}}}\"; }}\n")
+        }
+        None => prelude,
+    };
     let output = Command::new("timeout")
         .args(["30", "bash", "-c", &(prelude + script)])
         .current_dir(&directory)
@@ -73,7 +82,7 @@ fn keep(page: &str, shards: &str) {
     let promises = promises(&text);
     assert!(!promises.is_empty(), "{page} promises nothing");
     for Promise { line, script, output } in promises {
-        let broker = Broker::start(&["--shards", shards]);
+        let broker = Broker::start_with_config(METRICS, &["--shards", shards]);
         assert_eq!(run(&script, &broker), output, "{page}, line {line}:\n{script}");
     }
 }
@@ -82,6 +91,11 @@ fn keep(page: &str, shards: &str) {
 fn the_page_on_delivery_keeps_its_promises() {
     keep("docs/delivery.md", "1");
     keep("docs/delivery.md", "3");
+}
+
+#[test]
+fn the_page_on_monitoring_keeps_its_promises() {
+    keep("docs/monitoring.md", "2");
 }
 
 #[test]

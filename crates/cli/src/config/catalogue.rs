@@ -8,6 +8,7 @@ mod admission;
 mod limits;
 mod listener;
 mod log;
+mod metrics;
 mod protocol;
 mod storage;
 mod strictness;
@@ -55,10 +56,14 @@ pub(super) enum Kind {
     Text { most: usize },
     /// A listener.
     Url,
+    /// An IP address and a port.
+    Address,
     /// The name of a file.
     File,
     /// A path of HTTP.
     Path,
+    /// A Topic Filter.
+    Filter,
     /// A list of strings.
     Texts,
     /// The mode of a file.
@@ -72,7 +77,7 @@ pub(super) enum Kind {
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 10] = [
+pub(super) static SECTIONS: [Section; 12] = [
     Section {
         name: "",
         repeated: false,
@@ -88,6 +93,8 @@ pub(super) static SECTIONS: [Section; 10] = [
     },
     listener::LISTENER,
     storage::STORAGE,
+    storage::TOPICS,
+    metrics::METRICS,
     log::LOG,
     log::AREAS,
     admission::ADMISSION,
@@ -125,9 +132,11 @@ impl Kind {
             Self::Switch => "true, false".to_owned(),
             Self::Text { most } => format!("up to {most} bytes without control characters"),
             Self::Url => crate::listen::ALLOWED.to_owned(),
+            Self::Address => "an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464".to_owned(),
             Self::File => {
                 "the name of a file, absolute or from the directory that the process runs in".to_owned()
             }
+            Self::Filter => "a topic filter that is not shared".to_owned(),
             Self::Path => "a path that begins with / and has no spaces, ? or #".to_owned(),
             Self::Files => "the name of a file, or a list of names".to_owned(),
             Self::Choices(choices) => format!("a list with some of {}", Self::Choice(choices).allowed()),

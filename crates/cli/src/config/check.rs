@@ -1,7 +1,9 @@
 //! Holds a file against the catalogue, key by key, and collects every fault.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 
+use dunlin_codec::TopicFilter;
 use dunlin_runtime::Network;
 use dunlin_security::spelling::nearest;
 use serde::Deserialize;
@@ -204,6 +206,13 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
         (Kind::Mode, DeValue::String(mode)) => listener::mode(mode).is_none().then_some(Problem::NoMode),
         (Kind::Switch, DeValue::Boolean(_)) => None,
         (Kind::Text { most }, DeValue::String(text)) if text.len() > most => Some(Problem::TooLong),
+        (Kind::Filter, DeValue::String(filter)) => {
+            let is_plain = TopicFilter::parse(filter).is_ok_and(|filter| filter.shared().is_none());
+            (!is_plain).then_some(Problem::NoFilter)
+        }
+        (Kind::Address, DeValue::String(text)) => {
+            text.parse::<SocketAddr>().is_err().then_some(Problem::NoAddress)
+        }
         (Kind::Path, DeValue::String(path)) => (!listener::is_path(path)).then_some(Problem::NoPath),
         (Kind::Networks, DeValue::Array(list)) => list.iter().find_map(|text| {
             let DeValue::String(text) = text.get_ref() else { return Some(no_string(text.get_ref())) };
@@ -244,7 +253,14 @@ const fn type_of(kind: Kind) -> &'static str {
         Kind::Switch => "a boolean",
         Kind::Texts | Kind::Choices(_) | Kind::Networks => "a list of strings",
         Kind::Files => "a string or a list of strings",
-        Kind::Choice(_) | Kind::Text { .. } | Kind::Url | Kind::Mode | Kind::File | Kind::Path => "a string",
+        Kind::Choice(_)
+        | Kind::Text { .. }
+        | Kind::Url
+        | Kind::Mode
+        | Kind::File
+        | Kind::Path
+        | Kind::Filter
+        | Kind::Address => "a string",
     }
 }
 

@@ -60,9 +60,15 @@ pub(crate) enum Problem {
     /// A string that would not go through logs and terminals.
     #[error("has a control character")]
     ControlCharacter,
+    /// No IP address with a port.
+    #[error("not an address and a port")]
+    NoAddress,
     /// No path of HTTP.
     #[error("not a path")]
     NoPath,
+    /// No Topic Filter.
+    #[error("not a topic filter")]
+    NoFilter,
     /// No mode of a file.
     #[error("not the mode of a file")]
     NoMode,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dunlin_codec::ProtocolVersion;
-use dunlin_engine::{ListenerRules, Versions};
+use dunlin_engine::{Durability, ListenerRules, Versions};
 use dunlin_runtime::{IdentityFiles, ListenerLimits, Network, TlsFiles, WebSocketRules};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,9 @@ pub(crate) struct Listener {
     /// Connections in a second; 0: any number.
     #[serde(default)]
     pub(crate) connections_per_second: Option<u32>,
+    /// What survives of what its Clients publish, and of their Sessions.
+    #[serde(default)]
+    pub(crate) durability: Option<Durability>,
 }
 
 /// A file, or several.
@@ -151,6 +154,7 @@ impl Listener {
             maximum_packet_size: None,
             connections_maximum: None,
             connections_per_second: None,
+            durability: None,
         }
     }
 
@@ -215,6 +219,7 @@ impl Listener {
         ListenerRules {
             versions: self.versions.as_ref().map(all),
             maximum_packet_size: self.maximum_packet_size,
+            durability: self.durability,
         }
     }
 

@@ -15,9 +15,12 @@ mod relation;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use dunlin_engine::{AccessRules, Limits, ListenerRules, Protocol, Settings, Strictness};
+use dunlin_engine::{
+    AccessRules, Durability, DurabilityRules, Limits, ListenerRules, Protocol, Settings, Strictness,
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use admission::Admission;
@@ -35,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) listener: Vec<Listener>,
     /// `[storage]`
     pub(crate) storage: Storage,
+    /// `[metrics]`
+    pub(crate) metrics: Metrics,
     /// `[log]`
     pub(crate) log: Log,
     /// `[admission]`
@@ -61,11 +66,56 @@ pub(crate) struct Storage {
     pub(crate) quota_bytes: u64,
     /// Bytes of one of its files.
     pub(crate) segment_bytes: u64,
+    /// What survives, where neither a topic nor a listener says.
+    pub(crate) durability: Durability,
+    /// `[[storage.topic]]`
+    pub(crate) topic: Vec<TopicDurability>,
+}
+
+/// What survives of the messages of some topics.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TopicDurability {
+    /// Which topics.
+    pub(crate) filter: String,
+    /// What survives of them.
+    #[serde(default)]
+    pub(crate) durability: Durability,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data: None, key_file: None, quota_bytes: 0, segment_bytes: 64 << 20 }
+        Self {
+            data: None,
+            key_file: None,
+            quota_bytes: 0,
+            segment_bytes: 64 << 20,
+            durability: Durability::Synced,
+            topic: Vec::new(),
+        }
+    }
+}
+
+impl Storage {
+    fn durability_rules(&self) -> DurabilityRules {
+        let topics = self.topic.iter().map(|topic| (topic.filter.clone(), topic.durability)).collect();
+        DurabilityRules { default: self.durability, topics }
+    }
+}
+
+/// What the server says of itself, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Where Prometheus reads; `None`: nowhere.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Seconds between two looks at what is published below `$SYS`; 0: nothing is.
+    pub(crate) sys_interval_seconds: u32,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { listen: None, sys_interval_seconds: 10 }
     }
 }
 
@@ -174,6 +224,7 @@ impl Config {
             protocol: self.protocol.clone(),
             access: self.access.clone(),
             listeners,
+            durability: self.storage.durability_rules(),
         }
     }
 }

@@ -145,8 +145,8 @@ impl JournalError {
 /// What a record means: the owner's business, and that is the engine. `None` where it has no words for the bytes.
 pub(crate) type Decoder = fn(&[u8]) -> Option<String>;
 
-/// Nobody knows yet.
-pub(crate) const DECODER: Decoder = |_| None;
+/// The engine's words.
+pub(crate) const DECODER: Decoder = dunlin_engine::describe_record;
 
 impl JournalCommand {
     /// The exit code.

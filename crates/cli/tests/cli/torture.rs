@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{fails, run};
+use crate::process::{TemporaryFile, fails, run};
 
 fn dunlin(more: &str) -> String {
     format!("{} serve --dev --listen 127.0.0.1:{{port}} {more}", env!("CARGO_BIN_EXE_dunlin"))
@@ -70,6 +70,22 @@ fn dunlin_with_a_data_directory_keeps_its_word() {
     }
     let kills = env::var("DUNLIN_KILLS").unwrap_or_else(|_| "10".to_owned());
     verdict(0, &["--start", &dunlin("--data {data}"), "--kills", &kills]);
+}
+
+/// What is only written outlives the process, killed at any moment; the same broker told to keep all in memory is found out.
+#[test]
+fn a_broker_that_only_writes_keeps_its_word_when_it_is_killed() {
+    let with = |durability: &str| {
+        let file = TemporaryFile::new(&format!("[storage]\ndurability = \"{durability}\"\n"));
+        let start = dunlin(&format!("--data {{data}} --config {}", file.path()));
+        (file, start)
+    };
+    let (_file, start) = with("written");
+    verdict(0, &["--start", &start, "--kills", "5", "--seed", "3"]);
+    let (_file, start) = with("memory");
+    let verdict = verdict(1, &["--start", &start, "--kills", "2", "--seed", "4"]);
+    assert!(count(&verdict, "session_forgotten") > 0, "{verdict}");
+    remove_remains(&verdict);
 }
 
 #[test]

@@ -5,10 +5,13 @@
 //! Never: I/O. A record all of whose targets acknowledged before it is written is left out.
 //! Spec:  MQTT 5.0 section 4.1 and 4.3; `docs/durability.md`.
 //!
+//! What needs to outlive only the process waits for `written`, which runs ahead of `safe`.
+//!
 //! There are two streams. What happened is written in order, each with a serial number; a serial number below `safe` is
 //! stored, or needs not be. How far Sessions have come is written as a whole for each that moved: whichever is written
 //! last counts, so it waits for nothing and can be written while the log is full.
 
+mod describe;
 pub(crate) mod record;
 mod restore;
 mod row;
@@ -19,12 +22,14 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub use self::describe::describe_record;
 pub(crate) use self::record::Exchange;
 pub use self::restore::JournalLive;
 pub(crate) use self::restore::{Restoring, group_partition};
 use self::row::Row;
-pub(crate) use self::row::{Due, Opening};
+pub(crate) use self::row::{Due, Lane, Opening};
 pub use self::write::{JournalBatch, JournalCheckpoint, JournalRecord};
+use crate::durability::Durability;
 use crate::frame::Passing;
 use crate::map::{Map, seeded};
 use crate::message::Message;
@@ -42,6 +47,8 @@ const LAZY: Duration = Duration::from_millis(50);
 const WAITING_MAXIMUM: usize = 256 * 1024;
 /// Bytes of them.
 const WAITING_BYTES_MAXIMUM: usize = 32 * 1024 * 1024;
+/// Bytes of a message that has to be written. A log takes 16 MiB at once, and one that it does not take holds up all others.
+pub(crate) const MESSAGE_MAXIMUM: usize = 14 * 1024 * 1024;
 /// What happens in a partition goes to the log's partition of the same number; how far its Sessions have come, to this much
 /// more, so that it can be written while the other has to wait.
 const PROGRESS: u16 = 256;
@@ -59,24 +66,26 @@ pub(crate) struct Journal {
     pending: VecDeque<Pending>,
     pending_bytes: usize,
     first: u64,
-    /// Below it everything is safe.
-    safe: u64,
+    reach: Reach,
+    /// Somebody waits for what is written only.
+    writes: bool,
     /// What is below is to be written at once.
     urgent: u64,
     writing: Option<Writing>,
-    /// The batch of progress that is being written by itself, while the log is full.
-    relieving: Option<u64>,
+    /// The batch of progress that is being written by itself, while the log is full, and the records that it replaces.
+    relieving: Option<Writing>,
     /// Sessions whose progress is to be written, and since when.
     dirty: Vec<SessionId>,
     dirty_since: Option<Time>,
-    /// Of the batches of progress: the one being collected, and the last that is safe.
+    /// The batch of progress that is being collected.
     relief: u64,
-    relief_safe: u64,
     row: Row,
     /// Records that are not needed any more.
     releases: Vec<(u16, u64)>,
     /// How many need a record that several share.
     shared: Map<(u8, u64), u32>,
+    /// Deliveries that open exchanges of publishers brought and that are not written, by their serial numbers.
+    unwritten: Map<Exchange, SmallVec<[u64; 1]>>,
     /// Records that open exchanges of publishers brought here.
     seen: Map<Exchange, SmallVec<[(u8, u64); 1]>>,
     partitions: Box<[PartitionState]>,
@@ -84,16 +93,31 @@ pub(crate) struct Journal {
     publications: u64,
     /// The next Session's name in its partition.
     next_key: u64,
-    /// What was posted to each other shard that it says when it is safe, and how much of that is.
+    /// What was posted to each other shard that it says when it is safe.
     posted: Vec<u64>,
-    confirmed: Vec<u64>,
     /// What came from each other shard, and what it is to be told once a serial number is safe.
     received: Vec<u64>,
     told: Vec<u64>,
     owed: Vec<VecDeque<(u64, u64)>>,
+    owed_written: Vec<VecDeque<(u64, u64)>>,
     pub(crate) restoring: Option<Box<Restoring>>,
     /// There was a journal before: publishers may send again what came then.
     pub(crate) is_restored: bool,
+}
+
+/// How far what was written has come.
+#[derive(Debug, Default)]
+struct Reach {
+    /// Below it everything is safe.
+    safe: u64,
+    /// Below it everything outlives the process; never less than `safe`.
+    written: u64,
+    /// Batches of progress: the last that is safe, and the last that outlives the process.
+    relief_safe: u64,
+    relief_written: u64,
+    /// How much is so of what was posted to each other shard.
+    confirmed: Vec<u64>,
+    confirmed_written: Vec<u64>,
 }
 
 /// What is kept for each partition.
@@ -150,31 +174,38 @@ struct Writing {
     /// Serial numbers below are in it.
     upto: u64,
     relief: u64,
-    /// QoS 2 deliveries that wait for it.
-    exactly_once: Vec<(SessionId, u32)>,
-    /// Records that it replaces.
+    /// QoS 2 deliveries that wait for it, and how long.
+    exactly_once: Vec<(SessionId, u32, Durability)>,
+    /// Sessions that may use the numbers of their deliveries up to these.
+    numbered: Vec<(SessionId, u64)>,
+    /// Records of progress that it replaces.
     replaced: Vec<(u16, u64)>,
 }
 
 impl Journal {
-    pub(crate) fn new(map: ShardMap, seed: u64, enabled: bool) -> Self {
+    pub(crate) fn new(map: ShardMap, seed: u64, enabled: bool, writes: bool) -> Self {
         Self {
             enabled,
             full: false,
             pending: VecDeque::new(),
             pending_bytes: 0,
             first: 0,
-            safe: 0,
+            reach: Reach {
+                confirmed: vec![0; map.count()],
+                confirmed_written: vec![0; map.count()],
+                ..Reach::default()
+            },
+            writes,
             urgent: 0,
             writing: None,
             relieving: None,
             dirty: Vec::new(),
             dirty_since: None,
             relief: 1,
-            relief_safe: 0,
             row: Row::default(),
             releases: Vec::new(),
             shared: seeded(seed),
+            unwritten: seeded(seed),
             seen: seeded(seed),
             partitions: if enabled {
                 (0..JOURNAL_PARTITIONS).map(|_| PartitionState::default()).collect()
@@ -184,10 +215,10 @@ impl Journal {
             publications: 0,
             next_key: 1,
             posted: vec![0; map.count()],
-            confirmed: vec![0; map.count()],
             received: vec![0; map.count()],
             told: vec![0; map.count()],
             owed: vec![VecDeque::new(); map.count()],
+            owed_written: vec![VecDeque::new(); map.count()],
             restoring: None,
             is_restored: false,
         }
@@ -209,8 +240,18 @@ impl Journal {
         self.first + self.pending.len() as u64
     }
 
-    /// Is there so much to be written or waited for that nothing more should be read?
-    pub(crate) fn is_crowded(&self) -> bool {
+    /// Is everything safe that happened so far?
+    pub(crate) fn is_all_safe(&self) -> bool {
+        !self.enabled || self.reach.safe >= self.serial()
+    }
+
+    /// Is there so much to be written or waited for that nothing more should be read? Never while the log is full: then what
+    /// needs room is refused, and what is read makes room.
+    pub(crate) fn is_too_busy(&self) -> bool {
+        !self.full && self.is_crowded()
+    }
+
+    fn is_crowded(&self) -> bool {
         self.pending.len() + self.row.len() > WAITING_MAXIMUM || self.pending_bytes > WAITING_BYTES_MAXIMUM
     }
 
@@ -267,7 +308,27 @@ impl Journal {
             Body::Deliver { message: passing.stored(), targets: smallvec::smallvec![target], exchange };
         let serial = self.push(now, partition, body, 1 + u32::from(exchange.is_some()), urgent);
         self.partitions[usize::from(partition)].slot = (publication, serial);
+        if let Some(exchange) = exchange {
+            self.unwritten.entry(exchange).or_default().push(serial);
+        }
         serial
+    }
+
+    /// Takes the first of what is to be written.
+    fn pop(&mut self) -> Option<Pending> {
+        let pending = self.pending.pop_front()?;
+        let serial = self.first;
+        self.pending_bytes -= pending.body.weight();
+        self.first += 1;
+        if let Body::Deliver { exchange: Some(exchange), .. } = &pending.body
+            && let Some(serials) = self.unwritten.get_mut(exchange)
+        {
+            serials.retain(|other| *other != serial);
+            if serials.is_empty() {
+                self.unwritten.remove(exchange);
+            }
+        }
+        Some(pending)
     }
 
     /// Did this exchange bring its message to the partition before a restart?
@@ -285,12 +346,13 @@ impl Journal {
             self.release(partition, number, true);
         }
         // What was never written needs no mark either; but it is known by its exchange no more.
-        for pending in &mut self.pending {
-            if let Body::Deliver { exchange: of, .. } = &mut pending.body
-                && *of == Some(exchange)
+        for serial in self.unwritten.remove(&exchange).unwrap_or_default() {
+            let at = usize::try_from(serial - self.first).unwrap_or(usize::MAX);
+            if let Some(Pending { body: Body::Deliver { exchange, .. }, outstanding, .. }) =
+                self.pending.get_mut(at)
             {
-                *of = None;
-                pending.outstanding = pending.outstanding.saturating_sub(1);
+                *exchange = None;
+                *outstanding = outstanding.saturating_sub(1);
             }
         }
     }
@@ -411,12 +473,19 @@ impl Journal {
         let (serial, count) = (self.serial(), self.received[from.index()]);
         if std::mem::replace(&mut self.told[from.index()], count) != count {
             self.owed[from.index()].push_back((serial, count));
+            if self.writes {
+                self.owed_written[from.index()].push_back((serial, count));
+            }
         }
     }
 
-    /// A shard says how much of what was posted to it is safe.
-    pub(crate) fn confirmed(&mut self, from: ShardId, count: u64) {
-        self.confirmed[from.index()] = count;
+    /// A shard says how much of what was posted to it is safe, or written.
+    pub(crate) fn confirmed(&mut self, from: ShardId, count: u64, durability: Durability) {
+        if durability == Durability::Synced {
+            self.reach.confirmed[from.index()] = count;
+        }
+        let written = &mut self.reach.confirmed_written[from.index()];
+        *written = (*written).max(count);
     }
 
     /// Moves `safe` over what nobody needs any more.
@@ -426,8 +495,11 @@ impl Journal {
                 self.pending_bytes -= pending.body.weight();
                 self.first += 1;
             }
-            self.safe = self.first;
+            self.reach.safe = self.first;
         }
+        let Reach { safe, written, relief_safe, relief_written, .. } = &mut self.reach;
+        *written = (*written).max(*safe);
+        *relief_written = (*relief_written).max(*relief_safe);
     }
 
     /// When a batch should be written, unless one is being written.
@@ -445,6 +517,23 @@ impl Journal {
         let dirty = self.dirty_since.map(|since| if since == Time::ZERO { since } else { since.after(LAZY) });
         let released = (self.releases.len() > 4096).then_some(Time::ZERO);
         [pending, dirty, released].into_iter().flatten().min()
+    }
+}
+
+impl Reach {
+    /// Has what happened before this serial number come so far, here and in those shards?
+    fn has_come(&self, serial: u64, remote: &[(ShardId, u64)], durability: Durability) -> bool {
+        let (here, there) = match durability {
+            Durability::Synced => (self.safe, &self.confirmed),
+            Durability::Written => (self.written, &self.confirmed_written),
+            Durability::Memory => return true,
+        };
+        serial <= here && remote.iter().all(|(shard, count)| there[shard.index()] >= *count)
+    }
+
+    /// The same for a batch of progress.
+    fn has_progress(&self, batch: u64, durability: Durability) -> bool {
+        batch <= if durability == Durability::Synced { self.relief_safe } else { self.relief_written }
     }
 }
 

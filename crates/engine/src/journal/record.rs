@@ -9,6 +9,7 @@
 
 use dunlin_codec::{PacketId, QoS};
 
+use crate::durability::Durability;
 use crate::message::MessageView;
 use crate::session::outgoing::Progress;
 use crate::time::Time;
@@ -139,7 +140,22 @@ const NUMBERS_MAXIMUM: u64 = 1 << 24;
 const FLAG_RETAIN: u8 = 1 << 2;
 const FLAG_EXPIRES: u8 = 1 << 3;
 
+/// Sequence numbers stay below: nobody counts so far.
+const SEQUENCE_MAXIMUM: u64 = 1 << 56;
+
 impl Record<'_> {
+    /// May its numbers be reckoned with? Others were never written.
+    pub(crate) fn is_sound(&self) -> bool {
+        match self {
+            Self::Deliver { targets, .. } => targets.iter().all(|target| target.seq < SEQUENCE_MAXIMUM),
+            Self::Progress { outgoing: Progress { next, queue_from, sent, released }, .. } => {
+                let is_before = |list: &Vec<u64>| list.last().is_none_or(|last| last < next);
+                queue_from <= next && *next < SEQUENCE_MAXIMUM && is_before(sent) && is_before(released)
+            }
+            _ => true,
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Opened { key, client_id, expiry, at, will } => {
@@ -183,6 +199,13 @@ impl Record<'_> {
                 targets.iter().for_each(|target| encode_target(out, target));
                 encode_message(out, message);
             }
+            rest => rest.encode_other(out),
+        }
+    }
+
+    /// Everything but what happens to Sessions and messages for them.
+    fn encode_other(&self, out: &mut Vec<u8>) {
+        match self {
             Self::Progress { key, outgoing, received } => {
                 out.push(PROGRESS);
                 number(out, *key);
@@ -224,6 +247,12 @@ impl Record<'_> {
                 encode_exchange(out, exchange);
                 number(out, *record);
             }
+            Self::Opened { .. }
+            | Self::Closed { .. }
+            | Self::Ended { .. }
+            | Self::Subscribed { .. }
+            | Self::Unsubscribed { .. }
+            | Self::Deliver { .. } => unreachable!("encoded by the caller"),
         }
     }
 }
@@ -431,6 +460,7 @@ impl<'a> Reader<'a> {
             expires_at,
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         })
     }
 
@@ -467,6 +497,7 @@ mod tests {
             expires_at: Some(Time::from_micros(1 << 50)),
             origin: None,
             exchange: None,
+            durability: Durability::Synced,
         }
     }
 
@@ -508,6 +539,27 @@ mod tests {
             record.encode(&mut bytes);
             assert_eq!(decode(&bytes), Some(record));
         }
+    }
+
+    /// One printable line for each kind, whatever is in it, and never a payload.
+    #[test]
+    fn records_are_described() {
+        for record in samples() {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            let text = crate::describe_record(&bytes).unwrap();
+            assert!(!text.contains("payload\"") && !text.contains("=payload"), "{text}");
+            assert!(text.chars().all(|c| !c.is_control()), "{text}");
+            assert_eq!(
+                crate::describe_record(&bytes[..bytes.len() - 1]).is_some(),
+                decode(&bytes[..bytes.len() - 1]).is_some()
+            );
+        }
+        let record = Record::Cleared { topic: "a\x1b[31m\n" };
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        assert_eq!(crate::describe_record(&bytes).unwrap(), r#"cleared topic="a\u{1b}[31m\n""#);
+        assert_eq!(crate::describe_record(b"\xff"), None);
     }
 
     /// Every bit flipped, every length: never a panic, never much memory.

@@ -104,12 +104,19 @@ impl Engine {
 
     fn restore_progress(&mut self, partition: u16, number: u64, bytes: &[u8]) {
         let (Some(Record::Progress { key, outgoing, received }), Ok(partition)) =
-            (decode(bytes), u8::try_from(partition - PROGRESS))
+            (decode(bytes).filter(Record::is_sound), u8::try_from(partition - PROGRESS))
         else {
             self.restoring().unreadable += 1;
             return;
         };
+        self.key_was_used(key);
         self.restoring().progress.insert((partition, key), Reached { record: number, outgoing, received });
+    }
+
+    /// No new Session may have it: what was for the old one would be for the new one.
+    fn key_was_used(&mut self, key: u64) {
+        let next = &mut self.hub.journal.next_key;
+        *next = (*next).max(key.saturating_add(1));
     }
 
     fn restoring(&mut self) -> &mut Restoring {
@@ -122,7 +129,7 @@ impl Engine {
     fn restore(&mut self, partition: u8, number: Option<u64>, bytes: &[u8]) {
         let upto = self.restoring().upto.get(&partition).copied().unwrap_or(0);
         let is_old = number.is_some_and(|number| number < upto);
-        let Some(record) = decode(bytes) else {
+        let Some(record) = decode(bytes).filter(Record::is_sound) else {
             self.restoring().unreadable += 1;
             return;
         };
@@ -168,7 +175,9 @@ impl Engine {
                 }
             }
             Record::Ended { key } => {
-                if let Some(id) = self.restoring().sessions.remove(&(partition, key)) {
+                if let Some(id) = self.restoring().sessions.remove(&(partition, key))
+                    && self.hub.sessions.get(id).is_some()
+                {
                     self.hub.sessions.remove(id);
                 }
             }
@@ -198,7 +207,6 @@ impl Engine {
                 numbers.iter().for_each(|number| {
                     groups.remove(number);
                 });
-                self.groups.forget_messages(&numbers, partition);
             }
             Record::Live { retained, groups } => {
                 let restoring = self.restoring();
@@ -235,7 +243,7 @@ impl Engine {
         will: Option<WillView<'_>>,
     ) {
         self.seen_time(at);
-        self.hub.journal.next_key = self.hub.journal.next_key.max(key + 1);
+        self.key_was_used(key);
         let will = will.map(|will| {
             let delay = Duration::from_secs(will.delay);
             let expiry = will.expiry.checked_sub(1).and_then(|seconds| seconds.try_into().ok());
@@ -261,6 +269,9 @@ impl Engine {
         }
         let Some(session) = self.restored_session(partition, key) else { return };
         (session.expiry, session.will) = (expiry, will);
+        if let Some(outgoing) = &mut session.outgoing {
+            outgoing.doubt();
+        }
         self.restoring().connected.insert((partition, key));
     }
 
@@ -277,14 +288,18 @@ impl Engine {
         let shared = targets.len() > 1 || exchange.is_some();
         let mut live = 0;
         for target in targets {
+            self.key_was_used(target.key);
             let restoring = self.restoring();
             let reached = restoring.progress.get(&(partition, target.key));
             if reached.is_some_and(|reached| !reached.lives(target.seq)) {
                 continue;
             }
+            // What came while it had no connection was not sent, unless it had one later.
+            let maybe_sent = is_old || restoring.connected.contains(&(partition, target.key));
             let Some(session) = self.restored_session(partition, target.key) else { continue };
             let options = Options { qos: target.qos, retain: target.retain, extra: None };
-            session.outgoing_mut().restore_entry(target.seq, &options, number, shared, message.weight());
+            let outgoing = session.outgoing_mut();
+            outgoing.restore_entry(target.seq, &options, number, shared, message.weight(), maybe_sent);
             live += 1;
         }
         if let Some(exchange) = exchange.filter(|_| !is_old) {
@@ -293,8 +308,7 @@ impl Engine {
                 seen.push((partition, number));
             }
         }
-        let is_seen = exchange.is_some_and(|exchange| self.hub.journal.has_seen(partition, Some(exchange)));
-        if live > 0 || is_seen {
+        if live > 0 {
             self.restoring().deliveries.entry(partition.into()).or_default().push(number);
         }
     }
@@ -356,33 +370,25 @@ impl Engine {
                 }
             }
             session.window = window;
-            if let Some(outgoing) = &mut session.outgoing {
-                outgoing.restored(window);
-                if let Some(record) = outgoing.record {
-                    restoring
-                        .deliveries
-                        .entry(u16::from(session.partition) + PROGRESS)
-                        .or_default()
-                        .push(record);
-                }
-                for home in outgoing.homes() {
-                    if let Home::Record { number, shared: true } = home {
-                        *self.hub.journal.shared.entry((session.partition, number)).or_insert(0) += 1;
-                    }
-                }
-            }
+            self.restored_deliveries(id, window, &mut restoring);
             self.hub.arm_session(id);
             self.restore_subscriptions(cx, id);
         }
         self.hub.journal.seen.retain(|_, records| !records.is_empty());
         for records in self.hub.journal.seen.values() {
-            for record in records {
-                *self.hub.journal.shared.entry(*record).or_insert(0) += 1;
+            for (partition, number) in records {
+                *self.hub.journal.shared.entry((*partition, *number)).or_insert(0) += 1;
+                restoring.deliveries.entry((*partition).into()).or_default().push(*number);
             }
         }
+        // Those that other shards remember of publishers that ended were lower, as no shard begins a thousand Sessions a second
+        // for long.
+        self.key_was_used(now.as_micros() / 1000);
         for (partition, next) in next {
             self.hub.journal.partitions[usize::from(*partition)].next = *next;
         }
+        let partitions = &self.hub.journal.partitions;
+        self.groups.restored(|partition, number| partitions[usize::from(partition)].groups.contains(&number));
         self.hub.journal.is_restored = true;
         self.settle(cx);
         let live = next
@@ -393,6 +399,21 @@ impl Engine {
             })
             .collect();
         (live, restoring.unreadable)
+    }
+
+    /// A Session has all its deliveries: their records are counted.
+    fn restored_deliveries(&mut self, id: SessionId, window: u16, restoring: &mut Restoring) {
+        let Some(session) = self.hub.sessions.get_mut(id) else { return };
+        let Some(outgoing) = &mut session.outgoing else { return };
+        outgoing.restored(window);
+        if let Some(record) = outgoing.record {
+            restoring.deliveries.entry(u16::from(session.partition) + PROGRESS).or_default().push(record);
+        }
+        for home in outgoing.homes() {
+            if let Home::Record { number, shared: true } = home {
+                *self.hub.journal.shared.entry((session.partition, number)).or_insert(0) += 1;
+            }
+        }
     }
 
     fn live_records(&self, partition: u16, restoring: &mut Restoring) -> Vec<u64> {

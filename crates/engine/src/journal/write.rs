@@ -1,7 +1,10 @@
 //! Batches: records are encoded when they are written, without what nobody needs any more.
 
+use std::collections::BTreeSet;
+
 use super::record::{Record, Target, deliver_head, encode_message, encode_target};
 use super::{Body, Journal, PROGRESS, Pending, Writing};
+use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::hub::{Cx, Hub};
 use crate::session::SessionId;
@@ -91,6 +94,12 @@ impl Engine {
         self.hub.journal.deadline()
     }
 
+    /// Hands over records that are not needed any more, as [`Self::write`] does too: where that has to wait, the log may be full of
+    /// them.
+    pub fn take_releases(&mut self, releases: &mut Vec<(u16, u64)>) {
+        releases.append(&mut self.hub.journal.releases);
+    }
+
     /// Hands over what is to be written. [`crate::Event::Stored`] says when that is safe; until then there is no other batch.
     pub fn write(&mut self, now: Time, batch: &mut JournalBatch) {
         let journal = &mut self.hub.journal;
@@ -100,28 +109,26 @@ impl Engine {
         }
         let mut writing = Writing { relief: journal.relief, ..Writing::default() };
         journal.relief += 1;
-        self.hub.write_progress(batch, &mut writing.replaced);
+        self.hub.write_progress(batch, &mut writing);
         if is_stuck {
-            self.hub.journal.relieving = Some(writing.relief);
-            if let Some(stuck) = &mut self.hub.journal.writing {
-                stuck.replaced.append(&mut writing.replaced);
-            }
+            self.hub.journal.relieving = Some(writing);
             batch.releases.append(&mut self.hub.journal.releases);
             return;
         }
         let journal = &mut self.hub.journal;
         let is_held = journal.pending.front().is_some_and(|front| front.since.after(super::HOLD) <= now);
-        let due =
-            journal.partitions.iter().position(|partition| partition.controls.len() >= CONTROLS_MINIMUM);
+        let is_due = |(partition, state): (u8, &super::PartitionState)| {
+            let sessions = self.hub.sessions.in_partition(partition).len();
+            state.controls.len() >= CONTROLS_MINIMUM.max(CONTROLS_PER_SESSION * sessions)
+        };
+        let due = (0..=u8::MAX).zip(&journal.partitions).position(is_due);
         let count = if is_held || due.is_some() || journal.pending_bytes > super::WAITING_BYTES_MAXIMUM / 2 {
             journal.pending.len()
         } else {
             usize::try_from(journal.urgent.saturating_sub(journal.first)).unwrap_or_default()
         };
         for _ in 0..count {
-            let Some(pending) = self.hub.journal.pending.pop_front() else { break };
-            self.hub.journal.pending_bytes -= pending.body.weight();
-            self.hub.journal.first += 1;
+            let Some(pending) = self.hub.journal.pop() else { break };
             if pending.outstanding > 0 {
                 self.write_one(batch, &mut writing, pending);
             }
@@ -175,12 +182,7 @@ impl Engine {
 
     /// A partition's state takes the place of the control records that led to it.
     fn write_checkpoint(&mut self, batch: &mut JournalBatch, partition: u8) {
-        let count = self.hub.sessions.in_partition(partition).len();
-        let journal = &mut self.hub.journal;
-        let state = &mut journal.partitions[usize::from(partition)];
-        if state.controls.len() < CONTROLS_PER_SESSION * count {
-            return;
-        }
+        let state = &mut self.hub.journal.partitions[usize::from(partition)];
         let upto = state.next;
         let releases = std::mem::take(&mut state.controls);
         let state = self.checkpoint_state(partition);
@@ -192,39 +194,79 @@ impl Engine {
         let journal = &mut self.hub.journal;
         journal.full = full;
         if full
-            && let Some(writing) = &journal.writing
+            && let Some(writing) = &mut journal.writing
             && journal.relieving.is_none()
         {
-            journal.relieving = Some(writing.relief);
+            journal.relieving = Some(Writing {
+                relief: writing.relief,
+                replaced: std::mem::take(&mut writing.replaced),
+                numbered: std::mem::take(&mut writing.numbered),
+                ..Writing::default()
+            });
         }
     }
 
     /// A batch is safe: whatever waited for it goes on.
     pub(crate) fn batch_stored(&mut self, cx: &mut Cx<'_>, relief_only: bool) {
         let journal = &mut self.hub.journal;
-        if let Some(relief) = journal.relieving.take() {
-            journal.relief_safe = relief;
+        let mut numbered = Vec::new();
+        let whole = if relief_only { None } else { journal.writing.take() };
+        if let Some(writing) = &whole {
+            journal.reach.safe = journal.reach.safe.max(writing.upto);
         }
-        if relief_only {
-            return;
+        let mut exactly_once = Vec::new();
+        for writing in journal.relieving.take().into_iter().chain(whole) {
+            journal.reach.relief_safe = journal.reach.relief_safe.max(writing.relief);
+            journal.releases.extend(writing.replaced);
+            exactly_once.extend(writing.exactly_once);
+            numbered.extend(writing.numbered);
         }
-        let Some(writing) = journal.writing.take() else { return };
-        journal.safe = journal.safe.max(writing.upto);
-        journal.relief_safe = journal.relief_safe.max(writing.relief);
-        journal.releases.extend(writing.replaced);
-        for (session, seq) in writing.exactly_once {
+        for (session, seq, _) in exactly_once {
+            self.delivery_recorded(cx, session, seq);
+        }
+        for (session, below) in numbered {
             let Some(found) = self.hub.sessions.get_mut(session) else { continue };
             if let Some(outgoing) = &mut found.outgoing {
-                outgoing.stored(seq);
+                outgoing.reserved(below);
             }
             self.hub.pump(cx, session.index());
         }
+    }
+
+    /// A batch is written: whatever needs no more than that goes on.
+    pub(crate) fn batch_written(&mut self, cx: &mut Cx<'_>) {
+        let journal = &mut self.hub.journal;
+        let Some(writing) = &mut journal.writing else { return };
+        journal.reach.written = journal.reach.written.max(writing.upto);
+        journal.reach.relief_written = journal.reach.relief_written.max(writing.relief);
+        // A Session's go in order: behind one that is to be synced none goes.
+        let mut behind = BTreeSet::new();
+        let (rest, ready) =
+            std::mem::take(&mut writing.exactly_once).into_iter().partition(|(session, _, durability)| {
+                if *durability == Durability::Synced {
+                    behind.insert(*session);
+                }
+                behind.contains(session)
+            });
+        writing.exactly_once = rest;
+        let ready: Vec<_> = ready;
+        for (session, seq, _) in ready {
+            self.delivery_recorded(cx, session, seq);
+        }
+    }
+
+    fn delivery_recorded(&mut self, cx: &mut Cx<'_>, session: SessionId, seq: u32) {
+        let Some(found) = self.hub.sessions.get_mut(session) else { return };
+        if let Some(outgoing) = &mut found.outgoing {
+            outgoing.stored(seq);
+        }
+        self.hub.pump(cx, session.index());
     }
 }
 
 impl Hub {
     /// How far every Session has come that moved.
-    fn write_progress(&mut self, batch: &mut JournalBatch, replaced: &mut Vec<(u16, u64)>) {
+    fn write_progress(&mut self, batch: &mut JournalBatch, writing: &mut Writing) {
         self.journal.dirty_since = None;
         for id in std::mem::take(&mut self.journal.dirty) {
             let Some(session) = self.sessions.get_mut(id).filter(|session| session.key != 0) else {
@@ -237,7 +279,9 @@ impl Hub {
             let record = Record::Progress { key, outgoing: outgoing.progress(), received };
             let number =
                 batch.put(&mut self.journal, u16::from(partition) + PROGRESS, |out| record.encode(out));
-            replaced
+            writing.numbered.extend(outgoing.to_reserve().map(|below| (id, below)));
+            writing
+                .replaced
                 .extend(outgoing.record.replace(number).map(|old| (u16::from(partition) + PROGRESS, old)));
         }
     }
@@ -270,7 +314,7 @@ impl Hub {
         }
         for (id, seq, target) in wanted {
             if target.qos == dunlin_codec::QoS::ExactlyOnce {
-                writing.exactly_once.push((id, seq));
+                writing.exactly_once.push((id, seq, message.view().durability));
             }
             let Some(session) = self.sessions.get_mut(id) else { continue };
             let connected = session.connection.is_some();

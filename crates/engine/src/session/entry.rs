@@ -79,6 +79,11 @@ impl Entry {
         }
     }
 
+    /// May its PUBLISH have to be sent, for the first time or again?
+    pub(crate) const fn is_to_be_sent(&self) -> bool {
+        matches!(self.phase(), Phase::Waiting | Phase::AwaitAck)
+    }
+
     pub(crate) const fn set_phase(&mut self, phase: Phase) {
         self.bits = self.bits & !(3 << PHASE) | (phase as u64) << PHASE;
     }

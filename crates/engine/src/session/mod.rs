@@ -15,6 +15,7 @@ pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::received::ReceivedIds;
 use crate::access::Access;
 use crate::connect::TENANT;
+use crate::durability::Durability;
 use crate::event::ConnectionId;
 use crate::journal::record::{Record, WillView};
 use crate::mail::SessionRef;
@@ -69,6 +70,8 @@ pub(crate) struct Session {
     pub(crate) dropped: Option<Box<(Time, u64)>>,
     /// Who may do what in it; `None` where nobody was asked.
     pub(crate) access: Option<Box<Access>>,
+    /// What the listener of its last connection says.
+    pub(crate) durability: Durability,
 }
 
 /// One Subscription of a Session.
@@ -146,6 +149,7 @@ impl Session {
             rules_broken: None,
             dropped: None,
             access: None,
+            durability: Durability::Synced,
         }
     }
 

@@ -8,6 +8,8 @@
 //! Each delivery gets a sequence number when it comes; its Packet Identifier is that number modulo 65,535, plus one. So an
 //! identifier survives a crash without being written, and a queue may be longer than there are identifiers.
 
+mod recorded;
+
 use std::collections::VecDeque;
 
 use dunlin_codec::{PacketId, QoS};
@@ -67,6 +69,8 @@ pub(crate) struct Outgoing {
     next: u64,
     /// QoS 2 below this is safe in the journal.
     safe: u64,
+    /// No restart uses a number below this again: where there is a journal, QoS 2 that has no record of its own waits for that.
+    reserved: Option<u64>,
     /// Entries of `flight` before this one were sent on this connection.
     resent: usize,
     /// PUBLISH packets that may still be sent on this connection [MQTT-4.9.0-2].
@@ -118,8 +122,8 @@ pub(crate) enum Next {
     Publish(PacketId, Options, Message, Doubt),
     /// Again, on a new connection.
     PubRel(PacketId),
-    /// The first of the queue.
-    Queued(Message),
+    /// The first of the queue. `true` where it may have been sent before a restart.
+    Queued(Message, bool),
     /// It has to be read back first.
     Absent,
 }
@@ -134,6 +138,7 @@ impl Outgoing {
             extras: seeded(0),
             next: 0,
             safe: 0,
+            reserved: None,
             resent: 0,
             quota: window,
             quota_maximum: window,
@@ -240,8 +245,7 @@ impl Outgoing {
                     }
                     let Some(message) = entry.message.clone() else { return Some(Next::Absent) };
                     let options = self.options(entry);
-                    let doubt =
-                        if self.full(entry.seq) < self.doubtful { Doubt::Perhaps } else { Doubt::Sent };
+                    let doubt = if self.is_doubtful(entry) { Doubt::Perhaps } else { Doubt::Sent };
                     self.quota -= 1;
                     self.flight[self.resent].set_counted(true);
                     self.resent += 1;
@@ -253,12 +257,26 @@ impl Outgoing {
             return None;
         }
         let front = self.queue.front().filter(|front| self.is_safe(front))?;
-        Some(front.message.clone().map_or(Next::Absent, Next::Queued))
+        let is_doubtful = self.is_doubtful(front);
+        Some(front.message.clone().map_or(Next::Absent, |message| Next::Queued(message, is_doubtful)))
+    }
+
+    /// Is the first of the queue QoS 2?
+    pub(crate) fn is_next_exactly_once(&self) -> bool {
+        self.queue.front().is_some_and(|front| front.qos() == QoS::ExactlyOnce)
+    }
+
+    /// May it have been sent before a restart?
+    fn is_doubtful(&self, entry: &Entry) -> bool {
+        self.full(entry.seq) < self.doubtful
     }
 
     /// QoS 2 is sent when its identifier is sure to survive.
     fn is_safe(&self, entry: &Entry) -> bool {
         match entry.home() {
+            Home::None if entry.qos() == QoS::ExactlyOnce => {
+                self.reserved.is_none_or(|reserved| self.full(entry.seq) < reserved)
+            }
             Home::None => true,
             Home::Pending(_) => entry.qos() != QoS::ExactlyOnce,
             Home::Record { .. } => entry.qos() != QoS::ExactlyOnce || self.full(entry.seq) < self.safe,
@@ -449,6 +467,11 @@ impl Outgoing {
         self.queue_bytes
     }
 
+    /// Messages in flight, those included that ended out of turn.
+    pub(crate) fn flight_len(&self) -> usize {
+        self.flight.len()
+    }
+
     /// Messages in flight that are not acknowledged.
     pub(crate) fn in_flight(&self) -> usize {
         self.flight.iter().filter(|entry| entry.phase() != Phase::Ended).count()
@@ -484,169 +507,6 @@ impl Outgoing {
         let ahead = if wanted >= first { wanted - first } else { wanted + u64::from(IDENTIFIERS) - first };
         let seq = self.flight.front()?.seq.wrapping_add(u32::try_from(ahead).ok()?);
         find(&self.flight, seq)
-    }
-}
-
-// The journal's side.
-impl Outgoing {
-    /// The sequence number that was given last.
-    pub(crate) fn last(&self) -> u32 {
-        low(self.next).wrapping_sub(1)
-    }
-
-    /// The record of the delivery that came last will be this one.
-    pub(crate) fn set_pending(&mut self, serial: u64) {
-        let seq = self.last();
-        let last = [self.queue.back_mut(), self.flight.back_mut()];
-        if let Some(entry) = last.into_iter().flatten().find(|entry| entry.seq == seq) {
-            entry.set_home(Home::Pending(serial));
-        }
-    }
-
-    /// Is the delivery still wanted? How it goes.
-    pub(crate) fn wanted(&self, seq: u32) -> Option<(u64, Options)> {
-        let entry = self.find(seq).filter(|entry| entry.phase() != Phase::Ended)?;
-        Some((self.full(seq), self.options(entry)))
-    }
-
-    fn find(&self, seq: u32) -> Option<&Entry> {
-        find(&self.queue, seq)
-            .map(|at| &self.queue[at])
-            .or_else(|| Some(&self.flight[find(&self.flight, seq)?]))
-    }
-
-    /// The record is being written: from now on the message can be read back.
-    pub(crate) fn recorded(&mut self, seq: u32, number: u64, shared: bool, connected: bool) {
-        let home = Home::Record { number, shared };
-        if let Some(at) = find(&self.queue, seq) {
-            self.queue[at].set_home(home);
-            if !connected || self.queue_bytes > RESIDENT_BYTES {
-                self.queue[at].message = None;
-                if self.queue[at].has_extra() && self.deal(&self.queue[at]).is_none() {
-                    self.queue[at].set_extra(false);
-                    self.extras.remove(&seq);
-                }
-            }
-        } else if let Some(at) = find(&self.flight, seq) {
-            self.flight[at].set_home(home);
-            self.flight[at].message = None;
-        }
-    }
-
-    /// The record is safe.
-    pub(crate) fn stored(&mut self, seq: u32) {
-        self.safe = self.safe.max(self.full(seq) + 1);
-    }
-
-    /// What to read back so that sending can go on: sequence numbers and records.
-    pub(crate) fn absent(&self) -> Vec<(u32, u64)> {
-        let mut bytes = 0;
-        let ahead = self.flight.iter().skip(self.resent).chain(&self.queue).take(READ_MESSAGES);
-        ahead
-            .take_while(|entry| {
-                let fits = bytes < READ_BYTES;
-                bytes += u64::from(entry.weight);
-                fits
-            })
-            .filter(|entry| {
-                entry.message.is_none() && matches!(entry.phase(), Phase::Waiting | Phase::AwaitAck)
-            })
-            .filter_map(|entry| match entry.home() {
-                Home::Record { number, .. } => Some((entry.seq, number)),
-                Home::None | Home::Pending(_) => None,
-            })
-            .collect()
-    }
-
-    /// A message was read back.
-    pub(crate) fn fill(&mut self, seq: u32, message: Message, identifiers: Identifiers) {
-        let at = find(&self.queue, seq).map(|at| &mut self.queue[at]);
-        let Some(entry) = at.or_else(|| find(&self.flight, seq).map(|at| &mut self.flight[at])) else {
-            return;
-        };
-        entry.message = Some(message);
-        if let Some(extra) = Extra::of(identifiers, None) {
-            entry.set_extra(true);
-            self.extras.insert(seq, *extra);
-        }
-    }
-
-    /// A message cannot be read back any more.
-    pub(crate) fn lose(&mut self, seq: u32) -> Option<Gone> {
-        if let Some(at) = find(&self.queue, seq) {
-            let entry = self.queue.remove(at)?;
-            self.queue_bytes -= u64::from(entry.weight);
-            return Some(self.gone(&entry));
-        }
-        let at = find(&self.flight, seq).filter(|at| self.flight[*at].phase() != Phase::Ended)?;
-        self.quota += u16::from(self.flight[at].is_counted());
-        Some(self.clear(at))
-    }
-
-    /// What has not ended, for the journal.
-    pub(crate) fn progress(&self) -> Progress {
-        let live = self.flight.iter().filter(|entry| match entry.phase() {
-            Phase::Ended => false,
-            Phase::AwaitComp => true,
-            Phase::Waiting | Phase::AwaitAck => entry.home() != Home::None,
-        });
-        let mut progress = Progress {
-            next: self.next,
-            queue_from: self.queue.front().map_or(self.next, |entry| self.full(entry.seq)),
-            ..Progress::default()
-        };
-        for entry in live {
-            let list =
-                if entry.phase() == Phase::AwaitComp { &mut progress.released } else { &mut progress.sent };
-            list.push(self.full(entry.seq));
-        }
-        progress
-    }
-
-    /// How far the Session had come, before anything else that a restart finds.
-    pub(crate) fn restore(&mut self, progress: &Progress, record: u64) {
-        self.record = Some(record);
-        self.next = self.next.max(progress.next);
-        for seq in &progress.released {
-            let mut entry = Entry::new(low(*seq), QoS::ExactlyOnce, false, None, 0);
-            entry.set_phase(Phase::AwaitComp);
-            self.flight.push_back(entry);
-        }
-    }
-
-    /// A delivery as a restart found it.
-    pub(crate) fn restore_entry(
-        &mut self,
-        seq: u64,
-        options: &Options,
-        number: u64,
-        shared: bool,
-        weight: usize,
-    ) {
-        self.next = self.next.max(seq + 1);
-        let weight = u32::try_from(QUEUED_WEIGHT + weight).unwrap_or(u32::MAX);
-        let mut entry = Entry::new(low(seq), options.qos, options.retain, None, weight);
-        entry.set_home(Home::Record { number, shared });
-        if self.flight.iter().all(|other| other.seq != entry.seq) {
-            self.push(entry);
-        }
-    }
-
-    /// Everything is restored. What was in flight is not known: the first `window` messages may have been.
-    pub(crate) fn restored(&mut self, window: u16) {
-        self.safe = self.next;
-        let next = self.next;
-        let order = |entry: &Entry| next - u64::from(low(next).wrapping_sub(entry.seq));
-        self.queue.make_contiguous().sort_by_key(order);
-        let count = usize::from(window).min(self.queue.len());
-        for mut entry in self.queue.drain(..count) {
-            self.queue_bytes -= u64::from(entry.weight);
-            entry.set_phase(Phase::AwaitAck);
-            self.flight.push_back(entry);
-        }
-        self.flight.make_contiguous().sort_by_key(order);
-        self.doubtful = self.flight.back().map_or(0, |entry| self.full(entry.seq) + 1);
-        self.resent = 0;
     }
 }
 
@@ -697,6 +557,7 @@ mod tests {
             expires_at: None,
             origin,
             exchange: None,
+            durability: crate::durability::Durability::Synced,
         };
         Some(view.to_message())
     }

@@ -19,6 +19,8 @@ pub(crate) struct ReceivedIds {
     len: u16,
     /// Those whose message is not safe yet: after a crash the Client has to send it again.
     unsure: BTreeSet<u16>,
+    /// Those whose message only memory has: no restart must know them.
+    memory: BTreeSet<u16>,
     /// Other shards that the message went to.
     remote: BTreeMap<u16, ShardSet>,
 }
@@ -61,9 +63,31 @@ impl ReceivedIds {
         }
     }
 
+    /// Its message is kept in memory, and it with it.
+    pub(crate) fn set_memory(&mut self, id: PacketId) {
+        self.unsure.insert(id.get());
+        self.memory.insert(id.get());
+    }
+
+    /// Is its message kept in memory?
+    pub(crate) fn is_memory(&self, id: PacketId) -> bool {
+        self.memory.contains(&id.get())
+    }
+
+    /// The same, and it is forgotten.
+    pub(crate) fn take_memory(&mut self, id: PacketId) -> bool {
+        let was_there = self.memory.remove(&id.get());
+        if was_there {
+            self.unsure.remove(&id.get());
+        }
+        was_there
+    }
+
     /// Its message is safe.
     pub(crate) fn set_sure(&mut self, id: PacketId) {
-        self.unsure.remove(&id.get());
+        if !self.is_memory(id) {
+            self.unsure.remove(&id.get());
+        }
     }
 
     /// The other shards that the message went to, to be told that it was released.
@@ -74,11 +98,27 @@ impl ReceivedIds {
 
     /// What a restart must know, ascending.
     pub(crate) fn sure(&self) -> Vec<u64> {
-        if self.len == 0 {
-            return Vec::new();
-        }
-        let all = (1..=u16::MAX).filter_map(PacketId::new).filter(|id| self.contains(*id));
-        all.map(PacketId::get).filter(|id| !self.unsure.contains(id)).map(u64::from).collect()
+        self.iter().map(PacketId::get).filter(|id| !self.unsure.contains(id)).map(u64::from).collect()
+    }
+
+    /// All of them, ascending. What it costs depends on how many there are, not on how many there could be.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PacketId> {
+        let pages = self.pages.iter().enumerate().filter_map(|(page, words)| Some((page, words.as_ref()?)));
+        let words = pages.flat_map(|(page, words)| {
+            words.iter().enumerate().map(move |(word, bits)| (page << 10 | word << 6, *bits))
+        });
+        words.flat_map(|(base, mut bits)| {
+            std::iter::from_fn(move || {
+                let bit = bits.trailing_zeros() as usize;
+                bits &= bits.checked_sub(1)?;
+                u16::try_from(base | bit).ok().and_then(PacketId::new)
+            })
+        })
+    }
+
+    /// The other shards that the message went to, as far as is known.
+    pub(crate) fn remote(&self, id: PacketId) -> ShardSet {
+        self.remote.get(&id.get()).copied().unwrap_or(ShardSet::EMPTY)
     }
 
     /// How many there are.
@@ -114,8 +154,9 @@ mod tests {
         let all = || (1..=u16::MAX).filter_map(PacketId::new);
         assert!(all().all(|id| ids.insert(id)));
         assert_eq!(ids.len(), u16::MAX);
+        assert!(ids.iter().eq(all()));
         assert!(all().all(|id| !ids.insert(id) && ids.contains(id)));
         assert!(all().all(|id| ids.remove(id) && !ids.contains(id) && !ids.remove(id)));
-        assert_eq!(ids.len(), 0);
+        assert_eq!((ids.len(), ids.iter().next()), (0, None));
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use dunlin_codec::{QoS, TopicFilter, TopicName, TopicNameError};
 
 use super::tree::{Subscriber, Tree};
+use crate::durability::Durability;
 use crate::map::{Map, seeded};
 use crate::partition::ShardSet;
 use crate::session::Sessions;
-use crate::settings::Limits;
+use crate::settings::Settings;
 
 /// Memory for kept routes, in bytes: 16 MiB hold a hundred thousand topics, or one with a quarter of a million subscribers.
 const KEPT_MAXIMUM: usize = 16 * 1024 * 1024;
@@ -76,6 +77,8 @@ pub(crate) struct Route {
     /// The topic holds characters that the specification advises against.
     pub(crate) discouraged: bool,
     generation: u64,
+    /// What the configuration says of the topic, whatever the listener.
+    pub(crate) durability: Option<Durability>,
     /// Of this route alone, for as long as the Router is there; never 0.
     pub(crate) number: u64,
 }
@@ -91,6 +94,7 @@ pub(crate) struct Router {
     length_maximum: usize,
     /// Routes found so far.
     numbers: u64,
+    settings: Arc<Settings>,
 }
 
 /// Why a message has no route.
@@ -135,7 +139,7 @@ impl Route {
 }
 
 impl Router {
-    pub(crate) fn new(seed: u64, limits: &Limits) -> Self {
+    pub(crate) fn new(seed: u64, settings: Arc<Settings>) -> Self {
         let mut router = Self {
             tree: Tree::new(seed),
             routes: seeded(seed),
@@ -143,14 +147,16 @@ impl Router {
             levels_maximum: 0,
             length_maximum: 0,
             numbers: 0,
+            settings: Arc::clone(&settings),
         };
-        router.set_limits(limits);
+        router.configure(settings);
         router
     }
 
-    pub(crate) fn set_limits(&mut self, limits: &Limits) {
-        self.levels_maximum = limits.topic_levels_maximum.into();
-        self.length_maximum = limits.topic_length_maximum.into();
+    pub(crate) fn configure(&mut self, settings: Arc<Settings>) {
+        self.levels_maximum = settings.limits.topic_levels_maximum.into();
+        self.length_maximum = settings.limits.topic_length_maximum.into();
+        self.settings = settings;
         self.routes.clear();
         self.kept = 0;
     }
@@ -192,7 +198,8 @@ impl Router {
     fn find(&mut self, topic: &str, sessions: &Sessions) -> Result<(), RouteError> {
         let name = self.check_topic(topic)?;
         self.numbers += 1;
-        let route = Route { number: self.numbers, ..Route::of(&self.tree, name, sessions) };
+        let durability = self.settings.durability.of_topic(name);
+        let route = Route { number: self.numbers, durability, ..Route::of(&self.tree, name, sessions) };
         if let Some(old) = self.routes.remove(topic) {
             self.kept -= old.weight(topic);
         }

@@ -99,6 +99,11 @@ impl Tree {
         }
     }
 
+    /// Filters that somebody wants.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free_entries.len()
+    }
+
     /// Changes whenever an answer of [`Self::matches`] may have changed.
     #[inline]
     pub(crate) fn generation(&self) -> u64 {

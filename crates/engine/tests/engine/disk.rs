@@ -1,6 +1,6 @@
 //! A log in memory that can lose what it has not stored, and that gives back what was released.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_engine::{
     Effects, Engine, JOURNAL_PARTITIONS, JournalBatch, JournalLive, Partition, ShardId, ShardMap, Time,
@@ -16,6 +16,8 @@ pub(crate) struct Disk {
     checkpoints: BTreeMap<u16, (u64, Vec<u8>)>,
     /// Handed over by each shard and not stored.
     unstored: BTreeMap<usize, JournalBatch>,
+    /// Shards whose batch is written: a crash of the process leaves it.
+    written: BTreeSet<usize>,
     /// The number of the next record of each partition.
     next: Vec<u64>,
 }
@@ -40,8 +42,14 @@ impl Disk {
         assert!(old.is_none(), "one batch at a time");
     }
 
+    /// Writes what a shard handed over. False where there is nothing.
+    pub(crate) fn write(&mut self, shard: ShardId) -> bool {
+        self.unstored.contains_key(&shard.index()) && self.written.insert(shard.index())
+    }
+
     /// Stores what a shard handed over. False where there is nothing.
     pub(crate) fn store(&mut self, shard: ShardId) -> bool {
+        self.written.remove(&shard.index());
         let Some(batch) = self.unstored.remove(&shard.index()) else { return false };
         let mut start = 0;
         for record in &batch.records {
@@ -54,6 +62,28 @@ impl Disk {
             self.checkpoints.insert(checkpoint.partition, (checkpoint.upto, checkpoint.state));
         }
         self.released.extend(batch.releases);
+        true
+    }
+
+    /// Stores of a batch what relieves the log. True where the rest has to wait; then there are only such until it is stored.
+    pub(crate) fn relieve(&mut self, shard: ShardId, batch: JournalBatch) -> bool {
+        let mut start = 0;
+        for record in &batch.records {
+            let bytes = batch.bytes[start..record.end].to_vec();
+            start = record.end;
+            let next = &mut self.next[usize::from(record.partition)];
+            assert_eq!(record.number, *next, "records are numbered without a gap");
+            *next += 1;
+            if record.relief {
+                self.records[usize::from(record.partition)].insert(record.number, bytes);
+            }
+        }
+        self.released.extend(&batch.releases);
+        if self.unstored.contains_key(&shard.index()) {
+            assert!(batch.records.iter().all(|record| record.relief), "only relief goes past what waits");
+            return false;
+        }
+        self.unstored.insert(shard.index(), JournalBatch { releases: Vec::new(), ..batch });
         true
     }
 
@@ -86,8 +116,11 @@ impl Disk {
             .count()
     }
 
-    /// The process is gone, and what was not stored.
+    /// The process is gone, and what was not even written.
     pub(crate) fn crash(&mut self) {
+        for shard in std::mem::take(&mut self.written).into_iter().filter_map(ShardId::new) {
+            self.store(shard);
+        }
         self.unstored.clear();
         for (records, next) in self.records.iter().zip(&mut self.next) {
             *next = records.last_key_value().map_or(0, |(number, _)| number + 1);

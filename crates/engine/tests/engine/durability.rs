@@ -385,3 +385,116 @@ fn a_damaged_record_holds_up_nothing() {
     assert_eq!(world.acknowledge_all(client), ["1", "3"]);
     assert_eq!(world.dropped(Drop::Damaged), 1);
 }
+
+/// A retained message is of no exchange any more: it is delivered for every Subscription, and the identifier that it came with
+/// is free for other messages.
+#[test]
+fn retained_messages_leave_their_exchange_behind() {
+    let mut world = World::durable(1);
+    let publisher = world.enter(&hello(V5, "p").lasting(60));
+    world.publish(publisher, &message("t", "kept").retain().qos(2, 1));
+    world.pubrel(publisher, 1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    for filter in ["t", "#"] {
+        world.subscribe(subscriber, filter, 2);
+        world.settle_disk();
+        assert_eq!(world.acknowledge_all(subscriber), ["kept"]);
+    }
+    world.publish(publisher, &message("t", "other").qos(2, 1));
+    assert_eq!(world.acknowledge_all(subscriber), ["other"]);
+}
+
+/// [MQTT-3.1.2-4] The end of a Session is stored before a Client is told of a new one, also of one that ends with its connection.
+#[test]
+fn a_session_that_ended_does_not_come_back() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(60));
+    world.subscribe(client, "t", 1);
+    world.settle_disk();
+    world.hold_disk();
+    let first = world.knock(&hello(V5, "c"));
+    let second = world.knock(&hello(V5, "c"));
+    assert_eq!(world.take(first), ["closed"]);
+    assert_eq!(world.take(second), NOTHING);
+    world.store();
+    assert_eq!(world.take(second), ["CONNACK 00"]);
+}
+
+/// [MQTT-3.3.1-1] Whatever may have been sent before a crash has DUP, however far its window had come; what came while the
+/// Client was away has not.
+#[test]
+fn what_may_have_been_sent_before_a_crash_is_sent_with_dup() {
+    let mut world = World::durable_with(1, |settings| {
+        settings.limits.inflight_maximum = std::num::NonZeroU16::MIN;
+    });
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.subscribe(subscriber, "t", 1);
+    world.lose(subscriber);
+    let publisher = world.connect(V5, "p");
+    for id in 1..=3 {
+        world.publish(publisher, &message("t", id.to_string()).qos(1, id));
+    }
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.settle_disk();
+    world.hold_disk();
+    // That it acknowledged them is lost.
+    assert_eq!(world.acknowledge_all(subscriber), ["1", "2", "3"]);
+    world.crash(1);
+    world.store_at_once();
+    let publisher = world.connect(V5, "p");
+    world.publish(publisher, &message("t", "4").qos(1, 4));
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    for id in 1..=3 {
+        assert_eq!(world.take(subscriber), [format!("PUBLISH t={id} q1 #{id} dup")]);
+        world.puback(subscriber, id);
+    }
+    world.lose(subscriber);
+    world.settle_disk();
+    world.publish(publisher, &message("t", "5").qos(1, 5));
+    world.crash(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    assert_eq!(world.take(subscriber), ["PUBLISH t=4 q1 #4 dup"]);
+    world.puback(subscriber, 4);
+    assert_eq!(world.take(subscriber), ["PUBLISH t=5 q1 #5"]);
+}
+
+/// [MQTT-4.3.3-7] A PUBREL that waits for its PUBCOMP is sent again however often the process ends.
+#[test]
+fn a_released_exchange_survives_several_crashes() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.subscribe(subscriber, "t", 2);
+    let publisher = world.connect(V5, "p");
+    world.publish(publisher, &message("t", "1").qos(2, 1));
+    world.pubrec(subscriber, 1);
+    assert_eq!(world.take(subscriber), ["PUBLISH t=1 q2 #1", "PUBREL #1"]);
+    for id in 2..=3 {
+        world.crash(1);
+        let subscriber = world.enter(&hello(V5, "s").lasting(60));
+        assert_eq!(world.take(subscriber), ["PUBREL #1"]);
+        // Another exchange has the Session's progress written anew.
+        let publisher = world.connect(V5, "p");
+        world.publish(publisher, &message("t", id.to_string()).qos(2, id));
+        world.pubrec(subscriber, id);
+        world.pubcomp(subscriber, id);
+        world.settle_disk();
+    }
+}
+
+/// [MQTT-2.2.1-4] What a shared group deals is not in the Session's records; its identifier is not given to another message.
+#[test]
+fn identifiers_of_deals_are_not_used_again_after_a_crash() {
+    let mut world = World::durable(1);
+    let client = world.enter(&hello(V5, "c").lasting(60));
+    world.subscribe(client, "$share/g/t", 2);
+    let publisher = world.connect(V5, "p");
+    world.hold_disk();
+    world.publish(publisher, &message("t", "1").qos(2, 1));
+    assert_eq!(world.take(client), NOTHING);
+    world.settle_disk();
+    assert_eq!(world.take(client), ["PUBLISH t=1 q2 #1"]);
+    world.crash(1);
+    world.store_at_once();
+    let client = world.enter(&hello(V5, "c").lasting(60));
+    assert_eq!(world.take(client), ["PUBLISH t=1 q2 #2"]);
+}

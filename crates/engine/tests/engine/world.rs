@@ -1,5 +1,6 @@
 //! A Server without threads or sockets: its shards, their mail, its Clients, and a clock that tests move.
 
+mod full;
 mod guard;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -71,6 +72,8 @@ pub(crate) struct World {
     disk: Option<Disk>,
     /// Batches are stored as soon as they are handed over.
     stores: bool,
+    /// The disk has no room but for what relieves it.
+    is_full: bool,
     carriage: Carriage,
     transit: BTreeMap<(usize, usize), VecDeque<MailBag>>,
     /// Nobody is let in unasked.
@@ -128,6 +131,7 @@ impl World {
             settings,
             disk: durable.then(Disk::new),
             stores: true,
+            is_full: false,
             effects: map.iter().map(|_| Effects::new(map)).collect(),
             clients: Vec::new(),
             slots: vec![Vec::new(); shards],
@@ -169,6 +173,17 @@ impl World {
             }
             self.carry_if_at_once();
         }
+    }
+
+    /// One batch of each shard is written, and outlives the process, but is not synced.
+    pub(crate) fn write(&mut self) {
+        for shard in self.map.iter() {
+            self.write_out_journal(shard);
+            if self.disk.as_mut().is_some_and(|disk| disk.write(shard)) {
+                self.step(shard, Event::Written);
+            }
+        }
+        self.carry_if_at_once();
     }
 
     /// One batch of each shard, and no more.
@@ -538,6 +553,12 @@ impl World {
         }
     }
 
+    /// The first shard publishes for the Server itself.
+    pub(crate) fn say(&mut self, topic: &str, payload: &str) {
+        let shard = self.map.iter().next().unwrap();
+        self.event(shard, Event::Publish { topic, payload: payload.as_bytes() });
+    }
+
     /// Of all shards together, by what `pick` takes of each.
     pub(crate) fn count(&mut self, pick: impl Fn(&Counters) -> u64) -> u64 {
         self.engines.iter_mut().map(|engine| pick(engine.counters())).sum()
@@ -681,6 +702,7 @@ impl World {
             }
         }
         self.collect_mail(shard);
+        self.relieve(shard);
         if self.stores {
             self.write_out_journal(shard);
             self.store_batch(shard);

@@ -12,10 +12,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::server::ProducesTickets;
 
-use super::server;
+use super::{server, validity};
 
 /// The files of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +187,20 @@ impl TlsListener {
         let config = server::config(&self.files, &contents, &self.alpn, &self.provider, &tickets)?;
         *current = Current { contents, tickets, config };
         Ok(true)
+    }
+
+    /// When the first of the certificates that newcomers get ends, in seconds since 1970; `None` where that cannot be read from any.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<u64> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let leaf = |identity: &IdentityContents| CertificateDer::from_pem_slice(&identity.certificate).ok();
+        current
+            .contents
+            .identities
+            .iter()
+            .filter_map(leaf)
+            .filter_map(|leaf| validity::not_after(&leaf))
+            .min()
     }
 
     /// For a newcomer.

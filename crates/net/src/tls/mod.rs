@@ -9,6 +9,7 @@
 
 mod identity;
 mod server;
+mod validity;
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! Shows the run of one seed: `cargo run -p dunlin-sim --bin replay -- SEED [LINES]`.
+//! Shows the run of one seed: `cargo run -p dunlin-sim --bin replay -- SEED [LINES]`; `DUNLIN_SIM_JOURNAL=1` gives it a journal.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,7 +12,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let lines = arguments.next().and_then(|lines| lines.parse().ok()).unwrap_or(usize::MAX);
-    let (result, events) = replay(seed, &Options::default(), lines);
+    let journal = std::env::var("DUNLIN_SIM_JOURNAL").ok().map(|text| text != "0");
+    let (result, events) = replay(seed, &Options { journal, ..Options::default() }, lines);
     let mut out = io::stdout().lock();
     for event in events {
         // A reader that has seen enough closes the pipe.

@@ -30,6 +30,8 @@ pub(crate) struct Got {
     /// With RETAIN where Retain As Published makes it mean nothing.
     pub(super) either: u32,
     pub(super) dealt: u32,
+    /// With less than QoS 2.
+    weak: u32,
 }
 
 /// Why a message came.
@@ -210,7 +212,10 @@ impl Model {
         let lowest = u64::from(expiry).saturating_sub(waited.as_secs() + 1);
         let fits = u64::from(left) <= u64::from(expiry) && u64::from(left) >= lowest;
         // Rounded, and at least one second: a second and a half too much is the most.
-        let counted = published.copies > 1 || !published.certain || u64::from(left) <= lowest + 2;
+        let counted = published.copies > 1
+            || self.came_again(message)
+            || !published.certain
+            || u64::from(left) <= lowest + 2;
         ensure(fits && counted, "Message Expiry Interval counted wrongly", || {
             format!("{delivery:?}, was {expiry}, waited {waited:?}")
         })
@@ -232,6 +237,8 @@ impl Model {
         }
         let eligible = self.snapshots_owed(session, delivery);
         let copies = self.messages[message].copies;
+        let taken = self.messages[message].taken.map_or(0, |taken| taken.step);
+        let crashes = self.crashes_since(taken);
         let got = self.sessions[session].got.entry(message).or_default();
         match kind {
             Kind::Live => got.live += 1,
@@ -239,6 +246,10 @@ impl Model {
             Kind::Either => got.either += 1,
             Kind::Dealt(_) => got.dealt += 1,
         }
+        got.weak += u32::from(delivery.qos < 2);
+        // What a crash made the Server forget comes again, but with QoS 2.
+        let forgotten = (crashes * copies).min(got.weak);
+        let (copies, eligible) = (copies + forgotten, eligible + forgotten);
         let fits = got.live <= copies
             && got.snapshots <= eligible
             && got.live + got.snapshots + got.either <= copies + eligible;
@@ -260,6 +271,7 @@ impl Model {
         if kind != Kind::Live || !published.certain {
             return Ok(());
         }
+        let again = self.came_again(message);
         let state = &mut self.sessions[session];
         if published.retain {
             state.live_retained.push((published.topic, delivery.qos, message));
@@ -270,7 +282,7 @@ impl Model {
         }
         let key = (published.actor, published.topic, published.qos, delivery.qos);
         let last = state.order.entry(key).or_default();
-        let in_order = message >= *last || published.copies > 1;
+        let in_order = message >= *last || published.copies > 1 || again;
         let after = *last;
         *last = (*last).max(message);
         ensure(in_order, "messages of one publisher out of order", || {

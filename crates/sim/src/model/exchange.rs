@@ -20,6 +20,44 @@ pub(super) struct Exchange {
     released: bool,
     /// By a shared group.
     pub(super) filter: Option<usize>,
+    /// With RETAIN: nobody was told that it is safe.
+    retain: bool,
+    /// When the Server took PUBREC, and whether the client got PUBREL.
+    released_at: u64,
+    concluded: bool,
+    /// A crash may have lost it.
+    is_doubtful: bool,
+    is_foreign: bool,
+    /// A crash may have lost that the Server got PUBREC.
+    is_released_perhaps: bool,
+}
+
+impl Exchange {
+    pub(super) const fn is_exactly_once(&self) -> bool {
+        self.qos == 2
+    }
+
+    /// May the Server forget that it ended? What PUBREL was sent for never comes again.
+    pub(super) const fn may_come_back(&self) -> bool {
+        !self.concluded
+    }
+
+    /// It may be of another Session than the one that goes on.
+    pub(super) const fn doubt(&mut self) {
+        self.is_doubtful = true;
+        self.is_foreign = true;
+    }
+
+    /// What was stored before `stored` is safe.
+    pub(super) const fn crash(&mut self, stored: u64, is_message_doubtful: bool) {
+        let is_safe = self.qos == 2 || !(is_message_doubtful || self.retain && self.since >= stored);
+        // What a group deals is dealt anew.
+        self.is_doubtful |= !is_safe || self.filter.take().is_some();
+        if self.released && !self.concluded && self.released_at >= stored {
+            self.released = false;
+            self.is_released_perhaps = true;
+        }
+    }
 }
 
 impl Model {
@@ -37,7 +75,10 @@ impl Model {
             || format!("connection {}, packet {packet}, message {:?}", delivery.link, delivery.message);
         // One that was given up has its identifier no more.
         let is_other = |known: &Exchange| {
-            known.link != delivery.link && !delivery.dup && self.may_be_withheld(session, known)
+            let is_lost = known.is_doubtful
+                && (known.qos < 2 || known.is_foreign)
+                && (known.message != delivery.message || !delivery.dup);
+            known.link != delivery.link && (is_lost || !delivery.dup && self.may_be_withheld(session, known))
         };
         if let Some(known) = known.filter(|known| !is_other(known)) {
             ensure(
@@ -54,19 +95,34 @@ impl Model {
             *last = known.order;
             if let Some(known) = self.sessions[session].exchanges.get_mut(&packet) {
                 known.link = delivery.link;
+                known.is_doubtful = false;
             }
+            return Ok(false);
+        }
+        if delivery.dup
+            && let Some(known) = self.revived(session, packet, delivery.message)
+        {
+            self.sessions[session].exchanges.insert(packet, Exchange { link: delivery.link, ..known });
             return Ok(false);
         }
         ensure(!delivery.dup || resumed, "DUP on a first delivery", what)?;
         if !delivery.dup {
             // [MQTT-4.4.0-1] Everything unacknowledged comes again first.
             let skipped = self.sessions[session].exchanges.iter().find(|(_, other)| {
-                other.link != delivery.link && !other.released && !self.may_be_withheld(session, other)
+                other.link != delivery.link
+                    && !other.released
+                    && !self.may_be_forgotten(other)
+                    && !self.may_be_withheld(session, other)
             });
             ensure(skipped.is_none(), "new message before the old ones were sent again", || {
                 format!("{}: {skipped:?}", what())
             })?;
         }
+        self.begin_exchange(session, delivery, packet);
+        Ok(true)
+    }
+
+    fn begin_exchange(&mut self, session: usize, delivery: &Delivery<'_>, packet: u16) {
         self.exchanges_begun += 1;
         let exchange = Exchange {
             message: delivery.message,
@@ -77,9 +133,14 @@ impl Model {
             since: delivery.emitted.step,
             released: false,
             filter: None,
+            retain: delivery.retain,
+            released_at: 0,
+            concluded: false,
+            is_doubtful: false,
+            is_foreign: false,
+            is_released_perhaps: false,
         };
         self.sessions[session].exchanges.insert(packet, exchange);
-        Ok(true)
     }
 
     /// [MQTT-3.3.4-9] [MQTT-4.9.0-2]
@@ -105,6 +166,7 @@ impl Model {
         let Some(session) = state.session else { return };
         if let Some(ended) = self.sessions[session].exchanges.remove(&packet) {
             self.deal_completed(session, &ended);
+            self.note_undoable(session, packet, ended);
         }
     }
 
@@ -113,18 +175,46 @@ impl Model {
         let Some(session) = self.links[link].session else { return };
         if let Some(exchange) = self.sessions[session].exchanges.get_mut(&packet) {
             exchange.released = true;
+            exchange.released_at = self.now.step;
         }
     }
 
-    /// Exchanges of living Sessions that have not ended.
-    pub(crate) fn open_exchanges(&self) -> usize {
-        let open = |session: &usize| {
-            let exchanges = self.sessions[*session].exchanges.values();
-            exchanges
-                .filter(|exchange| exchange.released || !self.may_be_withheld(*session, exchange))
-                .count()
+    /// The client got PUBREL.
+    pub(crate) fn released(&mut self, link: usize, packet: u16) {
+        let Some(session) = self.links[link].session else { return };
+        if let Some(exchange) = self.sessions[session].exchanges.get_mut(&packet) {
+            exchange.released = true;
+            exchange.concluded = true;
+        }
+    }
+
+    /// May a crash have made the Server forget it, or not know whether it was sent, so that it expired after all?
+    fn may_be_forgotten(&self, exchange: &Exchange) -> bool {
+        let has_expired = |message: usize| {
+            self.messages[message].expires_at().is_some_and(|expires| expires <= self.now.time)
         };
-        self.current.values().map(open).sum()
+        exchange.is_doubtful
+            || exchange.is_released_perhaps
+            || self.crashes_since(exchange.since) > 0
+                // It is in the queue again, whose bounds may bite.
+                && (!self.rules.generous || exchange.qos == 1 && exchange.message.is_none_or(has_expired))
+    }
+
+    /// Exchanges of living Sessions that have not ended: Session, Packet Identifier and message.
+    pub(crate) fn open_exchanges(&self) -> Vec<(usize, u16, Option<usize>)> {
+        let is_open = |session: usize, exchange: &Exchange| {
+            !self.may_be_forgotten(exchange)
+                && (exchange.released || !self.may_be_withheld(session, exchange))
+        };
+        let sessions = self.current.values().copied();
+        let all = sessions.flat_map(|session| {
+            self.sessions[session]
+                .exchanges
+                .iter()
+                .map(move |(packet, exchange)| (session, *packet, exchange))
+        });
+        let open = all.filter(|(session, _, exchange)| is_open(*session, exchange));
+        open.map(|(session, packet, exchange)| (session, packet, exchange.message)).collect()
     }
 
     /// What a group dealt with QoS 1 to a connection that ended goes to another member: its identifiers are free.

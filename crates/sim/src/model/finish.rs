@@ -1,6 +1,6 @@
 //! At the end, with every client connected and nothing on its way: did everyone get everything?
 
-use super::{Broken, Model, ensure, shared};
+use super::{Broken, Model, ensure};
 use crate::topics::{FILTERS, FIRST_SHARED};
 
 /// What the engines say they dropped; it must explain what is missing.
@@ -83,7 +83,8 @@ impl Model {
     fn miss_in_session(&self, session: usize, missing: &mut Missing) {
         let state = &self.sessions[session];
         for (at, message) in self.messages.iter().enumerate() {
-            let Some(taken) = message.taken.filter(|_| message.certain && message.size > 0) else { continue };
+            let counts = message.certain && message.size > 0 && !self.is_doubtful(at);
+            let Some(taken) = message.taken.filter(|_| counts) else { continue };
             let received = state.got.get(&at).is_some_and(|got| got.live + got.either > 0);
             if received || taken < self.first_sub(session) {
                 continue;
@@ -118,6 +119,7 @@ impl Model {
         for (at, message) in self.messages.iter().enumerate() {
             let Some(taken) = message.taken else { continue };
             if !message.certain
+                || self.is_doubtful(at)
                 || message.size == 0
                 || message.qos == 0
                 || !self.table.matches(filter, message.topic)
@@ -129,7 +131,7 @@ impl Model {
                 .iter()
                 .any(|session| hears(session) && self.is_member_since(*session, filter, taken.step));
             let deals = self.deals.get(&(filter, at)).map_or(&[][..], Vec::as_slice);
-            if !stayed || deals.iter().any(|deal| deal.state == shared::State::Completed) {
+            if !stayed || deals.iter().any(|deal| deal.state.is_completed()) {
                 continue;
             }
             let is_gone = |session: &usize| self.sessions[*session].ended.is_some() || !hears(session);

@@ -21,9 +21,15 @@ pub(super) struct Link {
     pub(super) ended: Option<Moment>,
     /// DISCONNECT was taken.
     farewell: bool,
+    /// The Server put out its first packet.
+    answered: bool,
+    /// It ended with the process.
+    pub(super) crashed: bool,
     /// Another connection took the Session.
     replaced: bool,
-    will: Option<Will>,
+    pub(super) will: Option<Will>,
+    /// The message of the Will that its CONNECT had, whatever became of it.
+    pub(super) testament: Option<usize>,
     keep_alive: u16,
     last_taken: Time,
     pub(super) receive_maximum: u16,
@@ -70,6 +76,11 @@ impl Will {
     pub(crate) const fn new(message: usize, delay: u32) -> Self {
         Self { message, delay, due: None }
     }
+
+    /// The connection ended; the Session goes on for `longest` seconds at most.
+    pub(super) fn await_from(&mut self, ended: Time, longest: u32) {
+        self.due = Some(ended.after(Duration::from_secs(self.delay.min(longest).into())));
+    }
 }
 
 impl Model {
@@ -84,8 +95,11 @@ impl Model {
             connack: None,
             ended: None,
             farewell: false,
+            answered: false,
+            crashed: false,
             replaced: false,
             will: None,
+            testament: None,
             keep_alive: 0,
             last_taken: self.now.time,
             receive_maximum: u16::MAX,
@@ -118,11 +132,14 @@ impl Model {
         let session = found.unwrap_or_else(|| self.new_session(actor));
         // [MQTT-3.1.3-9] A Will whose delay is not over is not published when its Session goes on.
         let links = &self.links;
-        self.wills.retain(|will| {
-            !links
+        let is_own = |will: &usize| {
+            links
                 .iter()
                 .any(|link| link.session == Some(session) && link.will.is_some_and(|w| w.message == *will))
-        });
+        };
+        let (own, others) = self.wills.iter().copied().partition(is_own);
+        self.wills = others;
+        Vec::into_iter(own).for_each(|will| self.will_resolved(will));
         let expiry = match (connect.v5, connect.clean) {
             (true, _) => connect.expiry.min(self.rules.expiry_max),
             (false, true) => 0,
@@ -141,6 +158,13 @@ impl Model {
         link.will = connect.will;
         link.keep_alive = connect.keep_alive;
         link.receive_maximum = connect.receive_maximum;
+        link.testament = connect.will.map(|will| will.message);
+        self.note_state(session);
+    }
+
+    /// The Server put something out for a connection.
+    pub(crate) fn answered(&mut self, link: usize) {
+        self.links[link].answered = true;
     }
 
     fn new_session(&mut self, actor: usize) -> usize {
@@ -157,6 +181,7 @@ impl Model {
             live_retained: Vec::new(),
             smallest_packet_max: u32::MAX,
             backlog: 0,
+            survival: super::crash::Survival::default(),
         });
         let session = self.sessions.len() - 1;
         self.current.insert(actor, session);
@@ -169,12 +194,38 @@ impl Model {
         ensure(state.session.is_some(), "CONNACK before CONNECT was read", || format!("connection {link}"))?;
         ensure(state.connack.is_none(), "second CONNACK", || format!("connection {link}"))?;
         state.connack = Some(self.now.step);
-        let (expected, session) = (state.expected_present, state.session);
+        let expected = state.expected_present;
+        let session = self.found_out(link, present);
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT311-3.2.2-1] [MQTT311-3.2.2-2]
-        ensure(present.is_none_or(|present| present == expected), "Session Present is wrong", || {
-            format!("connection {link}: expected {expected}")
-        })?;
+        ensure(
+            session.is_none() || present.is_none_or(|present| present == expected),
+            "Session Present is wrong",
+            || format!("connection {link}: expected {expected}, session {:?}", self.links[link].session),
+        )?;
+        let session = self.links[link].session;
+        if let Some(session) = session {
+            self.sessions[session].survival.told = true;
+        }
         Ok(session)
+    }
+
+    /// A client is told whether its Session is there: which one it has, where that was sure before.
+    fn found_out(&mut self, link: usize, present: Option<bool>) -> Option<usize> {
+        let session = self.links[link].session?;
+        if !std::mem::take(&mut self.sessions[session].survival.doubt) {
+            return Some(session);
+        }
+        if present == Some(false) {
+            let Session { actor, expiry, smallest_packet_max, .. } = self.sessions[session];
+            self.end_session(session);
+            let new = self.new_session(actor);
+            let state = &mut self.sessions[new];
+            (state.link, state.expiry, state.smallest_packet_max) = (Some(link), expiry, smallest_packet_max);
+            self.links[link].session = Some(new);
+            self.links[link].resumed = false;
+            self.note_state(new);
+        }
+        None
     }
 
     /// The Server took a DISCONNECT.
@@ -183,9 +234,12 @@ impl Model {
         state.farewell = true;
         if !with_will {
             // [MQTT-3.14.4-3]
-            state.will = None;
+            let will = state.will.take();
+            if let Some(will) = will {
+                self.will_resolved(will.message);
+            }
         }
-        if let Some((session, expiry)) = state.session.zip(expiry) {
+        if let Some((session, expiry)) = self.links[link].session.zip(expiry) {
             self.sessions[session].expiry = expiry.min(self.rules.expiry_max);
         }
     }
@@ -257,21 +311,27 @@ impl Model {
         if self.sessions[session].link != Some(link) {
             return;
         }
-        let will = state.will;
+        // Whoever was not let in has no Will yet.
+        let is_opening = self.rules.journal && !state.answered;
+        let will = if is_opening { None } else { state.will };
+        if let Some(will) = state.will.filter(|_| is_opening) {
+            self.will_resolved(will.message);
+        }
         let expiry = self.sessions[session].expiry;
         self.deals_returned(session, link);
         let state = &mut self.sessions[session];
         state.link = None;
         state.expires = (expiry != u32::MAX).then(|| now.time.after(Duration::from_secs(expiry.into())));
         if let Some(will) = will {
-            let delay = will.delay.min(expiry);
-            self.links[link].will =
-                Some(Will { due: Some(now.time.after(Duration::from_secs(delay.into()))), ..will });
+            let mut waiting = will;
+            waiting.await_from(now.time, expiry);
+            self.links[link].will = Some(waiting);
             self.wills.push(will.message);
-            if delay == 0 {
+            if will.delay.min(expiry) == 0 {
                 self.publish_will(will.message);
             }
         }
+        self.note_state(session);
         if expiry == 0 {
             self.end_session(session);
         }

@@ -48,6 +48,7 @@ impl Model {
     /// The Server took a PUBLISH.
     pub(crate) fn publish_taken(&mut self, message: usize) {
         let now = self.now;
+        self.note_again(message);
         let state = &mut self.messages[message];
         state.taken.get_or_insert(now);
         if state.qos < 2 || state.copies == 0 {
@@ -62,6 +63,7 @@ impl Model {
 
     pub(super) fn publish_will(&mut self, message: usize) {
         self.wills.retain(|will| *will != message);
+        self.will_resolved(message);
         self.publish_taken(message);
     }
 
@@ -75,13 +77,15 @@ impl Model {
 
     /// PUBACK or PUBREC: `matched` is false for "no matching subscribers", which is never said of a message that someone
     /// gets (section 3.4.2.1).
-    pub(crate) fn publish_acked(&self, message: usize, matched: bool) -> Result<(), Broken> {
+    pub(crate) fn publish_acked(&mut self, message: usize, matched: bool) -> Result<(), Broken> {
         let state = &self.messages[message];
         if self.is_unsaid(message) {
             // As if all were well, to a 3.x client.
             return Ok(());
         }
         ensure(state.taken.is_some(), "acknowledged before it was read", || format!("message {message}"))?;
+        self.note_acked(message);
+        let state = &self.messages[message];
         let Some(taken) = state.taken.filter(|_| !matched && state.copies == 1) else { return Ok(()) };
         for session in self.current.values() {
             let must = self.required(*session, message, taken.step).is_some();

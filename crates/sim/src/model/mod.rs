@@ -5,6 +5,7 @@
 //! Out:   the first rule that was broken.
 //! Never: engine state. Where the order of two facts cannot be known from outside, the model allows both.
 
+mod crash;
 mod delivery;
 mod exchange;
 mod finish;
@@ -51,6 +52,8 @@ pub(crate) fn ensure(holds: bool, rule: &'static str, detail: impl FnOnce() -> S
 /// What the model knows of the Server's configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
+    /// What clients are told outlives the process.
+    pub(crate) journal: bool,
     /// No bound is ever reached: nothing may be dropped for one.
     pub(crate) generous: bool,
     /// A full queue may end a connection.
@@ -89,6 +92,7 @@ pub(crate) struct Model {
     deals: BTreeMap<(usize, usize), Vec<shared::Deal>>,
     /// What each client may do, and since which step; everything, where it is not named.
     rights: BTreeMap<usize, Vec<(u64, Rights)>>,
+    crashes: crash::Crashes,
 }
 
 /// One Session from its first CONNECT to its end.
@@ -111,6 +115,7 @@ pub(crate) struct Session {
     smallest_packet_max: u32,
     /// Messages taken before the present connection that came in it.
     backlog: usize,
+    survival: crash::Survival,
 }
 
 impl Model {
@@ -130,6 +135,7 @@ impl Model {
             stopped: None,
             deals: BTreeMap::new(),
             rights: BTreeMap::new(),
+            crashes: crash::Crashes::default(),
         }
     }
 
@@ -150,7 +156,9 @@ impl Model {
             .filter(|session| self.sessions[*session].expires.is_some_and(|at| at <= now.time))
             .collect();
         for session in lapsed {
-            self.end_session(session);
+            if !self.may_live_on(session) {
+                self.end_session(session);
+            }
         }
     }
 

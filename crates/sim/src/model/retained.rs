@@ -23,7 +23,7 @@ impl Model {
         match sub.wish.handling {
             _ if sub.wish.filter >= FIRST_SHARED => false,
             0 => true,
-            1 => !sub.existed,
+            1 => !sub.existed || sub.existed_perhaps,
             _ => false,
         }
     }
@@ -50,7 +50,7 @@ impl Model {
         let newer: Vec<usize> = self.retained[delivery.topic]
             .iter()
             .copied()
-            .filter(|other| self.is_before(message, *other))
+            .filter(|other| !self.is_doubtful(*other) && self.is_before(message, *other))
             .collect();
         let known_at = |other: usize, step: u64| {
             self.messages[other].taken.is_some_and(|taken| self.quiet_between(taken.step, step))
@@ -60,7 +60,10 @@ impl Model {
             format!("{delivery:?}, newer: {newer:?}")
         })?;
         let overtaken = state.live_retained.iter().find(|(topic, qos, other)| {
-            *topic == delivery.topic && *qos == delivery.qos && self.is_before(message, *other)
+            *topic == delivery.topic
+                && *qos == delivery.qos
+                && !self.is_doubtful(*other)
+                && self.is_before(message, *other)
         });
         ensure(overtaken.is_none(), "older retained message after a newer live one", || {
             format!("{delivery:?} after {overtaken:?}")
@@ -87,8 +90,8 @@ impl Model {
             if published.iter().any(|other| *other != at && !self.is_before(*other, at)) {
                 continue;
             }
-            let Some(kept) = message.last_taken.filter(|_| message.size > 0 && message.expiry.is_none())
-            else {
+            let is_kept = message.size > 0 && message.expiry.is_none() && !self.is_doubtful(at);
+            let Some(kept) = message.last_taken.filter(|_| is_kept) else {
                 continue;
             };
             let own = message.actor == state.actor;
@@ -108,6 +111,9 @@ impl Model {
                     && self.hears_since(session, topic, sub.taken.step)
                     && self.table.matches(sub.wish.filter, topic)
                     && self.brings_retained(session, *index)
+                    && !sub.existed_perhaps
+                    // What was on its way when the process ended is not sent again.
+                    && self.crashes_since(sub.taken.step) == 0
                     && self.quiet_between(kept.step, sub.taken.step)
             };
             let owed = state.subs.iter().enumerate().filter(brings).count();
@@ -130,7 +136,10 @@ impl Model {
             let last: Vec<usize> = published
                 .iter()
                 .copied()
-                .filter(|one| !published.iter().any(|other| self.is_before(*one, *other)))
+                .filter(|one| {
+                    let replaces = |other: &usize| !self.is_doubtful(*other) && self.is_before(*one, *other);
+                    !published.iter().any(replaces)
+                })
                 .collect();
             let got = seen.get(&topic).map_or(&[][..], Vec::as_slice);
             let what = || format!("topic {}: last {last:?}, got {got:?}", TOPICS[topic]);
@@ -145,7 +154,8 @@ impl Model {
                         let message = &self.messages[*message];
                         message.size == 0 || message.expires_at().is_some_and(|at| at <= self.now.time)
                     };
-                    let none = last.is_empty() || last.iter().any(gone) || !self.rules.generous;
+                    let is_doubtful = last.iter().all(|message| self.is_doubtful(*message));
+                    let none = is_doubtful || last.iter().any(gone) || !self.rules.generous;
                     ensure(none, "retained message is missing", what)?;
                 }
             }

@@ -12,6 +12,18 @@ pub(super) struct Deal {
     link: usize,
     qos: u8,
     pub(super) state: State,
+    /// Since when it is in this state.
+    since: u64,
+}
+
+/// The process ended. What a member has comes again, to the same or another; also where its end is not stored.
+pub(super) const fn crash(deal: &mut Deal, stored: u64) {
+    deal.state = match deal.state {
+        State::Completed if deal.since >= stored => State::Again,
+        State::Completed => State::Completed,
+        State::Again => State::Again,
+        State::Live | State::Returned => State::Returned,
+    };
 }
 
 /// What became of it.
@@ -21,8 +33,16 @@ pub(super) enum State {
     Live,
     /// Acknowledged, or QoS 0.
     Completed,
+    /// The same, but a crash may have made the Server forget it.
+    Again,
     /// The member's connection ended, or it left: another may get it.
     Returned,
+}
+
+impl State {
+    pub(super) const fn is_completed(self) -> bool {
+        matches!(self, Self::Completed | Self::Again)
+    }
 }
 
 impl Model {
@@ -51,11 +71,14 @@ impl Model {
         ensure(!delivery.retain, "retained message to a shared subscription", || format!("{delivery:?}"))?;
         // Written before the connection ended, read after: the group may have given it to another already.
         let late = self.links[delivery.link].ended.is_some() && delivery.qos == 1;
+        // A group does not know after a crash which QoS 2 messages it had before: those that come again it deals again.
+        let again = self.came_again(message);
+        let since = self.now.step;
         let deals = self.deals.entry((filter, message)).or_default();
-        let out = deals.iter().filter(|deal| deal.state != State::Returned).count();
+        let out = deals.iter().filter(|deal| !matches!(deal.state, State::Returned | State::Again)).count();
         let copies = self.messages[message].copies as usize;
         ensure(
-            late || out < copies || !self.messages[message].certain,
+            late || out < copies || !self.messages[message].certain || again,
             "shared message at two members at once",
             || format!("{delivery:?}, session {session}, others {deals:?}, published {copies}"),
         )?;
@@ -64,7 +87,7 @@ impl Model {
             _ if late => State::Returned,
             _ => State::Live,
         };
-        deals.push(Deal { session, link: delivery.link, qos: delivery.qos, state });
+        deals.push(Deal { session, link: delivery.link, qos: delivery.qos, state, since });
         Ok(())
     }
 
@@ -74,6 +97,7 @@ impl Model {
         let mut own = deals.filter(|deal| deal.session == session && deal.state != State::Completed);
         if let Some(deal) = own.next_back() {
             deal.state = State::Completed;
+            deal.since = self.now.step;
         }
     }
 

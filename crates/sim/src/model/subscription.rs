@@ -27,17 +27,44 @@ pub(super) struct Sub {
     unsub_confirmed: Option<u64>,
     /// The filter had a Subscription when this SUBSCRIBE was taken.
     pub(super) existed: bool,
+    /// Nobody knows whether it had: a crash came between.
+    pub(super) existed_perhaps: bool,
+    /// A crash may have lost the SUBSCRIBE, or the packet that ended it.
+    vague: bool,
 }
 
 /// A SUBSCRIBE or UNSUBSCRIBE that the Server took and has not answered.
 #[derive(Debug)]
 pub(super) enum Pending {
     Subscribe(Vec<usize>),
-    /// For each filter, the Subscription that ends.
-    Unsubscribe(Vec<Option<usize>>),
+    Unsubscribe(Vec<Ending>),
+}
+
+/// What an UNSUBSCRIBE does to one filter.
+#[derive(Debug)]
+pub(super) struct Ending {
+    filter: usize,
+    /// There is a Subscription that ends, if that is known.
+    existed: Option<bool>,
+    /// Subscriptions of the Session so far.
+    until: usize,
 }
 
 impl Sub {
+    /// The process ended; what was taken before `stored` is stored.
+    pub(super) fn crash(&mut self, stored: u64) {
+        let lost = |taken: u64, confirmed: Option<u64>| confirmed.is_none() && taken >= stored;
+        self.vague |= lost(self.taken.step, self.confirmed)
+            || self.unsub_taken.is_some_and(|taken| lost(taken, self.unsub_confirmed))
+            || self.replaced_taken.is_some_and(|taken| lost(taken, self.replaced_confirmed));
+    }
+
+    /// Its Session may be another one.
+    pub(super) const fn forget(&mut self) {
+        self.confirmed = None;
+        self.vague = true;
+    }
+
     /// In force, as far as the Server can know.
     pub(super) const fn is_current(&self) -> bool {
         self.unsub_taken.is_none() && self.replaced_taken.is_none()
@@ -58,8 +85,10 @@ impl Model {
         let subs = &mut self.sessions[session].subs;
         let mut added = Vec::new();
         for wish in wishes {
+            let vague = subs.iter().any(|sub| sub.wish.filter == wish.filter && sub.vague);
             let old = subs.iter_mut().find(|sub| sub.wish.filter == wish.filter && sub.is_current());
             let existed = old.is_some();
+            let existed_perhaps = vague;
             if let Some(old) = old {
                 old.replaced_taken = Some(now.step);
             }
@@ -73,6 +102,8 @@ impl Model {
                 unsub_taken: None,
                 unsub_confirmed: None,
                 existed,
+                existed_perhaps,
+                vague: false,
             });
         }
         self.links[link].pending.insert(packet, Pending::Subscribe(added));
@@ -96,6 +127,7 @@ impl Model {
             })?;
             subs[at].confirmed = Some(self.now.step);
             for old in subs[..at].iter_mut().filter(|old| old.wish.filter == filter) {
+                old.vague = false;
                 if old.replaced_taken.is_some() {
                     old.replaced_confirmed.get_or_insert(self.now.step);
                 }
@@ -110,12 +142,15 @@ impl Model {
         let mut ended = Vec::new();
         for filter in filters {
             let subs = &mut self.sessions[session].subs;
-            let at = subs.iter().position(|sub| sub.wish.filter == *filter && sub.is_current());
+            let mut own = subs.iter().filter(|sub| sub.wish.filter == *filter);
+            let vague = own.clone().any(|sub| sub.vague);
+            let existed = (!vague).then(|| own.any(Sub::is_current));
+            let until = subs.len();
             for sub in subs.iter_mut().filter(|sub| sub.wish.filter == *filter) {
                 sub.unsub_taken.get_or_insert(self.now.step);
             }
             self.deals_left(session, *filter);
-            ended.push(at);
+            ended.push(Ending { filter: *filter, existed, until });
         }
         self.links[link].pending.insert(packet, Pending::Unsubscribe(ended));
     }
@@ -133,16 +168,20 @@ impl Model {
             });
         };
         if let Some(reasons) = reasons {
-            let expected: Vec<u8> = ended.iter().map(|at| if at.is_some() { 0 } else { 0x11 }).collect();
-            ensure(reasons == expected, "UNSUBACK with wrong reasons", || {
-                format!("connection {link}: expected {expected:02x?}, got {reasons:02x?}")
+            let fits = |(ending, reason): (&Ending, &u8)| {
+                let existed = ending.existed.unwrap_or(*reason == 0);
+                *reason == if existed { 0 } else { 0x11 }
+            };
+            let all_fit = reasons.len() == ended.len() && ended.iter().zip(reasons).all(fits);
+            ensure(all_fit, "UNSUBACK with wrong reasons", || {
+                format!("connection {link}: expected {ended:?}, got {reasons:02x?}")
             })?;
         }
         let subs = &mut self.sessions[self.links[link].session.unwrap_or_default()].subs;
-        for at in ended.into_iter().flatten() {
-            let filter = subs[at].wish.filter;
-            for sub in subs[..=at].iter_mut().filter(|sub| sub.wish.filter == filter) {
+        for Ending { filter, until, .. } in ended {
+            for sub in subs[..until].iter_mut().filter(|sub| sub.wish.filter == filter) {
                 sub.unsub_confirmed.get_or_insert(self.now.step);
+                sub.vague = false;
             }
         }
         Ok(())

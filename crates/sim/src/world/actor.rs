@@ -112,6 +112,10 @@ impl World {
             ProtocolVersion::V5,
             ProtocolVersion::V5,
         ]);
+        // 3.1 cannot tell a client whether its Session is still there.
+        let crashes = self.scenario.journal.is_some_and(|journal| journal.crashes > 0);
+        let is_blind = crashes && version == ProtocolVersion::V31;
+        let version = if is_blind { ProtocolVersion::V311 } else { version };
         let v5 = version == ProtocolVersion::V5;
         let worker = rng.percent(30).then(|| rng.between(FIRST_SHARED, FILTERS.len() - 1));
         Actor {

@@ -103,7 +103,7 @@ impl World {
     }
 
     /// After an event: effects first, then the marks that say when output was made.
-    fn settle(&mut self, shard: usize) -> Result<(), Broken> {
+    pub(super) fn settle(&mut self, shard: usize) -> Result<(), Broken> {
         let list = std::mem::take(&mut self.shards[shard].effects.list);
         self.mark_output(shard)?;
         for effect in list {
@@ -123,13 +123,17 @@ impl World {
                     let delay = self.rng.below(self.scenario.tick + 1);
                     self.plan(delay, Action::Offer(link));
                 }
-                Effect::Read { .. } => unreachable!("without a journal nothing is read back"),
+                Effect::Read { token, partition, records } => {
+                    self.shards[shard].reads.push_back((token, partition, records));
+                    self.plan_sync(Action::ReadBack(shard));
+                }
                 Effect::Notice(notice) => {
                     self.trace.note(&[5, shard], || format!("shard {shard}: {notice:?}"));
                 }
             }
         }
         self.plan_flush(shard);
+        self.plan_write(shard);
         Ok(())
     }
 
@@ -160,6 +164,9 @@ impl World {
             let len = self.shards[shard].effects.outbox.len(connection);
             let emitted = state.written + len as u64;
             if emitted > state.emitted {
+                if state.emitted == 0 {
+                    self.model.answered(link);
+                }
                 state.emitted = emitted;
                 state.marks.push_back((emitted, self.model.now));
             }

@@ -9,8 +9,10 @@ mod actor;
 mod acts;
 mod carry;
 mod connect;
+mod disk;
 mod guard;
 mod hostile;
+mod journal;
 mod link;
 mod phases;
 mod publish;
@@ -23,9 +25,10 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_engine::{Effects, Engine, Policy, ShardId, ShardMap, Time};
+use dunlin_engine::{Counters, Effects, Engine, Policy, ShardId, ShardMap, Time};
 
 use self::actor::Actor;
+use self::disk::Disk;
 use self::link::Link;
 use self::shard::{Lane, Shard};
 use crate::model::{Broken, Model, Moment, ensure};
@@ -66,6 +69,14 @@ enum Action {
     Answer(usize),
     /// Somebody's rights change.
     Rights,
+    /// A shard has something to be written.
+    Write(usize),
+    /// What a shard handed over is stored.
+    Store(usize),
+    /// Records for a shard are read.
+    ReadBack(usize),
+    /// The process ends.
+    Crash,
 }
 
 /// Where the run is.
@@ -101,6 +112,9 @@ pub(crate) struct World {
     summary: Summary,
     /// Of each actor, where the Server asks.
     policies: Vec<Arc<dyn Policy>>,
+    disk: Option<Disk>,
+    /// What engines counted that are no more.
+    counted: Counters,
 }
 
 impl World {
@@ -111,7 +125,13 @@ impl World {
         let shards: Vec<Shard> = map
             .iter()
             .map(|shard| {
-                let engine = Engine::new(shard, map, scenario.settings.clone(), rng.word(), false);
+                let engine = Engine::new(
+                    shard,
+                    map,
+                    scenario.settings.clone(),
+                    rng.word(),
+                    scenario.journal.is_some(),
+                );
                 Shard::new(engine, Effects::new(map))
             })
             .collect();
@@ -134,9 +154,12 @@ impl World {
             seen: BTreeMap::new(),
             summary: Summary::default(),
             policies: Vec::new(),
+            disk: scenario.journal.map(|_| Disk::new()),
+            counted: Counters::default(),
             scenario,
         };
         world.people();
+        world.plan_crashes();
         world
     }
 
@@ -185,6 +208,9 @@ impl World {
         self.trace.now = self.now;
         let quiet = self.is_routed();
         self.model.begin_step(Moment { step: self.step, time: self.now }, quiet);
+        if quiet && self.is_stored() {
+            self.model.all_stored();
+        }
     }
 
     /// No mail anywhere, and no engine has anything overdue?
@@ -210,6 +236,10 @@ impl World {
             Action::Mail(from, to) => self.deliver_mail(from, to),
             Action::Answer(link) => self.answer(link),
             Action::Rights => self.change_rights(),
+            Action::Write(shard) => self.write_journal(shard),
+            Action::Store(shard) => self.store_journal(shard),
+            Action::ReadBack(shard) => self.read_back(shard),
+            Action::Crash => self.crash(),
             Action::Timer(shard) => {
                 if self.shards[shard].timer.is_some_and(|at| at <= self.now) {
                     self.shards[shard].timer = None;

@@ -74,7 +74,7 @@ impl World {
         people
             && mail
             && self.links.iter().all(super::link::Link::is_still)
-            && self.model.open_exchanges() == 0
+            && self.model.open_exchanges().is_empty()
             && self.model.wills_waiting() == 0
     }
 
@@ -103,12 +103,16 @@ impl World {
                 state.speech.connected,
             ));
         }
-        left.push(format!("exchanges {}, wills {}", self.model.open_exchanges(), self.model.wills_waiting()));
+        left.push(format!(
+            "exchanges {:?}, wills {}",
+            self.model.open_exchanges(),
+            self.model.wills_waiting()
+        ));
         left.join("\n    ")
     }
 
     fn counters(&mut self) -> Counters {
-        let mut sum = Counters::default();
+        let mut sum = self.counted.clone();
         for shard in &mut self.shards {
             let counters = shard.engine.counters();
             sum.sessions += counters.sessions;

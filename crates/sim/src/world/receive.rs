@@ -109,6 +109,7 @@ impl World {
         let what = || format!("link {link}: {packet:?}");
         if let Packet::PubRel(_) = packet {
             self.actors[actor].received.remove(&id);
+            self.model.released(link, id);
             self.queue_ack(link, Ack::PubComp(id));
             return Ok(());
         }

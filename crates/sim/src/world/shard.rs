@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use dunlin_engine::{ConnectionId, Effects, Engine, MailBag, Time};
+use dunlin_engine::{ConnectionId, Effects, Engine, MailBag, ReadToken, Time};
+
+/// Records that an engine wants to have read: for whom, of which partition, and which.
+pub(super) type Wanted = (ReadToken, u16, Vec<(u32, u64)>);
 
 /// A shard as the runtime sees it.
 pub(super) struct Shard {
@@ -15,6 +18,10 @@ pub(super) struct Shard {
     pub(super) flush_planned: bool,
     /// When the next timer event is planned.
     pub(super) timer: Option<Time>,
+    /// When the next batch is planned.
+    pub(super) write: Option<Time>,
+    /// Records that are being read.
+    pub(super) reads: VecDeque<Wanted>,
 }
 
 /// Mail from one shard to another, on its way.
@@ -26,7 +33,16 @@ pub(super) struct Lane {
 
 impl Shard {
     pub(super) fn new(engine: Engine, effects: Effects) -> Self {
-        Self { engine, effects, slots: Vec::new(), dirty: Vec::new(), flush_planned: false, timer: None }
+        Self {
+            engine,
+            effects,
+            slots: Vec::new(),
+            dirty: Vec::new(),
+            flush_planned: false,
+            timer: None,
+            write: None,
+            reads: VecDeque::new(),
+        }
     }
 
     /// Gives the link the lowest free slot, as a runtime would.

@@ -157,5 +157,13 @@ pub(super) const LISTENER: Section = Section {
                     is for its owner to say.",
             example: Some("2_000"),
         },
+        Key {
+            name: "durability",
+            kind: Kind::Choice(&super::storage::DURABILITIES),
+            reloads: false,
+            about: "What survives of the sessions that begin here and of the messages that come by here, unless a \
+                    storage.topic says otherwise. Not set: as storage.durability.",
+            example: Some("\"written\""),
+        },
     ],
 };

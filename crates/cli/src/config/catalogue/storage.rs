@@ -2,6 +2,8 @@
 
 use super::{Key, Kind, Section};
 
+pub(super) const DURABILITIES: [&str; 3] = ["synced", "written", "memory"];
+
 pub(super) const STORAGE: Section = Section {
     name: "storage",
     repeated: false,
@@ -40,6 +42,40 @@ pub(super) const STORAGE: Section = Section {
             about: "Bytes of one file of the log, taken at once. A quarter of it must hold the largest packet. Smaller \
                     ones give room back sooner, larger ones are switched less often: 64 MiB is a second of heavy load.",
             example: None,
+        },
+        Key {
+            name: "durability",
+            kind: Kind::Choice(&DURABILITIES),
+            reloads: false,
+            about: "What a message has survived when its publisher gets PUBACK or PUBREC, unless its listener or a \
+                    storage.topic says otherwise. synced: the end of the machine, which is what the words of the \
+                    protocol promise. written: the end of the process at any moment, but not a power cut. memory: \
+                    nothing; its sessions and messages end with the process. docs/durability.md says what waits for \
+                    what. Without a directory everything is memory.",
+            example: None,
+        },
+    ],
+};
+
+pub(super) const TOPICS: Section = Section {
+    name: "storage.topic",
+    repeated: true,
+    about: "Topics whose messages survive more, or less, than their listener says. The first block whose filter matches \
+            decides.",
+    keys: &[
+        Key {
+            name: "filter",
+            kind: Kind::Filter,
+            reloads: false,
+            about: "Which topics.",
+            example: Some("\"telemetry/#\""),
+        },
+        Key {
+            name: "durability",
+            kind: Kind::Choice(&DURABILITIES),
+            reloads: false,
+            about: "What survives of their messages, retained ones too. Not set: synced.",
+            example: Some("\"memory\""),
         },
     ],
 };

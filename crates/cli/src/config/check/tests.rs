@@ -111,9 +111,19 @@ fn a_key_that_is_not_known_is_named_with_the_nearest() {
     assert_eq!(
         faults("persistence = true"),
         [
-            "1:1: persistence = true: not known; allowed: shards, listener, storage, log, admission, limits, strictness, protocol, access"
+            "1:1: persistence = true: not known; allowed: shards, listener, storage, metrics, log, admission, limits, strictness, protocol, access"
         ]
     );
+}
+
+#[test]
+fn the_metrics_are_at_an_address_with_a_port() {
+    let wanted = "an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464";
+    assert_eq!(
+        faults("[metrics]\nlisten = \"localhost\""),
+        [format!("2:10: metrics.listen = \"localhost\": not an address and a port; allowed: {wanted}")]
+    );
+    assert!(Config::parse("[metrics]\nlisten = \"[::1]:9464\"").is_ok());
 }
 
 #[test]
