@@ -16,6 +16,11 @@ FUZZ_SECONDS ?= 60
 .PHONY: run build test soak setup-tests lint fmt checks cargo-test manual deb
 
 run:
+	cargo run --release -p dunlin -- serve --data dunlin-data
+
+# Anybody may do anything, from this machine only.
+.PHONY: dev
+dev:
 	cargo run --release -p dunlin -- serve --dev
 
 build:

@@ -15,7 +15,7 @@ pub(super) fn text(directory: &Path, data: &Data, urls: &[String]) -> String {
         format!("--cafile {DEVICE}/authority.crt --cert {DEVICE}/{DEVICE}.crt --key {DEVICE}/{DEVICE}.key");
     let mut text = format!(
         "\nCertificates and users are in {}.\n\
-         Every client needs a certificate of this authority. Add a device:\n  dunlin device add {DEVICE}{}\n",
+         A client shows a certificate of this authority, or the password of a user. Add a device:\n  dunlin device add {DEVICE}{}\n",
         directory.display(),
         data.flag()
     );

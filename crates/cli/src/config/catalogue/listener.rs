@@ -77,7 +77,8 @@ pub(super) const LISTENER: Section = Section {
             kind: Kind::Choice(&["required", "optional"]),
             reloads: false,
             about: "Of tls, wss and quic with client_ca. required, as if not set: a client without a certificate is refused. \
-                    optional: it is let in, and one with a wrong certificate is not.",
+                    optional, as if not set with the built-in authority: it may show something else, and one with a wrong \
+                    certificate is refused.",
             example: Some("\"required\""),
         },
         Key {
