@@ -128,14 +128,21 @@ impl Engine {
                 .is_some_and(|connection| connection.version == ProtocolVersion::V31)
     }
 
-    fn may_subscribe(&self, session: SessionId, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
+    fn may_subscribe(&mut self, session: SessionId, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
         self.router.check_filter(filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let Some(session) = self.hub.sessions.get(session) else { return Err(ReasonCode::UnspecifiedError) };
         let limit = self.hub.settings.limits.subscriptions_per_client as usize;
         if session.subscriptions.len() >= limit && !session.subscriptions.contains_key(filter.as_str()) {
             return Err(ReasonCode::QuotaExceeded);
         }
+        // One Subscription made again and again would have more and more snapshots waiting.
+        if session.fetches.as_ref().is_some_and(|fetches| fetches.len() >= limit) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         if self.hub.journal.full && session.key != 0 {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        if !session.subscriptions.contains_key(filter.as_str()) && self.refuses_growth() {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())
