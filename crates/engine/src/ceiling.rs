@@ -46,7 +46,10 @@ impl Engine {
     pub(crate) fn memory_measured(&mut self, cx: &mut Cx<'_>, memory: Memory) {
         let before = std::mem::replace(&mut self.hub.memory, memory);
         self.hub.journal.memory = memory;
-        cx.fx.outbox.keep_buffers(memory == Memory::Ample);
+        let tight = memory != Memory::Ample;
+        cx.fx.outbox.keep_buffers(!tight);
+        cx.fx.mail.set_tight(tight);
+        self.router.set_tight(tight);
         if memory >= Memory::Tight && memory > before {
             self.hub.forget_what_the_journal_has();
         }

@@ -24,6 +24,9 @@ use crate::topic::Subscriber;
 /// What the filter of a Shared Subscription begins with.
 const SHARED: &str = "$share/";
 
+/// Snapshots that may wait for one Session, at least: each is about 300 bytes.
+const SNAPSHOTS_MAXIMUM: usize = 1024;
+
 /// Without the answer the Client would wait for ever.
 const TOO_LARGE: &str = "the answer is larger than the client's maximum packet size";
 
@@ -136,7 +139,7 @@ impl Engine {
             return Err(ReasonCode::QuotaExceeded);
         }
         // One Subscription made again and again would have more and more snapshots waiting.
-        if session.fetches.as_ref().is_some_and(|fetches| fetches.len() >= limit) {
+        if session.fetches.as_ref().is_some_and(|fetches| fetches.len() >= limit.max(SNAPSHOTS_MAXIMUM)) {
             return Err(ReasonCode::QuotaExceeded);
         }
         if self.hub.journal.full && session.key != 0 {

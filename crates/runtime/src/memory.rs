@@ -75,6 +75,11 @@ impl Gauge {
         (state != seen).then(|| (state, level_of(state)))
     }
 
+    /// What is left.
+    fn level(&self) -> Memory {
+        level_of(self.state.load(Ordering::Relaxed))
+    }
+
     /// Has everybody been told that there is enough?
     fn is_calm(&self) -> bool {
         level_of(self.state.load(Ordering::Relaxed)) == Memory::Ample
@@ -164,6 +169,7 @@ impl Shard {
     /// Finds out, now and then, what is left of the memory, and goes by it.
     pub(crate) fn look_at_memory(&mut self) {
         if self.shared.gauge.look(self.now) {
+            self.shared.post.set_tight(self.shared.gauge.level() != Memory::Ample);
             for shard in self.shared.post.map().iter().filter(|shard| *shard != self.id()) {
                 self.shared.post.inbox(shard).nudge();
             }

@@ -29,6 +29,17 @@ const V: Version = Version::V311;
 
 /// Floods a broker and holds its resident set against the ceiling; a healthy pair must get through.
 fn flood(arguments: &[&str], prepare: impl Fn(&Broker), make: impl Fn(usize, usize) -> Vec<u8> + Sync) {
+    let connect = |number, _| Connect::new(V, format!("flooder-{number}"));
+    flood_as(arguments, prepare, connect, make);
+}
+
+/// The same, each connection as whom `connect` says.
+fn flood_as(
+    arguments: &[&str],
+    prepare: impl Fn(&Broker),
+    connect: impl Fn(usize, usize) -> Connect + Sync,
+    make: impl Fn(usize, usize) -> Vec<u8> + Sync,
+) {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let toml = format!(
         "[limits]\nmemory_bytes_maximum = {CEILING}\nretained_bytes_maximum = 100000000000\n\
@@ -45,8 +56,10 @@ fn flood(arguments: &[&str], prepare: impl Fn(&Broker), make: impl Fn(usize, usi
     let (mut peak, mut trips) = (0, 0);
     thread::scope(|scope| {
         for number in 0..FLOODERS {
-            let make = &make;
-            scope.spawn(move || flooder(address, number, end, make));
+            let (connect, make) = (&connect, &make);
+            scope.spawn(move || {
+                flooder(address, end, |round| connect(number, round), |round| make(number, round))
+            });
         }
         while Instant::now() < end {
             publisher.send(Publish::new("healthy", b"1").bytes(V));
@@ -60,16 +73,22 @@ fn flood(arguments: &[&str], prepare: impl Fn(&Broker), make: impl Fn(usize, usi
     assert!(trips > 20, "{trips} round trips in {FLOOD:?}");
 }
 
-fn flooder(address: SocketAddr, number: usize, end: Instant, make: &impl Fn(usize, usize) -> Vec<u8>) {
+fn flooder(
+    address: SocketAddr,
+    end: Instant,
+    connect: impl Fn(usize) -> Connect,
+    make: impl Fn(usize) -> Vec<u8>,
+) {
     let mut round = 0;
     while Instant::now() < end {
         let Ok(mut stream) = TcpStream::connect(address) else { continue };
         stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
         let mut reader = stream.try_clone().unwrap();
         let discard = thread::spawn(move || while matches!(reader.read(&mut [0; 65_536]), Ok(1..)) {});
-        let mut sent = stream.write_all(&Connect::new(V, format!("flooder-{number}")).bytes());
+        let mut sent = stream.write_all(&connect(round).bytes());
+        round += 1;
         while sent.is_ok() && Instant::now() < end {
-            sent = stream.write_all(&make(number, round));
+            sent = stream.write_all(&make(round));
             round += 1;
         }
         drop(stream.shutdown(std::net::Shutdown::Both));
@@ -183,10 +202,11 @@ fn many_subscribers_of_many_retained_messages_stay_below_the_ceiling() {
 fn sessions_with_many_subscriptions_stay_below_the_ceiling() {
     let many = |number: usize, round: usize| {
         let one = |at: u16| {
-            Subscribe::new(at + 1).filter(format!("long/topic/name/{number}/{round}/{at}/x"), 1).bytes(V)
+            Subscribe::new(at + 1).filter(format!("{number}/{round}/{at}/{}", "x".repeat(1000)), 1).bytes(V)
         };
-        let disconnect = vec![0xe0, 0];
-        (0..500).flat_map(one).chain(disconnect).collect::<Vec<u8>>()
+        // A packet that no Client may send ends the connection; the Session stays.
+        (0..500).flat_map(one).chain([0, 0]).collect::<Vec<u8>>()
     };
-    flood(&[], |_| {}, many);
+    let another = |number, round| Connect::new(V, format!("{number}-{round}")).clean(false);
+    flood_as(&[], |_| {}, another, many);
 }
