@@ -54,6 +54,7 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         publishers_slowed,
         publishes_denied,
         subscriptions_denied,
+        memory_refusals,
     } = counters;
     info!(
         target: "dunlin::process",
@@ -83,6 +84,7 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         publishers_slowed = counted(*publishers_slowed),
         publishes_denied = counted(*publishes_denied),
         subscriptions_denied = counted(*subscriptions_denied),
+        memory_refusals = counted(*memory_refusals),
         "counters"
     );
 }

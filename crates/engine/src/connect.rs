@@ -124,7 +124,7 @@ impl Engine {
         if let Some(connection) = self.hub.connections.get_mut(id) {
             connection.maximum_packet_size = wishes.maximum_packet_size;
         }
-        match self.check_connect(connect, &wishes, admission.as_ref()) {
+        match self.check_connect(connect, &wishes, client_id, admission.as_ref()) {
             Ok(will) => self.accept(cx, id, connect, &wishes, client_id, will, admission),
             Err((reason, detail)) => self.refuse(cx, id, connect.client_id, reason, &detail),
         }
@@ -155,6 +155,7 @@ impl Engine {
         &mut self,
         connect: &Connect<'_>,
         wishes: &Wishes<'_>,
+        client_id: &str,
         admission: Option<&Admission>,
     ) -> Result<Option<Will>, Refusal> {
         let limit = usize::from(self.hub.settings.limits.client_id_length_maximum);
@@ -178,6 +179,10 @@ impl Engine {
             // Nobody is asked here [MQTT-4.12.0-1] [MQTT-4.12.0-4].
             let detail = format!("authentication method {method:?} is not available");
             return Err((ReasonCode::BadAuthenticationMethod, detail));
+        }
+        if self.hub.sessions.find(client_id).is_none() && self.refuses_growth() {
+            let detail = "there is no memory for another session".to_owned();
+            return Err((ReasonCode::QuotaExceeded, detail));
         }
         let Some(will) = &connect.will else { return Ok(None) };
         let refused = |detail: String| (ReasonCode::TopicNameInvalid, detail);

@@ -30,11 +30,13 @@ pub enum Drop {
     JournalFull,
     /// It waited for a Session that may not receive it any more, or for a shared group none of whose members may.
     Denied,
+    /// It would have been kept, and the process holds as much memory as it may.
+    MemoryFull,
 }
 
 impl Drop {
     /// Every reason, in the order of [`Counters::dropped`].
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::OutputFull,
         Self::QueueFull,
         Self::Expired,
@@ -46,6 +48,7 @@ impl Drop {
         Self::Damaged,
         Self::JournalFull,
         Self::Denied,
+        Self::MemoryFull,
     ];
 }
 
@@ -106,6 +109,8 @@ pub struct Counters {
     pub publishes_denied: u64,
     /// Subscriptions that were refused, or taken away, for want of a right.
     pub subscriptions_denied: u64,
+    /// Sessions and Subscriptions that were refused, and Clients that were disconnected, for want of memory.
+    pub memory_refusals: u64,
 }
 
 impl Counters {
@@ -139,6 +144,7 @@ impl Counters {
             publishers_slowed,
             publishes_denied,
             subscriptions_denied,
+            memory_refusals,
         } = other;
         add_each(&mut self.publish_received_by_qos, publish_received_by_qos);
         add_each(&mut self.publish_sent_by_qos, publish_sent_by_qos);
@@ -168,6 +174,7 @@ impl Counters {
             (&mut self.publishers_slowed, publishers_slowed),
             (&mut self.publishes_denied, publishes_denied),
             (&mut self.subscriptions_denied, subscriptions_denied),
+            (&mut self.memory_refusals, memory_refusals),
         ] {
             *sum += other;
         }

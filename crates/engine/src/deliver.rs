@@ -4,6 +4,7 @@
 
 use dunlin_codec::{Packet, PacketId, QoS, ReasonCode};
 
+use crate::ceiling::Memory;
 use crate::counters::Drop;
 use crate::durability::Durability;
 use crate::effect::{Effect, ReadToken};
@@ -83,9 +84,13 @@ impl Hub {
     ) {
         let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
         let Some(to) = connection else { return self.counters.drop(Drop::Offline) };
-        let limit = self.settings.limits.output_bytes_maximum as usize;
-        if cx.fx.outbox.len(to) + passing.view.weight() > limit {
-            return self.drop_message(cx, index, Drop::OutputFull);
+        let (limit, waiting) = (self.output_maximum(cx), cx.fx.outbox.len(to));
+        // A large message has its turn all the same where nothing waits.
+        let is_alone = waiting == 0 && self.memory < Memory::Scarce && limit > 0;
+        if waiting + passing.view.weight() > limit && !is_alone {
+            let is_own = limit == self.settings.limits.output_bytes_maximum as usize;
+            let reason = if is_own { Drop::OutputFull } else { Drop::MemoryFull };
+            return self.drop_message(cx, index, reason);
         }
         if !self.write(cx, to, passing, QoS::AtMostOnce, retain, None, identifiers, false) {
             self.drop_message(cx, index, Drop::TooLarge);
@@ -112,6 +117,12 @@ impl Hub {
         }
         let connection = session.connection;
         let (keeps, session_key) = (session.expiry != 0, session.key);
+        let may_keep = !keeps || {
+            let in_flight = session.outgoing.as_ref().map_or(0, |outgoing| outgoing.flight_len());
+            self.may_keep(is_durable, in_flight, passing.view.weight())
+        };
+        let high_water = self.high_water(cx, OUTPUT_HIGH_WATER);
+        let Some(session) = self.sessions.slots.get_mut(index) else { return };
         let outgoing = session.outgoing_mut();
         // QoS 2 is sent when its identifier is sure to survive.
         let is_safe = session_key == 0 || options.qos == QoS::AtLeastOnce;
@@ -120,7 +131,7 @@ impl Hub {
             outgoing.reserve();
         }
         match connection {
-            Some(to) if is_safe && outgoing.is_clear() && cx.fx.outbox.len(to) < OUTPUT_HIGH_WATER => {
+            Some(to) if is_safe && may_keep && outgoing.is_clear() && cx.fx.outbox.len(to) < high_water => {
                 let kept = keeps.then(|| passing.stored());
                 if self.send_acknowledged(cx, index, to, options, kept, passing) && is_durable {
                     self.record_delivery(cx, index, passing, false);
@@ -232,6 +243,16 @@ impl Hub {
 
     /// Into the queue, as far as its bounds go [MQTT311-3.1.2-5].
     fn enqueue(&mut self, cx: &mut Cx<'_>, index: u32, options: Options, passing: &mut Passing<'_>) -> bool {
+        let is_kept_by_journal = passing.view.durability != Durability::Memory
+            && self.sessions.slots.get(index).is_some_and(|session| session.key != 0);
+        let deal = options.extra.as_ref().and_then(|extra| extra.deal);
+        if self.memory >= Memory::Scarce && !is_kept_by_journal {
+            match deal {
+                Some(_) => self.refuse_deal(cx, index, deal),
+                None => self.drop_for_memory(cx, index),
+            }
+            return false;
+        }
         let limits = &self.settings.limits;
         let (messages, bytes) = (limits.queue_messages_maximum as usize, limits.queue_bytes_maximum);
         let policy = limits.queue_full;
@@ -239,7 +260,6 @@ impl Hub {
         let fits = |outgoing: &Outgoing| {
             outgoing.queue_len() < messages && outgoing.queue_bytes() + weight as u64 <= bytes
         };
-        let deal = options.extra.as_ref().and_then(|extra| extra.deal);
         while let Some(outgoing) = self.outgoing(index)
             && !fits(outgoing)
         {
@@ -305,7 +325,7 @@ impl Hub {
     fn want_drained(&mut self, cx: &mut Cx<'_>, index: u32) {
         let Some(session) = self.sessions.slots.get(index) else { return };
         if let Some(to) = session.connection
-            && cx.fx.outbox.len(to) >= OUTPUT_HIGH_WATER
+            && cx.fx.outbox.len(to) >= self.high_water(cx, OUTPUT_HIGH_WATER)
         {
             cx.fx.outbox.want_drained(to);
         }
@@ -314,11 +334,12 @@ impl Hub {
     /// Sends what may be sent now: first what was in flight on the last connection, then the queue.
     pub(crate) fn pump(&mut self, cx: &mut Cx<'_>, index: u32) {
         loop {
+            let high_water = self.high_water(cx, OUTPUT_HIGH_WATER);
             let Some(session) = self.sessions.slots.get_mut(index) else { return };
             let Some(to) = session.connection else { return };
             // A Session that never had more than QoS 0 has none, but may wait for retained messages.
             let Some(outgoing) = session.outgoing.as_deref_mut() else { break };
-            if cx.fx.outbox.len(to) >= OUTPUT_HIGH_WATER {
+            if cx.fx.outbox.len(to) >= high_water {
                 cx.fx.outbox.want_drained(to);
                 break;
             }
@@ -422,12 +443,13 @@ impl Hub {
     /// Asks for the messages that are to be sent next and are not in memory.
     fn read_ahead(&mut self, cx: &mut Cx<'_>, index: u32) {
         let token = ReadToken(self.sessions.current(index));
+        let is_tight = self.memory >= Memory::Tight || !self.has_output_share(cx, 1);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
         let partition = session.partition;
         let Some(outgoing) = session.outgoing.as_deref_mut().filter(|outgoing| !outgoing.reading) else {
             return;
         };
-        let records = outgoing.absent();
+        let records = outgoing.absent(is_tight);
         if !records.is_empty() {
             outgoing.reading = true;
             cx.fx.list.push(Effect::Read { token, partition: partition.into(), records });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dunlin_codec::ReasonCode;
 
+use crate::ceiling::Memory;
 use crate::census::{Census, Sums};
 use crate::connection::{Connection, Connections, Pause};
 use crate::counters::Counters;
@@ -68,7 +69,7 @@ impl Engine {
         let mut secret = Secret { seed, shard: shard.index(), count: 0 };
         let hash_seed = secret.next();
         let writes = settings.writes();
-        Self {
+        let mut engine = Self {
             router: Router::new(hash_seed, Arc::clone(&settings)),
             retained: RetainedStore::default(),
             groups: Groups::new(hash_seed),
@@ -93,8 +94,12 @@ impl Engine {
                 to_close: Vec::new(),
                 own_letters: Vec::new(),
                 journal: Journal::new(map, hash_seed, durable, writes),
+                memory: Memory::Ample,
+                output_share: u64::MAX,
             },
-        }
+        };
+        engine.hub.set_output_share();
+        engine
     }
 
     /// Takes one event; what it brings about is added to `effects`.
@@ -129,6 +134,7 @@ impl Engine {
             Event::JournalFull(full) => self.journal_full(full),
             Event::Read { token, records } => self.hub.read_back(cx, token.0, records),
             Event::Publish { topic, payload } => self.publish_own(cx, topic, payload),
+            Event::Memory(memory) => self.memory_measured(cx, memory),
             Event::Timer => self.timer(cx),
             Event::Authenticated { connection, outcome } => self.authenticated(cx, connection, *outcome),
             Event::PolicyChanged(authority) => self.policy_changed(cx, authority),
@@ -136,6 +142,7 @@ impl Engine {
                 self.router.configure(Arc::clone(&settings));
                 self.hub.tolerance = settings.strictness.tolerance();
                 self.hub.settings = settings;
+                self.hub.set_output_share();
             }
             Event::Shutdown => self.shut_down(cx),
         }

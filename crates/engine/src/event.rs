@@ -134,6 +134,8 @@ pub enum Event<'a> {
     },
     /// The rights of some, or of all, are others than before.
     PolicyChanged(std::sync::Arc<dyn Authority>),
+    /// How much of the memory that the process may hold is left; again and again while it is exhausted.
+    Memory(crate::Memory),
     /// The settings changed.
     Reconfigured(std::sync::Arc<crate::Settings>),
     /// The Server stops: every connection is told and closed.

@@ -241,7 +241,7 @@ impl Engine {
 
     /// Is there room for what another packet of the connection may bring about? Else it is not read until there is.
     pub(crate) fn has_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId) -> bool {
-        let limit = (self.hub.settings.limits.output_bytes_maximum as usize).max(PAUSING_OUTPUT_MIN);
+        let limit = self.hub.output_maximum(cx).max(PAUSING_OUTPUT_MIN);
         let Some(connection) = self.hub.connections.get_mut(id) else { return true };
         if connection.paused.is_none() {
             if let Some(shard) = cx.fx.mail.congested() {

@@ -45,6 +45,10 @@ pub(crate) struct Hub {
     /// Connections that a delivery found to be beyond a bound; closed when the event is over.
     pub(crate) to_close: Vec<(ConnectionId, ReasonCode, &'static str)>,
     pub(crate) journal: Journal,
+    /// What is left of what the process may hold.
+    pub(crate) memory: crate::ceiling::Memory,
+    /// Bytes that the outputs of this shard may hold before they shrink.
+    pub(crate) output_share: u64,
     /// Letters of this shard to itself; read when the event is over.
     pub(crate) own_letters: Vec<Letter>,
 }

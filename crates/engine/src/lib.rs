@@ -8,6 +8,7 @@
 mod access;
 mod admission;
 mod admit;
+mod ceiling;
 mod census;
 mod connect;
 mod connection;
@@ -48,6 +49,7 @@ mod topic;
 pub use admission::{
     Admission, Authority, Credentials, Exchange, Identity, Outcome, Pledge, Review, SecretBytes, Step,
 };
+pub use ceiling::Memory;
 pub use counters::{Counters, Drop};
 pub use durability::{Durability, DurabilityRules};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};

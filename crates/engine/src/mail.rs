@@ -20,6 +20,8 @@ use crate::time::Time;
 
 /// A bag this heavy makes publishers to its receiver wait: 4 MiB take a shard a few milliseconds.
 pub(crate) const CONGESTED_WEIGHT: usize = 4 * 1024 * 1024;
+/// The same while memory is not ample.
+const CONGESTED_WEIGHT_TIGHT: usize = 512 * 1024;
 /// Letters that an empty bag keeps room for.
 const SPARE_LETTERS: usize = 1024;
 /// Weight of a letter beside its contents.
@@ -151,6 +153,8 @@ pub struct Mail {
     bags: Vec<MailBag>,
     spare: Vec<MailBag>,
     congested: ShardSet,
+    /// What a bag may weigh before publishers wait.
+    congested_weight: usize,
     /// Retained values posted to each home, and to all.
     stores: Vec<u64>,
     stores_in_all: u64,
@@ -181,6 +185,7 @@ impl Mail {
             bags: map.iter().map(|_| MailBag::default()).collect(),
             spare: Vec::new(),
             congested: ShardSet::EMPTY,
+            congested_weight: CONGESTED_WEIGHT,
             stores: vec![0; map.count()],
             stores_in_all: 0,
             told: vec![0; map.count()],
@@ -213,7 +218,7 @@ impl Mail {
         bag.bytes.clear();
         bag.weight = 0;
         bag.stores.clear();
-        if self.spare.len() < self.bags.len() && bag.bytes.capacity() <= CONGESTED_WEIGHT {
+        if self.spare.len() < self.bags.len() && bag.bytes.capacity() <= self.congested_weight {
             self.spare.push(bag);
         }
     }
@@ -222,6 +227,14 @@ impl Mail {
     #[inline]
     pub(crate) fn congested(&self) -> Option<ShardId> {
         self.congested.iter().next()
+    }
+
+    /// While memory is not ample, publishers wait sooner.
+    pub(crate) fn set_tight(&mut self, tight: bool) {
+        self.congested_weight = if tight { CONGESTED_WEIGHT_TIGHT } else { CONGESTED_WEIGHT };
+        if tight {
+            self.spare = Vec::new();
+        }
     }
 
     /// Does mail for this receiver pile up?
@@ -235,7 +248,7 @@ impl Mail {
     }
 
     fn weigh(&mut self, to: ShardId) {
-        if self.bags[to.index()].weight >= CONGESTED_WEIGHT {
+        if self.bags[to.index()].weight >= self.congested_weight {
             self.congested.insert(to);
         }
     }

@@ -27,6 +27,10 @@ pub struct Outbox {
     buffers: Vec<Buffer>,
     dirty: Vec<ConnectionId>,
     pool: Pool,
+    /// Bytes of all tails, but for those that the last one got since it was asked for.
+    copied: usize,
+    /// The connection whose tail was asked for last, and how long it was then.
+    growing: Option<(usize, usize)>,
 }
 
 /// Buffers to be used again.
@@ -35,6 +39,8 @@ struct Pool {
     buffers: Vec<Vec<u8>>,
     /// Their capacity.
     bytes: usize,
+    /// Nothing is kept.
+    closed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +100,8 @@ impl Outbox {
     /// The buffer to append to.
     #[inline]
     pub(crate) fn tail(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
-        let Self { buffers, dirty, pool } = self;
+        self.settle();
+        let Self { buffers, dirty, pool, growing, .. } = self;
         let index = connection.index();
         if index >= buffers.len() {
             buffers.resize_with(index + 1, Buffer::default);
@@ -109,13 +116,17 @@ impl Outbox {
         {
             buffer.tail = pooled;
         }
+        *growing = Some((index, buffer.tail.len()));
         &mut buffer.tail
     }
 
     /// Appends a segment without copying it.
     pub(crate) fn push_shared(&mut self, connection: ConnectionId, segment: Bytes) {
         self.tail(connection);
+        self.growing = None;
         let buffer = &mut self.buffers[connection.index()];
+        // What goes to the front is shared, or about to be sent: it counts no more.
+        self.copied -= buffer.tail.len();
         let waiting = &buffer.tail[buffer.tail_sent..];
         if waiting.len() <= COPIED_MAX {
             let head = Bytes::copy_from_slice(waiting);
@@ -125,6 +136,30 @@ impl Outbox {
             buffer.freeze_tail();
         }
         buffer.push_front(segment);
+    }
+
+    /// Bytes that were copied into the outputs of all connections and are not let go of.
+    #[inline]
+    pub(crate) fn copied(&self) -> usize {
+        let grown = self.growing.map_or(0, |(index, len)| self.buffers[index].tail.len() - len);
+        self.copied + grown
+    }
+
+    /// Counts what the tail that was asked for last got.
+    #[inline]
+    fn settle(&mut self) {
+        if let Some((index, len)) = self.growing.take() {
+            self.copied += self.buffers[index].tail.len() - len;
+        }
+    }
+
+    /// Keep empty buffers to be used again?
+    pub(crate) fn keep_buffers(&mut self, keep: bool) {
+        self.pool.closed = !keep;
+        if !keep {
+            self.pool.buffers = Vec::new();
+            self.pool.bytes = 0;
+        }
     }
 
     /// Asks for [`crate::Event::Drained`] once the connection's output fell below the low-water mark.
@@ -160,6 +195,7 @@ impl Outbox {
     /// `count` bytes went out. True where the engine waits for [`crate::Event::Drained`] and at most `low_water` bytes are
     /// left: the caller owes that event now.
     pub fn advance(&mut self, connection: ConnectionId, mut count: usize, low_water: usize) -> bool {
+        self.settle();
         let Some(buffer) = self.buffers.get_mut(connection.index()) else { return false };
         if let Some(front) = &mut buffer.front {
             while let Some(first) = front.segments.front_mut().filter(|_| count > 0) {
@@ -179,9 +215,11 @@ impl Outbox {
         buffer.tail_sent += count;
         assert!(buffer.tail_sent <= buffer.tail.len(), "more was taken than there was");
         if buffer.tail_sent == buffer.tail.len() {
+            self.copied -= buffer.tail.len();
             Self::recycle(&mut self.pool, buffer);
         } else if buffer.tail_sent >= COMPACTED_MIN && buffer.tail_sent * 2 >= buffer.tail.len() {
             // A reader that never quite catches up: what it has must not be kept. Each byte is moved once at most on average.
+            self.copied -= buffer.tail_sent;
             buffer.tail.drain(..buffer.tail_sent);
             buffer.tail_sent = 0;
         }
@@ -194,7 +232,9 @@ impl Outbox {
 
     /// Forgets what waits for the connection; the slot is free for another.
     pub fn clear(&mut self, connection: ConnectionId) {
+        self.settle();
         if let Some(buffer) = self.buffers.get_mut(connection.index()) {
+            self.copied -= buffer.tail.len();
             buffer.front = None;
             buffer.wanted = false;
             Self::recycle(&mut self.pool, buffer);
@@ -216,7 +256,10 @@ impl Pool {
 
     fn give(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        if (1..=POOLED_CAPACITY_MAX).contains(&capacity) && self.bytes + capacity <= POOL_BYTES_MAX {
+        if !self.closed
+            && (1..=POOLED_CAPACITY_MAX).contains(&capacity)
+            && self.bytes + capacity <= POOL_BYTES_MAX
+        {
             buffer.clear();
             self.bytes += capacity;
             self.buffers.push(buffer);

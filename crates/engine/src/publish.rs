@@ -182,6 +182,9 @@ impl Engine {
         {
             return;
         }
+        if self.is_beyond_memory(cx, publish, topic) {
+            return self.no_room(cx, id, publish, Drop::MemoryFull);
+        }
         if self.hub.journal.enabled {
             view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(session));
             let needs_room = (publish.retain || !is_empty) && view.durability != Durability::Memory;
@@ -212,7 +215,7 @@ impl Engine {
     ) {
         let has_no_room = self.hub.journal.full || view.weight() > MESSAGE_MAXIMUM;
         if has_no_room && needs_room && (publish.packet_id.is_some() || publish.retain) {
-            return self.no_room(cx, id, publish);
+            return self.no_room(cx, id, publish, Drop::JournalFull);
         }
         if let Some(exchange) = view.exchange.filter(|_| self.hub.journal.is_restored && !publish.dup) {
             // The identifier of a message that came before the restart now means another.
@@ -232,16 +235,17 @@ impl Engine {
         self.answer_in_turn(cx, id, packet_id, is_rec, reason, durability, waits.then_some(remote));
     }
 
-    /// The journal is full, or the message too large for it. 5.0 is told so; to 3.x it could only be said by an acknowledgement, which would be a lie.
-    fn no_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>) {
-        self.hub.counters.drop(Drop::JournalFull);
+    /// There is no room in the journal, or in memory, or the message is too large. 5.0 is told so; to 3.x it could only be said by an
+    /// acknowledgement, which would be a lie.
+    fn no_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, full: Drop) {
+        self.hub.counters.drop(full);
         if publish.packet_id.is_none() {
             return;
         }
         if self.hub.connections.get(id).is_some_and(|connection| connection.version == ProtocolVersion::V5) {
             return self.answer(cx, id, publish, ReasonCode::QuotaExceeded);
         }
-        self.disconnect(cx, id, ReasonCode::QuotaExceeded, "the journal has no room for the message");
+        self.disconnect(cx, id, ReasonCode::QuotaExceeded, "there is no room for the message");
     }
 
     /// Notes the Packet Identifier of a QoS 2 message. False where the connection is gone.

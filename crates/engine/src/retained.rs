@@ -12,6 +12,7 @@ use std::ops::Bound;
 use dunlin_codec::{QoS, TopicFilter, TopicName, matches};
 use foldhash::fast::FixedState;
 
+use crate::ceiling::Memory;
 use crate::connect::is_own;
 use crate::counters::Drop;
 use crate::durability::Durability;
@@ -22,7 +23,7 @@ use crate::mail::Letter;
 use crate::message::{Message, MessageView};
 use crate::partition::{Partition, ShardId};
 use crate::session::SessionId;
-use crate::session::fetch::Ask;
+use crate::session::fetch::{Ask, PAGES_UNDER_WAY};
 use crate::session::outgoing::{Extra, Options};
 use crate::settings::Limits;
 use crate::time::Time;
@@ -34,6 +35,8 @@ const SWEEP_STEPS: usize = 256;
 const PAGE_MESSAGES: usize = 256;
 /// or this many bytes (and one message),
 const PAGE_BYTES: usize = 256 * 1024;
+/// The same while memory is tight.
+const PAGE_BYTES_TIGHT: usize = 16 * 1024;
 /// or ends after this many topics that do not match, so that a shard is never busy with one query for long.
 const PAGE_STEPS: usize = 4096;
 
@@ -195,7 +198,14 @@ impl RetainedStore {
     }
 
     /// The messages that match, from the topic after `after`. What has expired is removed on the way [MQTT-3.3.2-5].
-    fn page(&mut self, home: ShardId, filter: TopicFilter<'_>, after: Option<&str>, now: Time) -> Page {
+    fn page(
+        &mut self,
+        home: ShardId,
+        filter: TopicFilter<'_>,
+        after: Option<&str>,
+        now: Time,
+        bytes_maximum: usize,
+    ) -> Page {
         let mut page = Page { home, messages: Vec::new(), next: None };
         let mut expired = Vec::new();
         let mut bytes = 0;
@@ -215,7 +225,7 @@ impl RetainedStore {
                     page.messages.push(message.clone());
                 }
             }
-            if step + 1 >= PAGE_STEPS || page.messages.len() >= PAGE_MESSAGES || bytes >= PAGE_BYTES {
+            if step + 1 >= PAGE_STEPS || page.messages.len() >= PAGE_MESSAGES || bytes >= bytes_maximum {
                 page.next = Some(topic.clone());
                 break;
             }
@@ -243,9 +253,11 @@ impl Engine {
         let shards = self.hub.map.count();
         // Each shard keeps its share of the whole.
         let (messages, bytes) = ((messages as usize).div_ceil(shards), bytes.div_ceil(shards as u64));
+        let bytes = if self.hub.memory >= Memory::Scarce { 0 } else { bytes };
         let set = self.retained.set(cx.now, view, messages, bytes);
         if set.is_full {
-            self.hub.counters.drop(Drop::RetainedFull);
+            let is_own = self.hub.memory < Memory::Scarce;
+            self.hub.counters.drop(if is_own { Drop::RetainedFull } else { Drop::MemoryFull });
         }
         if view.durability == Durability::Memory {
             // What the log has must not come back in its place.
@@ -299,8 +311,9 @@ impl Engine {
         }
         let Query { from, session, query, filter, after, .. } = query;
         let home = self.hub.shard;
+        let page_bytes = if self.hub.is_short_of_output(cx) { PAGE_BYTES_TIGHT } else { PAGE_BYTES };
         let page = match TopicFilter::parse(&filter) {
-            Ok(filter) => self.retained.page(home, filter, after.as_deref(), cx.now),
+            Ok(filter) => self.retained.page(home, filter, after.as_deref(), cx.now, page_bytes),
             Err(_) => Page { home, messages: Vec::new(), next: None },
         };
         self.record_expired(cx);
@@ -407,17 +420,19 @@ impl Hub {
     /// Asks for the next pages where the Session has sent all it had.
     pub(crate) fn fetch_more(&mut self, cx: &mut Cx<'_>, index: u32) {
         let id = self.sessions.current(index);
+        let is_short = self.is_short_of_output(cx);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
         let Some(fetches) = &mut session.fetches else { return };
         let Some(to) = session.connection else { return };
         if session.outgoing.as_ref().is_some_and(|outgoing| outgoing.queue_len() > 0) {
             return;
         }
-        if cx.fx.outbox.len(to) > PAGE_BYTES {
+        if cx.fx.outbox.len(to) > if is_short { 0 } else { PAGE_BYTES } {
             cx.fx.outbox.want_drained(to);
             return;
         }
-        while let Some((query, filter, ask)) = fetches.next() {
+        let pages = if is_short { 1 } else { PAGES_UNDER_WAY };
+        while let Some((query, filter, ask)) = fetches.next(pages) {
             let Ask { home, after, needs } = ask;
             // By mail also where it stays here: between two pages others have their turn.
             cx.fx.mail.post(home, Letter::RetainedQuery { session: id, query, filter, after, needs });
@@ -425,6 +440,10 @@ impl Hub {
         if fetches.is_over() {
             session.fetches = None;
         }
+    }
+
+    fn is_short_of_output(&self, cx: &Cx<'_>) -> bool {
+        self.memory >= Memory::Tight || !self.has_output_share(cx, 1)
     }
 
     /// A hash that nobody outside can make collide.
@@ -461,7 +480,7 @@ mod tests {
         let filter = TopicFilter::parse(filter).unwrap();
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let page = store.page(ShardId::FIRST, filter, after.as_deref(), now);
+            let page = store.page(ShardId::FIRST, filter, after.as_deref(), now, PAGE_BYTES);
             found.extend(page.messages.iter().map(|message| message.view().topic.to_owned()));
             after = page.next;
             if after.is_none() {

@@ -148,6 +148,9 @@ pub struct Limits {
     pub slow_publisher_maximum_ms: u32,
     /// Connections in total; 0: as many as the process may open files. What comes beyond is closed at once and counted.
     pub connections_maximum: u32,
+    /// Bytes that the process may hold in memory; 0 bounds nothing here, and is replaced with a share of the machine's memory by
+    /// whoever runs the engines.
+    pub memory_bytes_maximum: u64,
     /// Retained messages in total.
     pub retained_messages_maximum: u32,
     /// Bytes of all retained messages.
@@ -219,6 +222,7 @@ impl Default for Limits {
             output_bytes_maximum: 16 * 1024 * 1024,
             slow_publisher_maximum_ms: 5_000,
             connections_maximum: 0,
+            memory_bytes_maximum: 0,
             retained_messages_maximum: 1_000_000,
             retained_bytes_maximum: 256 * 1024 * 1024,
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use dunlin_codec::{QoS, SubscriptionOptions, TopicFilter};
 
+use crate::ceiling::Memory;
 use crate::counters::Drop;
 use crate::durability::Durability;
 use crate::engine::Engine;
@@ -41,6 +42,9 @@ pub(crate) struct Groups {
     /// Those that a restart found, until the first Client comes.
     found: Vec<u32>,
 }
+
+/// Messages of a group that members have not acknowledged, while memory is scarce.
+const DEALT_SCARCE: usize = 64;
 
 #[derive(Debug, Default)]
 struct Group {
@@ -136,6 +140,12 @@ impl Groups {
         let weight = passing.view.weight();
         let is_full = group.pending.len() >= limits.queue_messages_maximum as usize
             || (group.pending_bytes + weight) as u64 > limits.queue_bytes_maximum;
+        // Only what a member takes at once, and some others have not acknowledged.
+        let is_kept = group.dealt.len() >= DEALT_SCARCE
+            || !group.members.iter().any(|member| member.has_room(&cx.fx.mail));
+        if hub.memory >= Memory::Scarce && is_kept {
+            return hub.counters.drop(Drop::MemoryFull);
+        }
         if is_full {
             return hub.counters.drop(Drop::QueueFull);
         }

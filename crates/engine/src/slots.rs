@@ -41,6 +41,11 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// Slots, free ones included.
+    pub(crate) fn capacity(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
     /// Whoever has the slot now.
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {

@@ -24,6 +24,9 @@ use crate::topic::Subscriber;
 /// What the filter of a Shared Subscription begins with.
 const SHARED: &str = "$share/";
 
+/// Snapshots that may wait for one Session, at least: each is about 300 bytes.
+const SNAPSHOTS_MAXIMUM: usize = 1024;
+
 /// Without the answer the Client would wait for ever.
 const TOO_LARGE: &str = "the answer is larger than the client's maximum packet size";
 
@@ -128,14 +131,21 @@ impl Engine {
                 .is_some_and(|connection| connection.version == ProtocolVersion::V31)
     }
 
-    fn may_subscribe(&self, session: SessionId, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
+    fn may_subscribe(&mut self, session: SessionId, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
         self.router.check_filter(filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let Some(session) = self.hub.sessions.get(session) else { return Err(ReasonCode::UnspecifiedError) };
         let limit = self.hub.settings.limits.subscriptions_per_client as usize;
         if session.subscriptions.len() >= limit && !session.subscriptions.contains_key(filter.as_str()) {
             return Err(ReasonCode::QuotaExceeded);
         }
+        // One Subscription made again and again would have more and more snapshots waiting.
+        if session.fetches.as_ref().is_some_and(|fetches| fetches.len() >= limit.max(SNAPSHOTS_MAXIMUM)) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         if self.hub.journal.full && session.key != 0 {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        if !session.subscriptions.contains_key(filter.as_str()) && self.refuses_growth() {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())

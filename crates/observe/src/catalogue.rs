@@ -123,6 +123,8 @@ catalogue! {
         "Messages and wills that their clients may not publish.",
     SubscriptionsDenied Counter "mqtt_subscriptions_denied":
         "Subscriptions that were refused, or taken away, for want of a right.",
+    MemoryRefusals Counter "mqtt_memory_refusals":
+        "Sessions and subscriptions refused, and clients disconnected, for want of memory.",
     RulesBroken Counter "mqtt_rules_broken" {"rule"}:
         "Rules of the protocol that clients broke and that were tolerated.",
     AcknowledgeSeconds Histogram "mqtt_publish_acknowledge_seconds" ["seconds"]:

@@ -105,6 +105,15 @@ impl Connections {
         self.count
     }
 
+    /// Open connections that keep more input than this, with how much that is and their slots.
+    pub(crate) fn unfinished(&self, most: usize) -> Vec<(usize, u32)> {
+        let slots = (0..).zip(&self.slots);
+        slots
+            .filter_map(|(index, slot)| Some((slot.connection.as_ref()?.input.len(), index)))
+            .filter(|(len, _)| *len > most)
+            .collect()
+    }
+
     pub(crate) fn insert(&mut self, connection: Connection) -> ConnectionId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());

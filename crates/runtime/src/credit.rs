@@ -12,12 +12,15 @@ use dunlin_engine::{ShardId, ShardMap};
 /// for the receiver: enough to keep it busy, little enough that publishers feel it soon.
 pub(crate) const UNDER_WAY_MAX: usize = 16 * 1024 * 1024;
 
+/// The same while memory is not ample.
+const UNDER_WAY_TIGHT: usize = 1024 * 1024;
+
 /// The accounts of all pairs of shards.
 #[derive(Debug)]
 pub(crate) struct Credits {
     accounts: Box<[Account]>,
     shards: usize,
-    maximum: usize,
+    maximum: AtomicUsize,
 }
 
 /// Of one sender with one receiver; a cache line of its own, as other pairs belong to other threads.
@@ -32,7 +35,20 @@ struct Account {
 impl Credits {
     pub(crate) fn new(map: ShardMap, maximum: usize) -> Self {
         let shards = map.count();
-        Self { accounts: (0..shards * shards).map(|_| Account::default()).collect(), shards, maximum }
+        Self {
+            accounts: (0..shards * shards).map(|_| Account::default()).collect(),
+            shards,
+            maximum: AtomicUsize::new(maximum),
+        }
+    }
+
+    /// Changes what may be under way. Where it becomes more, the shards are to be woken.
+    pub(crate) fn set_tight(&self, tight: bool) {
+        self.maximum.store(if tight { UNDER_WAY_TIGHT } else { UNDER_WAY_MAX }, Ordering::SeqCst);
+    }
+
+    fn maximum(&self) -> usize {
+        self.maximum.load(Ordering::SeqCst)
     }
 
     fn account(&self, from: ShardId, to: ShardId) -> &Account {
@@ -45,13 +61,13 @@ impl Credits {
     /// Where it may not, the sender is woken as soon as it may.
     pub(crate) fn may_send(&self, from: ShardId, to: ShardId) -> bool {
         let account = self.account(from, to);
-        if account.under_way.load(Ordering::SeqCst) < self.maximum {
+        if account.under_way.load(Ordering::SeqCst) < self.maximum() {
             return true;
         }
         account.dry.store(true, Ordering::SeqCst);
         // The receiver may have taken the last bag between the two lines above and found nobody to wake. Either it sees
         // `dry`, or this load sees what it took.
-        if account.under_way.load(Ordering::SeqCst) < self.maximum {
+        if account.under_way.load(Ordering::SeqCst) < self.maximum() {
             account.dry.store(false, Ordering::SeqCst);
             return true;
         }
@@ -68,7 +84,7 @@ impl Credits {
         let account = self.account(from, to);
         let before = account.under_way.fetch_sub(weight, Ordering::SeqCst);
         assert!(before >= weight, "more mail was handled than was sent");
-        before - weight < self.maximum
+        before - weight < self.maximum()
             && account.dry.load(Ordering::SeqCst)
             && account.dry.swap(false, Ordering::SeqCst)
     }

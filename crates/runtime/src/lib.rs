@@ -22,6 +22,7 @@ mod input;
 mod journal;
 mod librarian;
 mod linger;
+mod memory;
 mod notices;
 mod observer;
 mod pace;

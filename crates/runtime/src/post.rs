@@ -114,6 +114,11 @@ impl Post {
         self.credits.may_send(from, to)
     }
 
+    /// While memory is not ample, less mail may be under way. Every shard is to be woken afterwards.
+    pub(crate) fn set_tight(&self, tight: bool) {
+        self.credits.set_tight(tight);
+    }
+
     /// Sends a bag, after [`Self::may_send`].
     pub(crate) fn send_bag(&self, from: ShardId, to: ShardId, bag: MailBag, since: Time) {
         let weight = bag.weight();

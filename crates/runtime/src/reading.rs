@@ -215,6 +215,11 @@ impl Shard {
         }
     }
 
+    /// Closes a connection without a word.
+    pub(crate) fn cut(&mut self, index: u32) {
+        self.lose(index, CloseCause::Failed);
+    }
+
     /// The connection came to its end, and not by the engine.
     fn lose(&mut self, index: u32, cause: CloseCause) {
         let Some((id, connection)) = self.connections.get(index) else { return };

@@ -23,6 +23,7 @@ use crate::counters::{Snapshot, Traffic};
 use crate::doorway::Doorway;
 use crate::journal::Log;
 use crate::librarian::{self, Request};
+use crate::memory::{Gauge, with_ceiling};
 use crate::observer::{self, Observer};
 use crate::post::{Item, Post};
 use crate::recovery::{Prepared, prepare};
@@ -186,6 +187,7 @@ impl Server {
         {
             return Err(StartError::Unasked { place: place.clone() });
         }
+        let settings = with_ceiling(&settings);
         let map = shard_map(shards)?;
         let admissions = Admissions::new(
             settings.limits.connections_maximum,
@@ -205,6 +207,7 @@ impl Server {
         let shared = Arc::new(Shared {
             post: Post::new(map, wakers),
             admissions,
+            gauge: Gauge::new(settings.limits.memory_bytes_maximum),
             snapshots: map.iter().map(|_| Snapshot::default()).collect(),
             log: OnceLock::new(),
             asking,
@@ -259,6 +262,8 @@ impl Server {
 
     /// Changes the settings of all shards, soon.
     pub fn reconfigure(&self, settings: Arc<Settings>) {
+        let settings = with_ceiling(&settings);
+        self.shared.gauge.set_ceiling(settings.limits.memory_bytes_maximum);
         self.shared.admissions.set_maximum(settings.limits.connections_maximum);
         self.shared.post.broadcast(|| Item::Reconfigure(Arc::clone(&settings)));
     }

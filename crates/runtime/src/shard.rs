@@ -28,6 +28,7 @@ use crate::input::InputPool;
 use crate::journal::{Log, Scribe};
 use crate::librarian::Request;
 use crate::linger::Linger;
+use crate::memory::Gauge;
 use crate::notices::Notices;
 use crate::post::{Arrival, Item, Post};
 use crate::reading::SCRATCH;
@@ -55,6 +56,8 @@ const SHUT_DOWN_TIME: Duration = Duration::from_secs(2);
 pub(crate) struct Shared {
     pub(crate) post: Post,
     pub(crate) admissions: Admissions,
+    /// What is left of the memory that the process may have.
+    pub(crate) gauge: Gauge,
     pub(crate) snapshots: Box<[Snapshot]>,
     /// Where what happens is kept; empty where nothing is.
     pub(crate) log: OnceLock<Log>,
@@ -130,6 +133,8 @@ pub(crate) struct Shard {
     written: u64,
     /// When mail for a shard began to collect.
     collected: Box<[Option<Time>]>,
+    /// What it last learned from the gauge.
+    pub(crate) memory_seen: u64,
     /// The engine had an event since the counters were published.
     pub(crate) touched: bool,
     published: Time,
@@ -172,6 +177,7 @@ impl Shard {
             oldest: Time::ZERO,
             written: 0,
             collected,
+            memory_seen: 0,
             touched: false,
             published: Time::ZERO,
             stopping: None,
@@ -189,6 +195,7 @@ impl Shard {
             self.now = clock::now();
             self.oldest = self.now;
             self.look();
+            self.look_at_memory();
             self.accept_ready();
             self.read_ready();
             self.take_items();
@@ -247,12 +254,18 @@ impl Shard {
         let publish = (self.touched || self.notices.owes()).then(|| self.published.after(PUBLISH_EVERY));
         let accept = self.acceptors.iter().filter_map(Acceptor::deadline);
         let waiting = [self.linger.next_deadline(), self.arrivals.next_deadline()];
-        [self.engine.next_deadline(), self.engine.write_deadline(), publish, self.stopping]
-            .into_iter()
-            .chain(waiting)
-            .flatten()
-            .chain(accept)
-            .min()
+        [
+            self.engine.next_deadline(),
+            self.engine.write_deadline(),
+            publish,
+            self.memory_deadline(),
+            self.stopping,
+        ]
+        .into_iter()
+        .chain(waiting)
+        .flatten()
+        .chain(accept)
+        .min()
     }
 
     /// Sorts what the poll reported into the queues of the tick.

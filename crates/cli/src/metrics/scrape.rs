@@ -96,6 +96,7 @@ fn messages(out: &mut Exposition, counters: &Counters) {
         (Metric::RetainedBytes, counters.retained_bytes),
         (Metric::PublishesDenied, counters.publishes_denied),
         (Metric::SubscriptionsDenied, counters.subscriptions_denied),
+        (Metric::MemoryRefusals, counters.memory_refusals),
     ] {
         out.sample(metric, value);
     }

@@ -29,6 +29,7 @@ pub(crate) use self::restore::{Restoring, group_partition};
 use self::row::Row;
 pub(crate) use self::row::{Due, Lane, Opening};
 pub use self::write::{JournalBatch, JournalCheckpoint, JournalRecord};
+use crate::ceiling::Memory;
 use crate::durability::Durability;
 use crate::frame::Passing;
 use crate::map::{Map, seeded};
@@ -49,6 +50,8 @@ const WAITING_MAXIMUM: usize = 256 * 1024;
 const WAITING_BYTES_MAXIMUM: usize = 32 * 1024 * 1024;
 /// Bytes of a message that has to be written. A log takes 16 MiB at once, and one that it does not take holds up all others.
 pub(crate) const MESSAGE_MAXIMUM: usize = 14 * 1024 * 1024;
+/// The same while memory is tight: some milliseconds of a fast disk.
+const WAITING_BYTES_TIGHT: usize = 4 * 1024 * 1024;
 /// What happens in a partition goes to the log's partition of the same number; how far its Sessions have come, to this much
 /// more, so that it can be written while the other has to wait.
 const PROGRESS: u16 = 256;
@@ -62,6 +65,8 @@ pub(crate) struct Journal {
     pub(crate) enabled: bool,
     /// The log has no room: what would need it is refused.
     pub(crate) full: bool,
+    /// Little may wait to be written while it is not ample.
+    pub(crate) memory: Memory,
     /// Not written yet; the first has the serial number `first`.
     pending: VecDeque<Pending>,
     pending_bytes: usize,
@@ -187,6 +192,7 @@ impl Journal {
         Self {
             enabled,
             full: false,
+            memory: Memory::Ample,
             pending: VecDeque::new(),
             pending_bytes: 0,
             first: 0,
@@ -252,7 +258,12 @@ impl Journal {
     }
 
     fn is_crowded(&self) -> bool {
-        self.pending.len() + self.row.len() > WAITING_MAXIMUM || self.pending_bytes > WAITING_BYTES_MAXIMUM
+        self.pending.len() + self.row.len() > WAITING_MAXIMUM
+            || self.pending_bytes > self.waiting_bytes_maximum()
+    }
+
+    pub(super) fn waiting_bytes_maximum(&self) -> usize {
+        if self.memory == Memory::Ample { WAITING_BYTES_MAXIMUM } else { WAITING_BYTES_TIGHT }
     }
 
     fn push(&mut self, now: Time, partition: u8, body: Body, outstanding: u32, urgent: bool) -> u64 {
@@ -508,7 +519,7 @@ impl Journal {
             return None;
         }
         let pending = self.pending.front().filter(|_| self.writing.is_none()).map(|front| {
-            if self.urgent > self.first || self.pending_bytes > WAITING_BYTES_MAXIMUM / 2 {
+            if self.urgent > self.first || self.pending_bytes > self.waiting_bytes_maximum() / 2 {
                 Time::ZERO
             } else {
                 front.since.after(HOLD)

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::record::{Record, Target, deliver_head, encode_message, encode_target};
 use super::{Body, Journal, PROGRESS, Pending, Writing};
+use crate::ceiling::Memory;
 use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::hub::{Cx, Hub};
@@ -122,7 +123,8 @@ impl Engine {
             state.controls.len() >= CONTROLS_MINIMUM.max(CONTROLS_PER_SESSION * sessions)
         };
         let due = (0..=u8::MAX).zip(&journal.partitions).position(is_due);
-        let count = if is_held || due.is_some() || journal.pending_bytes > super::WAITING_BYTES_MAXIMUM / 2 {
+        let count = if is_held || due.is_some() || journal.pending_bytes > journal.waiting_bytes_maximum() / 2
+        {
             journal.pending.len()
         } else {
             usize::try_from(journal.urgent.saturating_sub(journal.first)).unwrap_or_default()
@@ -317,9 +319,9 @@ impl Hub {
                 writing.exactly_once.push((id, seq, message.view().durability));
             }
             let Some(session) = self.sessions.get_mut(id) else { continue };
-            let connected = session.connection.is_some();
+            let resident = session.connection.is_some() && self.memory == Memory::Ample;
             if let Some(outgoing) = &mut session.outgoing {
-                outgoing.recorded(seq, number, shared, connected);
+                outgoing.recorded(seq, number, shared, resident);
             }
         }
     }

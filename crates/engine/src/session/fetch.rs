@@ -13,7 +13,7 @@ use crate::retained::Page;
 const OVERTAKEN_MAXIMUM: usize = 65_536;
 
 /// Pages of one Session under way. With the largest packets among them they come to 9 MiB.
-const PAGES_UNDER_WAY: usize = 4;
+pub(crate) const PAGES_UNDER_WAY: usize = 4;
 
 /// The snapshots of one Session.
 #[derive(Debug, Default)]
@@ -78,8 +78,8 @@ impl Fetches {
     }
 
     /// The next page to ask for, and for which snapshot, unless there are enough under way.
-    pub(crate) fn next(&mut self) -> Option<(u32, Box<str>, Ask)> {
-        if self.under_way.len() >= PAGES_UNDER_WAY {
+    pub(crate) fn next(&mut self, pages: usize) -> Option<(u32, Box<str>, Ask)> {
+        if self.under_way.len() >= pages {
             return None;
         }
         while let Some(query) = self.started.front().copied() {
@@ -143,6 +143,11 @@ impl Fetches {
     /// Was a newer message of the topic delivered live since then?
     pub(crate) fn is_overtaken(&self, topic: u64, since: u64) -> bool {
         self.overtaken.get(&topic).is_some_and(|clock| *clock > since)
+    }
+
+    /// Snapshots that were asked for and are not delivered.
+    pub(crate) fn len(&self) -> usize {
+        self.by_query.len()
     }
 
     /// Is nothing planned or under way?

@@ -29,6 +29,8 @@ const READ_MESSAGES: usize = 512;
 const READ_BYTES: u64 = 256 * 1024;
 /// A connected Session's queue stays in memory up to so many bytes although the journal has it: its Client will soon want it.
 const RESIDENT_BYTES: u64 = 2 * 1024 * 1024;
+/// The same while memory is tight.
+const READ_BYTES_TIGHT: u64 = 16 * 1024;
 
 /// How a message goes to one Session.
 #[derive(Clone, Debug, Default)]
@@ -162,6 +164,12 @@ impl Outgoing {
         for entry in self.flight.iter_mut().chain(&mut self.queue).filter(|entry| entry.home().is_record()) {
             entry.message = None;
         }
+    }
+
+    /// Lets go of everything that can be read back.
+    pub(crate) fn forget_recorded(&mut self) {
+        self.disconnect();
+        self.queue.shrink_to_fit();
     }
 
     /// May a new message be sent at once, before nothing that waits?

@@ -15,6 +15,8 @@ use crate::settings::Settings;
 
 /// Memory for kept routes, in bytes: 16 MiB hold a hundred thousand topics, or one with a quarter of a million subscribers.
 const KEPT_MAXIMUM: usize = 16 * 1024 * 1024;
+/// The same while memory is not ample.
+const KEPT_TIGHT: usize = 1024 * 1024;
 /// What a kept route takes beside its topic and its targets.
 const ROUTE_WEIGHT: usize = 128;
 
@@ -90,6 +92,7 @@ pub(crate) struct Router {
     routes: Map<Box<str>, Route>,
     /// Their weight.
     kept: usize,
+    kept_maximum: usize,
     levels_maximum: usize,
     length_maximum: usize,
     /// Routes found so far.
@@ -144,6 +147,7 @@ impl Router {
             tree: Tree::new(seed),
             routes: seeded(seed),
             kept: 0,
+            kept_maximum: KEPT_MAXIMUM,
             levels_maximum: 0,
             length_maximum: 0,
             numbers: 0,
@@ -194,6 +198,16 @@ impl Router {
         Ok(&self.routes[topic])
     }
 
+    /// While memory is not ample, few routes are kept.
+    pub(crate) fn set_tight(&mut self, tight: bool) {
+        self.kept_maximum = if tight { KEPT_TIGHT } else { KEPT_MAXIMUM };
+        if self.kept > self.kept_maximum {
+            self.routes.clear();
+            self.routes.shrink_to_fit();
+            self.kept = 0;
+        }
+    }
+
     #[cold]
     fn find(&mut self, topic: &str, sessions: &Sessions) -> Result<(), RouteError> {
         let name = self.check_topic(topic)?;
@@ -203,7 +217,7 @@ impl Router {
         if let Some(old) = self.routes.remove(topic) {
             self.kept -= old.weight(topic);
         }
-        if self.kept >= KEPT_MAXIMUM {
+        if self.kept >= self.kept_maximum {
             self.routes.clear();
             self.kept = 0;
         }

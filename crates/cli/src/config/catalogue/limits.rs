@@ -124,6 +124,14 @@ pub(super) const LIMITS: Section = Section {
              open files, because that limit is set once, by the service manager.",
         ),
         limit(
+            "memory_bytes_maximum",
+            (0, I64, "bytes"),
+            "Memory that the whole process may hold (its resident set). 0: half of what the machine has or the control \
+             group of the process allows. From 60% of it on buffers are kept small; from 75% on, what would be kept for \
+             later is refused with 0x97 Quota exceeded; from 85% on the slowest clients are disconnected. Below 64 MiB \
+             there is little left beside what an idle server needs. docs/limits.md says more.",
+        ),
+        limit(
             "retained_messages_maximum",
             (0, U32, "messages"),
             "Retained messages in total; each shard keeps an equal share of the topics, up to its share of this. A \

@@ -31,12 +31,12 @@ impl Outgoing {
             .or_else(|| Some(&self.flight[find(&self.flight, seq)?]))
     }
 
-    /// The record is being written: from now on the message can be read back.
-    pub(crate) fn recorded(&mut self, seq: u32, number: u64, shared: bool, connected: bool) {
+    /// The record is being written: from now on the message can be read back. `resident`: a short queue stays in memory.
+    pub(crate) fn recorded(&mut self, seq: u32, number: u64, shared: bool, resident: bool) {
         let home = Home::Record { number, shared };
         if let Some(at) = find(&self.queue, seq) {
             self.queue[at].set_home(home);
-            if !connected || self.queue_bytes > RESIDENT_BYTES {
+            if !resident || self.queue_bytes > RESIDENT_BYTES {
                 self.queue[at].message = None;
                 if self.queue[at].has_extra() && self.deal(&self.queue[at]).is_none() {
                     self.queue[at].set_extra(false);
@@ -71,12 +71,13 @@ impl Outgoing {
     }
 
     /// What to read back so that sending can go on: sequence numbers and records.
-    pub(crate) fn absent(&self) -> Vec<(u32, u64)> {
+    pub(crate) fn absent(&self, is_tight: bool) -> Vec<(u32, u64)> {
         let mut bytes = 0;
+        let bytes_maximum = if is_tight { READ_BYTES_TIGHT } else { READ_BYTES };
         let ahead = self.flight.iter().skip(self.resent).chain(&self.queue).take(READ_MESSAGES);
         ahead
             .take_while(|entry| {
-                let fits = bytes < READ_BYTES;
+                let fits = bytes < bytes_maximum;
                 bytes += u64::from(entry.weight);
                 fits
             })
