@@ -111,7 +111,13 @@ impl Session {
     /// The Server's fault: it is told where 5.0 lets it be.
     pub(super) fn fault(&mut self, now: Time, why: Disconnection, effects: &mut Effects) {
         let reason = match &why {
-            Disconnection::Malformed(error) => error.reason_code(),
+            Disconnection::Malformed(error) => match error.reason_code() {
+                // Of a CONNECT, which no Server sends and DISCONNECT has no such code for.
+                ReasonCode::UnsupportedProtocolVersion | ReasonCode::ClientIdentifierNotValid => {
+                    ReasonCode::ProtocolError
+                }
+                reason => reason,
+            },
             Disconnection::Untrusted(_) => ReasonCode::NotAuthorized,
             _ => ReasonCode::ProtocolError,
         };

@@ -263,6 +263,17 @@ fn a_ring_of_servers_is_left() {
     assert!(!actions.contains(&Action::Dial));
 }
 
+/// [MQTT-4.13.1-1] A Server that sends CONNECT is told with a Reason Code that DISCONNECT may have.
+#[test]
+fn a_connect_of_the_server_is_a_protocol_error() {
+    let mut talk = Talk::greeting(follows());
+    talk.conn_ack(false, &[]);
+    talk.said();
+    talk.event(Event::Received(&[0x10, 7, 0, 4, b'M', b'Q', b'T', b'T', 9]));
+    let said = talk.said();
+    assert!(said.iter().any(|packet| packet.starts_with("DISCONNECT")), "{said:?}");
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
 
