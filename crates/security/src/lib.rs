@@ -7,4 +7,5 @@
 pub mod authority;
 pub mod identity;
 pub mod policy;
+pub mod source;
 pub mod spelling;

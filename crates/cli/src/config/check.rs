@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use dunlin_codec::TopicFilter;
 use dunlin_runtime::Network;
+use dunlin_security::source::{Source, type_name};
 use dunlin_security::spelling::nearest;
 use serde::Deserialize;
 use toml::Spanned;
@@ -12,7 +13,7 @@ use toml::de::{DeInteger, DeString, DeTable, DeValue, Deserializer};
 
 use super::Config;
 use super::catalogue::{Key, Kind, SECTIONS, Section, section};
-use super::fault::{Fault, Problem, Source};
+use super::fault::{Fault, Problem};
 use super::listener;
 use super::relation::{self, Places};
 use crate::listen::ListenUrl;
@@ -75,13 +76,13 @@ impl Check<'_> {
             }
             other => {
                 let expected = if section.repeated { "a list of tables" } else { "a table" };
-                let problem = Problem::WrongType { found: name_of(other), expected };
+                let problem = Problem::WrongType { found: type_name(other), expected };
                 let written = if section.repeated {
                     format!("[[{}]]", section.name)
                 } else {
                     format!("[{}]", section.name)
                 };
-                let fault = self.source.fault(&value.span(), problem);
+                let fault = Fault::at(self.source, &value.span(), problem);
                 self.faults.push(Fault {
                     key: Some(section.name.to_owned()),
                     allowed: Some(written),
@@ -93,7 +94,7 @@ impl Check<'_> {
 
     fn block(&mut self, section: &Section, block: &Spanned<DeValue<'_>>) {
         let DeValue::Table(table) = block.get_ref() else {
-            let problem = Problem::WrongType { found: name_of(block.get_ref()), expected: "a table" };
+            let problem = Problem::WrongType { found: type_name(block.get_ref()), expected: "a table" };
             return self.fault(&block.span(), section.name, None, problem, None);
         };
         self.table(section, table);
@@ -178,7 +179,7 @@ impl Check<'_> {
         problem: Problem,
         allowed: Option<String>,
     ) {
-        let fault = self.source.fault(at, problem);
+        let fault = Fault::at(self.source, at, problem);
         self.faults.push(Fault { key: Some(key.to_owned()), value, allowed, ..fault });
     }
 }
@@ -235,12 +236,12 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
         (Kind::Text { .. } | Kind::File, DeValue::String(text)) => {
             text.chars().any(char::is_control).then_some(Problem::ControlCharacter)
         }
-        (kind, other) => Some(Problem::WrongType { found: name_of(other), expected: type_of(kind) }),
+        (kind, other) => Some(Problem::WrongType { found: type_name(other), expected: type_of(kind) }),
     }
 }
 
 fn no_string(value: &DeValue<'_>) -> Problem {
-    Problem::WrongType { found: name_of(value), expected: "a string" }
+    Problem::WrongType { found: type_name(value), expected: "a string" }
 }
 
 fn integer_of(integer: &DeInteger<'_>) -> Option<i128> {
@@ -264,24 +265,12 @@ const fn type_of(kind: Kind) -> &'static str {
     }
 }
 
-const fn name_of(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a float",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
-}
-
 fn syntax(source: Source<'_>, error: &toml::de::Error) -> Fault {
     let at = error.span().unwrap_or_default();
     let message = error.message().lines().collect::<Vec<_>>().join(", ");
     let excerpt = source.excerpt(&at);
     let near = if excerpt.trim().is_empty() { String::new() } else { format!(" at `{excerpt}`") };
-    source.fault(&at, Problem::Syntax(format!("not valid TOML: {message}{near}")))
+    Fault::at(source, &at, Problem::Syntax(format!("not valid TOML: {message}{near}")))
 }
 
 #[cfg(test)]

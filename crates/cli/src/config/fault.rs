@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use dunlin_security::source::Source;
+
 use dunlin_runtime::NetworkError;
 
 use crate::listen::ListenUrlError;
@@ -92,35 +94,11 @@ pub(crate) enum Problem {
     LessThan { than: &'static str, value: u64 },
 }
 
-/// The text of a file, with the places of its bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source<'a>(pub(super) &'a str);
-
-/// Longest value repeated in a message.
-const LONGEST_VALUE: usize = 60;
-
-impl Source<'_> {
-    /// A fault at a range of bytes, without key, value and what is allowed.
-    pub(super) fn fault(self, at: &Range<usize>, problem: Problem) -> Fault {
-        let before = self.0.get(..at.start).unwrap_or(self.0);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Fault {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            key: None,
-            value: None,
-            problem,
-            allowed: None,
-        }
-    }
-
-    /// The text at a range of bytes, on one line and not too long.
-    pub(super) fn excerpt(self, at: &Range<usize>) -> String {
-        let line = self.0.get(at.clone()).unwrap_or_default().lines().next().unwrap_or_default();
-        match line.char_indices().nth(LONGEST_VALUE) {
-            None => line.to_owned(),
-            Some((end, _)) => format!("{}...", &line[..end]),
-        }
+impl Fault {
+    /// At a range of bytes, without key, value and what is allowed.
+    pub(super) fn at(source: Source<'_>, at: &Range<usize>, problem: Problem) -> Self {
+        let (line, column) = source.place(at.start);
+        Self { line, column, key: None, value: None, problem, allowed: None }
     }
 }
 

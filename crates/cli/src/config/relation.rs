@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Config;
-use super::fault::{Fault, Problem, Source};
+use dunlin_security::source::Source;
+
+use super::fault::{Fault, Problem};
 
 /// Where the values that stand in the file are.
 pub(super) type Places = BTreeMap<String, Range<usize>>;
@@ -24,7 +26,7 @@ pub(super) fn faults(config: &Config, source: Source<'_>, places: &Places) -> Ve
     .map(|(key, value)| {
         // The default of one may be too small for what the file says of the other: then the fault is there.
         let at = places.get(key).or_else(|| places.get(PACKET)).cloned().unwrap_or_default();
-        let fault = source.fault(&at, Problem::LessThan { than: PACKET, value: packet });
+        let fault = Fault::at(source, &at, Problem::LessThan { than: PACKET, value: packet });
         Fault {
             key: Some(key.to_owned()),
             value: Some(value.to_string()),
@@ -48,7 +50,7 @@ fn of_listeners<'a>(
     let sizes = config.listener.iter().filter_map(|listener| listener.maximum_packet_size);
     sizes.map(|size| u64::from(size.get())).filter(move |size| *size > most).map(move |size| {
         let at = places.get(KEY).or_else(|| places.get(PACKET)).cloned().unwrap_or_default();
-        let fault = source.fault(&at, Problem::MoreThan { than: PACKET, value: most });
+        let fault = Fault::at(source, &at, Problem::MoreThan { than: PACKET, value: most });
         let allowed = Some(format!("1024 to {most}"));
         Fault { key: Some(KEY.to_owned()), value: Some(size.to_string()), allowed, ..fault }
     })

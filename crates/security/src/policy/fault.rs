@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::ops::Range;
 
 use super::subject::SubjectError;
 use super::template::TemplateError;
@@ -99,31 +98,6 @@ pub enum Problem {
     /// Nobody.
     #[error(transparent)]
     Subject(#[from] SubjectError),
-}
-
-/// The text of a file, with the places of its bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source<'a>(pub(super) &'a str);
-
-/// Longest value repeated in a message, in characters.
-const LONGEST_VALUE: usize = 60;
-
-impl Source<'_> {
-    /// The line and the column of a byte, both counted from 1.
-    pub(super) fn place(self, at: usize) -> (usize, usize) {
-        let before = self.0.get(..at).unwrap_or(self.0);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-    }
-
-    /// The text at a range of bytes, on one line and not too long.
-    pub(super) fn excerpt(self, at: &Range<usize>) -> String {
-        let line = self.0.get(at.clone()).unwrap_or_default().lines().next().unwrap_or_default();
-        match line.char_indices().nth(LONGEST_VALUE) {
-            None => line.to_owned(),
-            Some((end, _)) => format!("{}...", &line[..end]),
-        }
-    }
 }
 
 impl fmt::Display for Fault {

@@ -15,11 +15,12 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::action::{Action, Conditions, Effect};
-use super::fault::{Fault, PolicyError, Problem, Source};
+use super::fault::{Fault, PolicyError, Problem};
 use super::rule::Rule;
 use super::rules::Rules;
 use super::subject::{self, Subject};
 use super::template::{self, Template};
+use crate::source::{Source, type_name};
 use crate::spelling::nearest;
 
 /// The file of an operator.
@@ -119,7 +120,8 @@ impl Reader<'_> {
             match (name.get_ref().as_ref(), value.get_ref()) {
                 ("rule", DeValue::Array(rules)) => self.rules(rules),
                 ("rule", other) => {
-                    let problem = Problem::WrongType { found: name_of(other), expected: "a list of tables" };
+                    let problem =
+                        Problem::WrongType { found: type_name(other), expected: "a list of tables" };
                     self.fault(&value.span(), "rule", None, problem, Some("[[rule]]"));
                 }
                 ("groups", _) => self.parsed.groups = self.members("groups", value),
@@ -132,7 +134,7 @@ impl Reader<'_> {
     /// `[groups]` or `[roles]`: names and who they are.
     fn members(&mut self, key: &'static str, value: &Entry<'_>) -> Members {
         let DeValue::Table(table) = value.get_ref() else {
-            let problem = Problem::WrongType { found: name_of(value.get_ref()), expected: "a table" };
+            let problem = Problem::WrongType { found: type_name(value.get_ref()), expected: "a table" };
             self.fault(&value.span(), key, None, problem, Some(&format!("[{key}]")));
             return Members::new();
         };
@@ -169,7 +171,7 @@ impl Reader<'_> {
             match rule.get_ref() {
                 DeValue::Table(table) => self.rule(table, rule.span()),
                 other => {
-                    let problem = Problem::WrongType { found: name_of(other), expected: "a table" };
+                    let problem = Problem::WrongType { found: type_name(other), expected: "a table" };
                     self.fault(&rule.span(), "rule", None, problem, Some("[[rule]]"));
                 }
             }
@@ -298,7 +300,7 @@ impl Reader<'_> {
                     _ => None,
                 },
                 other => {
-                    let problem = Problem::WrongType { found: name_of(other), expected: "an integer" };
+                    let problem = Problem::WrongType { found: type_name(other), expected: "an integer" };
                     self.value_fault(&item.span(), "rule.qos", problem, "0, 1, 2");
                     continue;
                 }
@@ -326,7 +328,7 @@ impl Reader<'_> {
         if let DeValue::Boolean(switch) = value.get_ref() {
             return Some(*switch);
         }
-        let problem = Problem::WrongType { found: name_of(value.get_ref()), expected: "a boolean" };
+        let problem = Problem::WrongType { found: type_name(value.get_ref()), expected: "a boolean" };
         self.value_fault(&value.span(), path, problem, "true, false");
         None
     }
@@ -335,7 +337,7 @@ impl Reader<'_> {
         if let DeValue::String(text) = value.get_ref() {
             return Some(text.as_ref().to_owned());
         }
-        let problem = Problem::WrongType { found: name_of(value.get_ref()), expected: "a string" };
+        let problem = Problem::WrongType { found: type_name(value.get_ref()), expected: "a string" };
         self.value_fault(&value.span(), path, problem, "a string");
         None
     }
@@ -348,7 +350,7 @@ impl Reader<'_> {
                 DeValue::String(text) => strings.push((text.as_ref().to_owned(), item.span())),
                 other => {
                     let expected = "a string or a list of strings";
-                    let problem = Problem::WrongType { found: name_of(other), expected };
+                    let problem = Problem::WrongType { found: type_name(other), expected };
                     self.value_fault(&item.span(), path, problem, expected);
                 }
             }
@@ -401,18 +403,6 @@ fn items<'a, 'b>(value: &'a Entry<'b>) -> &'a [Entry<'b>] {
     match value.get_ref() {
         DeValue::Array(list) => list,
         _ => std::slice::from_ref(value),
-    }
-}
-
-const fn name_of(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a float",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
     }
 }
 
