@@ -101,6 +101,12 @@ impl ShardMap {
         ShardId(partition.0 % self.count)
     }
 
+    /// Home of a partition of the log, of which each of ours has two (see [`crate::JOURNAL_PARTITIONS`]).
+    #[must_use]
+    pub const fn home_of_log(self, partition: u16) -> ShardId {
+        self.home(Partition(partition.to_le_bytes()[0]))
+    }
+
     /// All shards.
     pub fn iter(self) -> impl Iterator<Item = ShardId> {
         (0..self.count).map(ShardId)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use dunlin_engine::{Partition, ReadToken, ShardId};
+use dunlin_engine::{ReadToken, ShardId};
 use dunlin_store::{Journal, Notice, PartitionId, ReadError, RecordNumber};
 use tracing::{error, warn};
 
@@ -73,7 +73,7 @@ fn read(journal: &dyn Journal, partition: u16, number: u64) -> Option<Vec<u8>> {
 fn tell(shared: &Shared, notice: Notice) {
     match notice {
         Notice::Checkpointed { partition, upto } => {
-            let home = shared.post.map().home(Partition::from(partition.0.to_le_bytes()[0]));
+            let home = shared.post.map().home_of_log(partition.0);
             shared.post.push(home, Item::Checkpointed { partition: partition.0, upto: upto.0 });
         }
         Notice::Damage { .. } | Notice::Missing { .. } | Notice::ManifestRebuilt => {

@@ -8,9 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dunlin_engine::{
-    Effects, Engine, Event, JOURNAL_PARTITIONS, JournalLive, Partition, Settings, ShardId, ShardMap,
-};
+use dunlin_engine::{Effects, Engine, Event, JOURNAL_PARTITIONS, JournalLive, Settings, ShardId, ShardMap};
 use dunlin_store::{Entry, Journal, PartitionId, ReadError, RecordNumber};
 use tracing::{info, warn};
 
@@ -38,7 +36,7 @@ pub(crate) fn prepare(
     let began = Instant::now();
     let writers = claim_all(&**journal).map_err(|error| StartError::Journal(error.to_string()))?;
     let (mut records, mut lost) = (0_u64, 0_u64);
-    let home = |partition: u16| map.home(Partition::from(partition.to_le_bytes()[0])).index();
+    let home = |partition: u16| map.home_of_log(partition).index();
     for partition in Engine::RESTORED_FIRST..JOURNAL_PARTITIONS {
         let engine = &mut shards[home(partition)].engine;
         let read = journal.replay(PartitionId(partition), RecordNumber(0), &mut |entry| {
@@ -99,8 +97,7 @@ fn finish(
 ) -> Result<u64, StartError> {
     let mut unreadable = 0;
     for (shard, Prepared { engine, effects }) in map.iter().zip(shards) {
-        let mine = (0..JOURNAL_PARTITIONS)
-            .filter(|partition| map.home(Partition::from(partition.to_le_bytes()[0])) == shard);
+        let mine = (0..JOURNAL_PARTITIONS).filter(|partition| map.home_of_log(*partition) == shard);
         let next: Vec<(u16, u64)> =
             mine.map(|partition| (partition, journal.bounds(PartitionId(partition)).next.0)).collect();
         let (live, damaged) = engine.restored(clock::now(), &next, effects);

@@ -94,6 +94,8 @@ pub(crate) struct Journal {
     /// Records that open exchanges of publishers brought here.
     seen: Map<Exchange, SmallVec<[(u8, u64); 1]>>,
     partitions: Box<[PartitionState]>,
+    /// Records of messages of groups that are done with since the last batch, and their partitions.
+    groups_done: Vec<(u8, u64)>,
     /// Of the messages that were delivered to durable Sessions.
     publications: u64,
     /// The next Session's name in its partition.
@@ -137,8 +139,6 @@ struct PartitionState {
     /// Records of retained messages, and of messages of groups, that count.
     retained: BTreeSet<u64>,
     groups: BTreeSet<u64>,
-    /// Done with since the last batch.
-    groups_done: Vec<u64>,
 }
 
 /// Something to be written.
@@ -218,6 +218,7 @@ impl Journal {
             } else {
                 Box::default()
             },
+            groups_done: Vec::new(),
             publications: 0,
             next_key: 1,
             posted: vec![0; map.count()],
@@ -416,7 +417,7 @@ impl Journal {
             Home::Record { number, .. } => {
                 let state = &mut self.partitions[usize::from(partition)];
                 if state.groups.remove(&number) {
-                    state.groups_done.push(number);
+                    self.groups_done.push((partition, number));
                     self.dirty_since.get_or_insert(now);
                     self.releases.push((partition.into(), number));
                 }

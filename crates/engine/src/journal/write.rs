@@ -57,12 +57,6 @@ pub struct JournalCheckpoint {
 }
 
 impl JournalBatch {
-    /// Is there nothing to be done?
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.releases.is_empty() && self.checkpoints.is_empty()
-    }
-
     /// Forgets everything, keeps some memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -306,7 +300,7 @@ impl Hub {
             wanted.iter().for_each(|(_, _, target)| encode_target(out, target));
             encode_message(out, &message.view());
         });
-        let shared = wanted.len() + usize::from(exchange.is_some()) > 1 || exchange.is_some();
+        let shared = wanted.len() > 1 || exchange.is_some();
         if shared {
             let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX) + u32::from(exchange.is_some());
             self.journal.shared.insert((partition, number), count);
@@ -338,13 +332,11 @@ impl Hub {
 
 impl Journal {
     fn write_groups_done(&mut self, batch: &mut JournalBatch) {
-        for partition in 0..=u8::MAX {
-            let mut numbers = std::mem::take(&mut self.partitions[usize::from(partition)].groups_done);
-            if numbers.is_empty() {
-                continue;
-            }
-            numbers.sort_unstable();
-            let record = Record::GroupDone { numbers };
+        let mut done = std::mem::take(&mut self.groups_done);
+        done.sort_unstable();
+        for run in done.chunk_by(|a, b| a.0 == b.0) {
+            let partition = run[0].0;
+            let record = Record::GroupDone { numbers: run.iter().map(|(_, number)| *number).collect() };
             let number = batch.put(self, partition.into(), |out| record.encode(out));
             self.partitions[usize::from(partition)].controls.push(number);
         }

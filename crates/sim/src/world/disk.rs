@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_engine::{
-    Effects, Engine, JOURNAL_PARTITIONS, JournalBatch, JournalLive, Partition, ShardId, ShardMap, Time,
+    Effects, Engine, JOURNAL_PARTITIONS, JournalBatch, JournalLive, ShardId, ShardMap, Time,
 };
 
 use crate::rng::Rng;
@@ -106,7 +106,7 @@ impl Disk {
         now: Time,
         effects: &mut Effects,
     ) -> u64 {
-        let home = |partition: u16| map.home(Partition::from(partition.to_le_bytes()[0])) == shard;
+        let home = |partition: u16| map.home_of_log(partition) == shard;
         let partitions: Vec<u16> = (0..JOURNAL_PARTITIONS).filter(|partition| home(*partition)).collect();
         let (events, first): (Vec<u16>, Vec<u16>) =
             partitions.iter().partition(|partition| **partition < Engine::RESTORED_FIRST);
