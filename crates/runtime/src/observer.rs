@@ -4,12 +4,13 @@
 //! Out:   sums; the same messages, to the first shard.
 //! Never: keeps the Server alive, or makes a shard wait.
 
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Weak};
 
-use dunlin_engine::{Counters, ShardId};
+use dunlin_engine::{Counters, Effects, Engine, ShardId, Time};
 
 use crate::counters::{Timing, Traffic};
-use crate::post::Item;
+use crate::post::{Item, Visit};
 use crate::shard::Shared;
 
 /// Looks at a [`crate::Server`], from any thread.
@@ -33,6 +34,33 @@ impl Observer {
         let timings =
             |shared: Arc<Shared>| shared.snapshots.iter().map(|snapshot| snapshot.timing()).collect();
         self.0.upgrade().map_or_else(Vec::new, timings)
+    }
+
+    /// How many shards there are; 0 when the Server has ended.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.0.upgrade().map_or(0, |shared| shared.post.map().count())
+    }
+
+    /// Has a shard do something with its engine, between two events, and answers with what came of it. It does nothing else
+    /// meanwhile: a visit looks at some thousand things at most, and whoever has more to ask comes again. The answer never
+    /// comes (the receiver is disconnected) where there is no such shard, or the Server ends.
+    pub fn visit<T: Send + 'static>(
+        &self,
+        shard: usize,
+        visit: impl FnOnce(&mut Engine, Time, &mut Effects) -> T + Send + 'static,
+    ) -> Receiver<T> {
+        let (answer, receiver) = sync_channel(1);
+        let visit = move |engine: &mut Engine, now, effects: &mut Effects| {
+            // Whoever asked may have gone.
+            let _ = answer.try_send(visit(engine, now, effects));
+        };
+        if let Some(shared) = self.0.upgrade()
+            && let Some(shard) = shared.post.map().iter().nth(shard)
+        {
+            shared.post.push(shard, Item::Visit(Visit(Box::new(visit))));
+        }
+        receiver
     }
 
     /// Publishes a retained message of QoS 0 below `$SYS/`, soon. False when the Server has ended.

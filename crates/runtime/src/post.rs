@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dunlin_engine::{
-    Authority, ConnectionId, MailBag, Outcome, Peer, Pledge, ReadToken, Settings, ShardId, ShardMap, Time,
+    Authority, ConnectionId, Effects, Engine, MailBag, Outcome, Peer, Pledge, ReadToken, Settings, ShardId,
+    ShardMap, Time,
 };
 use dunlin_net::Transport;
 use mio::Waker;
@@ -36,6 +37,8 @@ pub(crate) enum Item {
     Checkpointed { partition: u16, upto: u64 },
     /// The answer to a question about a connection.
     Authenticated { connection: ConnectionId, outcome: Box<Outcome> },
+    /// Somebody looks at the engine, or tells it something.
+    Visit(Visit),
     /// The Server says something of itself.
     Publish { topic: String, payload: Vec<u8> },
     /// The rights of some changed.
@@ -46,6 +49,15 @@ pub(crate) enum Item {
     ShutDown,
     /// End.
     Stop,
+}
+
+/// What is done with an engine between two events; short, for the shard does nothing else meanwhile.
+pub(crate) struct Visit(pub(crate) Box<dyn FnOnce(&mut Engine, Time, &mut Effects) + Send>);
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Visit")
+    }
 }
 
 /// A connection on its way to another shard.

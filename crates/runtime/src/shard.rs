@@ -30,7 +30,7 @@ use crate::librarian::Request;
 use crate::linger::Linger;
 use crate::memory::Gauge;
 use crate::notices::Notices;
-use crate::post::{Arrival, Item, Post};
+use crate::post::{Arrival, Item, Post, Visit};
 use crate::reading::SCRATCH;
 use crate::recovery::Prepared;
 
@@ -321,6 +321,11 @@ impl Shard {
                 Item::Checkpointed { partition, upto } => self.checkpointed(partition, upto),
                 Item::Authenticated { connection, outcome } => {
                     self.handle(Event::Authenticated { connection, outcome });
+                }
+                Item::Visit(Visit(visit)) => {
+                    self.touched = true;
+                    visit(&mut self.engine, self.now, &mut self.effects);
+                    self.perform();
                 }
                 Item::Publish { topic, payload } => {
                     self.handle(Event::Publish { topic: &topic, payload: &payload });

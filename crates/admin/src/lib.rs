@@ -1,0 +1,1 @@
+//! The operator's API: HTTP, and what its commands ask of a running Server.
