@@ -6,6 +6,7 @@
 
 mod citation;
 mod conformance;
+mod counts;
 mod deps;
 mod lex;
 mod outline;
@@ -23,7 +24,9 @@ const USAGE: &str = "usage: cargo xtask <chore>
   spec           write docs/conformance.md from the citations in the sources
   spec --check   fail when it is stale, a citation is unknown or a statement lacks its line or test
   tidy           sizes, module headers, leftovers
-  deps           the import table of ARCHITECTURE.md against the manifests";
+  deps           the import table of ARCHITECTURE.md against the manifests
+  counts         write bench/counts.toml: instructions for a unit of work
+  counts --check fail when one of them became more than a twentieth dearer";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -50,6 +53,8 @@ fn run(args: &[&str]) -> Result<Vec<Finding>, Fault> {
         ["spec", "--check"] => spec::check,
         ["tidy"] => tidy::check,
         ["deps"] => deps::check,
+        ["counts"] => counts::write,
+        ["counts", "--check"] => counts::check,
         _ => return Err(Fault::Usage(USAGE)),
     };
     chore(&Workspace::find()?)

@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     Form { path: String, message: String },
     /// `cargo metadata` did not run or did not answer.
     Cargo(String),
+    /// Another programme that the chore needs did not run, or failed.
+    Tool(String),
 }
 
 impl fmt::Display for Fault {
@@ -48,6 +50,7 @@ impl fmt::Display for Fault {
             Self::File { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Form { path, message } => write!(f, "{path}: {message}"),
             Self::Cargo(message) => write!(f, "cargo metadata: {message}"),
+            Self::Tool(message) => f.write_str(message),
         }
     }
 }
