@@ -90,6 +90,7 @@ impl Engine {
         }
         let Self { router, hub, .. } = self;
         let Ok(route) = router.route(topic, &hub.sessions) else { return false };
+        let route = router.get(route);
         if hub.memory == Memory::Exhausted && hub.journal.enabled && !route.remote.is_empty() {
             // Another shard may have to queue it for a Session that the journal knows, which it refuses for nothing.
             return true;

@@ -203,11 +203,11 @@ impl Engine {
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         view.origin = Some(self.hub.reference(id));
         let route = self.router.route(view.topic, &self.hub.sessions).ok();
-        let of_topic = route.and_then(|route| route.durability);
+        let of_topic = route.and_then(|route| self.router.get(route).durability);
         view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(id));
         let durability = view.durability;
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
-        let remote = self.publish(cx, view).unwrap_or(ShardSet::EMPTY);
+        let remote = self.publish(cx, view, route).unwrap_or(ShardSet::EMPTY);
         if remote.is_empty() {
             // Written behind the message.
             self.hub.record_closed(cx, id);

@@ -37,7 +37,7 @@ impl Engine {
         }
         if publication.route {
             // The sender routed it, so its topic has a route.
-            let _ = self.route(cx, publication.message);
+            let _ = self.route(cx, publication.message, None);
         }
         if publication.store {
             self.retain(cx, publication.message);

@@ -22,7 +22,7 @@ use crate::mail::Publication;
 use crate::message::MessageView;
 use crate::partition::{Partition, ShardSet};
 use crate::session::SessionId;
-use crate::topic::RouteError;
+use crate::topic::{RouteError, RouteId};
 
 impl Engine {
     /// PUBLISH of a Client.
@@ -158,10 +158,11 @@ impl Engine {
             exchange: self.hub.exchange_of(session, publish),
             durability: Durability::Synced,
         };
-        let route = match self.router.route(topic, &self.hub.sessions) {
+        let route_id = match self.router.route_of(id.index(), topic, &self.hub.sessions) {
             Ok(route) => route,
             Err(error) => return self.unroutable(cx, id, publish, error),
         };
+        let route = self.router.get(route_id);
         let (number, is_empty, discouraged) = (route.number, route.is_empty(), route.discouraged);
         let of_topic = route.durability;
         if self.hub.connections.get(id).is_some_and(|connection| connection.restricted)
@@ -188,14 +189,14 @@ impl Engine {
         if self.hub.journal.enabled {
             view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(session));
             let needs_room = (publish.retain || !is_empty) && view.durability != Durability::Memory;
-            return self.publish_safely(cx, id, session, publish, view, reason, needs_room);
+            return self.publish_safely(cx, id, session, publish, (view, route_id), reason, needs_room);
         }
         if publish.qos == QoS::ExactlyOnce {
             // Before the message itself, should it come back to its publisher.
             self.answer(cx, id, publish, reason);
         }
         // It has a route.
-        let _ = self.publish(cx, view);
+        let _ = self.publish(cx, view, Some(route_id));
         if publish.qos == QoS::AtLeastOnce {
             self.answer(cx, id, publish, reason);
         }
@@ -209,7 +210,7 @@ impl Engine {
         id: ConnectionId,
         session: SessionId,
         publish: &Publish<'_>,
-        mut view: MessageView<'_>,
+        (mut view, route): (MessageView<'_>, RouteId),
         reason: ReasonCode,
         needs_room: bool,
     ) {
@@ -225,7 +226,7 @@ impl Engine {
         let in_memory = durability == Durability::Memory;
         view.exchange = view.exchange.filter(|_| !in_memory);
         let serial = self.hub.journal.serial();
-        let remote = self.publish(cx, view).unwrap_or(ShardSet::EMPTY);
+        let remote = self.publish(cx, view, Some(route)).unwrap_or(ShardSet::EMPTY);
         let Some(packet_id) = publish.packet_id else { return };
         let is_rec = publish.qos == QoS::ExactlyOnce;
         if is_rec && !self.begin_exchange(id, session, packet_id, remote, in_memory) {
@@ -345,15 +346,20 @@ impl Engine {
             durability: Durability::Memory,
         };
         // Where the topic is beyond a limit of the configuration, nobody could have subscribed to it.
-        let _ = self.publish(cx, view);
+        let _ = self.publish(cx, view, None);
         // That nobody wants it is no loss.
         self.hub.counters.unmatched = unmatched;
     }
 
-    /// Routes a message that comes from this shard: a Client's, a Will.
+    /// Routes a message that comes from this shard: a Client's, a Will. `known`: its route, where it was looked for already.
     /// The shards that say when their part is safe.
-    pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<ShardSet, RouteError> {
-        let remote = self.route(cx, view)?;
+    pub(crate) fn publish(
+        &mut self,
+        cx: &mut Cx<'_>,
+        view: MessageView<'_>,
+        known: Option<RouteId>,
+    ) -> Result<ShardSet, RouteError> {
+        let remote = self.route(cx, view, known)?;
         let mut store = None;
         // Without RETAIN the store stays as it is [MQTT311-3.3.1-12].
         if view.retain {
@@ -382,9 +388,16 @@ impl Engine {
 
     /// Delivers a message to the Sessions and groups of this shard whose Subscriptions match [MQTT-3.3.2-3] [MQTT-4.5.0-1]
     /// [MQTT311-3.3.2-3] [MQTT311-4.5.0-1]; which other shards want it.
-    pub(crate) fn route(&mut self, cx: &mut Cx<'_>, view: MessageView<'_>) -> Result<ShardSet, RouteError> {
+    pub(crate) fn route(
+        &mut self,
+        cx: &mut Cx<'_>,
+        view: MessageView<'_>,
+        known: Option<RouteId>,
+    ) -> Result<ShardSet, RouteError> {
         let Self { router, hub, groups, .. } = self;
-        let route = router.route(view.topic, &hub.sessions)?;
+        let known = known.filter(|known| router.again(*known).is_some());
+        let id = known.map_or_else(|| router.route(view.topic, &hub.sessions), Ok)?;
+        let route = router.get(id);
         let frames = if route.targets.len() > 1 { hub.frames.take() } else { None };
         let mut passing = Passing::new(view, frames);
         for target in &route.targets {

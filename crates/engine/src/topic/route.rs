@@ -2,13 +2,15 @@
 //!
 //! Spec:  MQTT 5.0 sections 3.3.4 and 3.8.3.1.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use dunlin_codec::{QoS, TopicFilter, TopicName, TopicNameError};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use super::tree::{Subscriber, Tree};
 use crate::durability::Durability;
-use crate::map::{Map, seeded};
 use crate::partition::ShardSet;
 use crate::session::Sessions;
 use crate::settings::Settings;
@@ -17,6 +19,8 @@ use crate::settings::Settings;
 const KEPT_MAXIMUM: usize = 16 * 1024 * 1024;
 /// The same while memory is not ample.
 const KEPT_TIGHT: usize = 1024 * 1024;
+/// Publishers whose last route is remembered; those with numbers that are the same modulo this share a place.
+const RECENT: usize = 256;
 /// What a kept route takes beside its topic and its targets.
 const ROUTE_WEIGHT: usize = 128;
 
@@ -70,6 +74,7 @@ pub(crate) enum OwnMessages {
 /// Where messages of one topic go.
 #[derive(Debug, Default)]
 pub(crate) struct Route {
+    topic: Box<str>,
     /// Ascending by Session.
     pub(crate) targets: Vec<Target>,
     /// Shared groups homed here.
@@ -85,11 +90,23 @@ pub(crate) struct Route {
     pub(crate) number: u64,
 }
 
+/// A kept route, until it is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RouteId {
+    slot: u32,
+    number: u64,
+}
+
 /// The tree and the routes kept from it.
 #[derive(Debug)]
 pub(crate) struct Router {
     pub(crate) tree: Tree,
-    routes: Map<Box<str>, Route>,
+    routes: Vec<Route>,
+    /// Slots in `routes` by topic.
+    index: HashTable<u32>,
+    hasher: FixedState,
+    /// The slots that publishers used last: most of them publish to one topic again and again.
+    recent: Box<[u32; RECENT]>,
     /// Their weight.
     kept: usize,
     kept_maximum: usize,
@@ -131,8 +148,8 @@ impl Identifiers {
 }
 
 impl Route {
-    fn weight(&self, topic: &str) -> usize {
-        ROUTE_WEIGHT + topic.len() + self.targets.iter().map(Target::weight).sum::<usize>()
+    fn weight(&self) -> usize {
+        ROUTE_WEIGHT + self.topic.len() + self.targets.iter().map(Target::weight).sum::<usize>()
     }
 
     /// Is there nobody at all?
@@ -145,7 +162,10 @@ impl Router {
     pub(crate) fn new(seed: u64, settings: Arc<Settings>) -> Self {
         let mut router = Self {
             tree: Tree::new(seed),
-            routes: seeded(seed),
+            routes: Vec::new(),
+            index: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            recent: Box::new([0; RECENT]),
             kept: 0,
             kept_maximum: KEPT_MAXIMUM,
             levels_maximum: 0,
@@ -161,8 +181,7 @@ impl Router {
         self.levels_maximum = settings.limits.topic_levels_maximum.into();
         self.length_maximum = settings.limits.topic_length_maximum.into();
         self.settings = settings;
-        self.routes.clear();
-        self.kept = 0;
+        self.forget_all();
     }
 
     /// Is the filter within the limits?
@@ -190,47 +209,110 @@ impl Router {
 
     /// The route of a topic. An error where the text is no Topic Name: a kept route is the proof that it is one.
     #[inline]
-    pub(crate) fn route(&mut self, topic: &str, sessions: &Sessions) -> Result<&Route, RouteError> {
-        // Two look-ups where one would do: the borrow checker does not see that the early return ends the first borrow.
-        if self.routes.get(topic).is_none_or(|route| route.generation != self.tree.generation()) {
-            self.find(topic, sessions)?;
+    pub(crate) fn route(&mut self, topic: &str, sessions: &Sessions) -> Result<RouteId, RouteError> {
+        let hash = self.hasher.hash_one(topic);
+        let slot = self.index.find(hash, |slot| *self.routes[*slot as usize].topic == *topic).copied();
+        match slot.filter(|slot| self.is_fresh(*slot)) {
+            Some(slot) => Ok(self.id(slot)),
+            None => self.find(topic, hash, slot, sessions),
         }
-        Ok(&self.routes[topic])
+    }
+
+    /// The same for a publisher with this number, which is likely to have published to the topic just before.
+    #[inline]
+    pub(crate) fn route_of(
+        &mut self,
+        publisher: usize,
+        topic: &str,
+        sessions: &Sessions,
+    ) -> Result<RouteId, RouteError> {
+        let recent = self.recent[publisher % RECENT];
+        if self.routes.get(recent as usize).is_some_and(|route| *route.topic == *topic)
+            && self.is_fresh(recent)
+        {
+            return Ok(self.id(recent));
+        }
+        let id = self.route(topic, sessions)?;
+        self.recent[publisher % RECENT] = id.slot;
+        Ok(id)
+    }
+
+    /// A route that was found before; `None` where it was forgotten since, or Subscriptions changed.
+    #[inline]
+    pub(crate) fn again(&self, id: RouteId) -> Option<&Route> {
+        let route = self.routes.get(id.slot as usize)?;
+        (route.number == id.number && route.generation == self.tree.generation()).then_some(route)
+    }
+
+    /// What was found just now.
+    #[inline]
+    pub(crate) fn get(&self, id: RouteId) -> &Route {
+        &self.routes[id.slot as usize]
+    }
+
+    fn is_fresh(&self, slot: u32) -> bool {
+        self.routes[slot as usize].generation == self.tree.generation()
+    }
+
+    fn id(&self, slot: u32) -> RouteId {
+        RouteId { slot, number: self.routes[slot as usize].number }
     }
 
     /// While memory is not ample, few routes are kept.
     pub(crate) fn set_tight(&mut self, tight: bool) {
         self.kept_maximum = if tight { KEPT_TIGHT } else { KEPT_MAXIMUM };
         if self.kept > self.kept_maximum {
-            self.routes.clear();
+            self.forget_all();
             self.routes.shrink_to_fit();
-            self.kept = 0;
+            self.index = HashTable::new();
         }
     }
 
+    fn forget_all(&mut self) {
+        self.routes.clear();
+        self.index.clear();
+        self.kept = 0;
+    }
+
+    /// `stale`: where the topic had its route before Subscriptions changed.
     #[cold]
-    fn find(&mut self, topic: &str, sessions: &Sessions) -> Result<(), RouteError> {
+    fn find(
+        &mut self,
+        topic: &str,
+        hash: u64,
+        stale: Option<u32>,
+        sessions: &Sessions,
+    ) -> Result<RouteId, RouteError> {
         let name = self.check_topic(topic)?;
         self.numbers += 1;
         let durability = self.settings.durability.of_topic(name);
         let route = Route { number: self.numbers, durability, ..Route::of(&self.tree, name, sessions) };
-        if let Some(old) = self.routes.remove(topic) {
-            self.kept -= old.weight(topic);
+        if let Some(slot) = stale {
+            let old = std::mem::replace(&mut self.routes[slot as usize], route);
+            self.kept = self.kept - old.weight() + self.routes[slot as usize].weight();
+            return Ok(self.id(slot));
         }
         if self.kept >= self.kept_maximum {
-            self.routes.clear();
-            self.kept = 0;
+            self.forget_all();
         }
-        self.kept += route.weight(topic);
-        self.routes.insert(topic.into(), route);
-        Ok(())
+        self.kept += route.weight();
+        let slot =
+            u32::try_from(self.routes.len()).unwrap_or_else(|_| unreachable!("their weight is bounded"));
+        self.routes.push(route);
+        let Self { index, routes, hasher, .. } = self;
+        index.insert_unique(hash, slot, |slot| hasher.hash_one(&*routes[*slot as usize].topic));
+        Ok(self.id(slot))
     }
 }
 
 impl Route {
     fn of(tree: &Tree, topic: TopicName<'_>, sessions: &Sessions) -> Self {
-        let mut route =
-            Self { generation: tree.generation(), discouraged: topic.is_discouraged(), ..Self::default() };
+        let mut route = Self {
+            topic: topic.as_str().into(),
+            generation: tree.generation(),
+            discouraged: topic.is_discouraged(),
+            ..Self::default()
+        };
         let mut subscribers: Vec<Subscriber> = Vec::new();
         let mut entries = 0;
         tree.matches(topic, |entry| {
