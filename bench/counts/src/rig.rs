@@ -110,6 +110,13 @@ impl Rig {
             self.engine.handle(self.now, event, &mut self.effects);
         }
         self.effects.list.clear();
+        // Between two pages of retained messages, a shard writes to itself.
+        let to = self.effects.mail.receivers().next();
+        if let Some(to) = to {
+            let mut bag = self.effects.mail.take(to);
+            self.handle(Event::Mail { from: to, bag: &mut bag });
+            self.effects.mail.recycle(bag);
+        }
     }
 
     /// A flush, and the answers of the Clients, until nobody has anything to say.
