@@ -34,6 +34,16 @@ manual:
 	$(TARGET)/dist/dunlin completion zsh > target/manual/_dunlin
 	$(TARGET)/dist/dunlin completion fish > target/manual/dunlin.fish
 
+# Dunlin beside every other broker that is installed; some 25 minutes on a quiet machine.
+.PHONY: bench counts
+bench:
+	cargo build --release -p dunlin -p dunlin-suite
+	target/release/dunlin-suite bench/suite.toml --page docs/benchmarks.md
+
+# What a message costs, in instructions: fails where one became more than a twentieth dearer.
+counts:
+	cargo xtask counts --check
+
 deb: manual
 	cargo deb -p dunlin --profile dist --no-build
 

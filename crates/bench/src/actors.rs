@@ -45,7 +45,9 @@ pub(crate) fn subscribers(plan: &Plan, topology: &Topology) -> (Vec<Actor>, Opti
             None => Ledger::Own(Checker::new(interest.streams.clone(), true)),
         };
         let subscriber = Subscriber::new(interest.filters.clone(), ledger);
-        Actor::new(format!("{}s{at}", prefix(plan)), Role::Subscriber(subscriber))
+        let actor = Actor::new(format!("{}s{at}", prefix(plan)), Role::Subscriber(subscriber));
+        // In 3.1.1 a clean session never outlives its connection. The identifiers are new, so there is none yet.
+        Actor { is_kept: plan.persistent, is_clean: !plan.persistent, ..actor }
     };
     let actors = topology.interests.iter().enumerate().map(actor).collect();
     (actors, group)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::actors;
 use crate::collate::Account;
 use crate::crew::{Crew, Watch};
-use crate::handle::Actor;
 use crate::measure::{Meter, Stretch, bytes_each};
 use crate::plan::{Extent, Plan};
 use crate::report::{Better, Figure, Report, Settings};
@@ -15,23 +14,13 @@ use crate::shared::{Phase, Shared};
 use crate::topology::Topology;
 use crate::traffic::Flow;
 
-/// The subscribers, with sessions that outlive their connections.
-fn kept(mut actors: Vec<Actor>) -> Vec<Actor> {
-    for actor in &mut actors {
-        actor.is_kept = true;
-        // In 3.1.1 a clean session never outlives its connection. The identifiers are new, so there is none yet.
-        actor.is_clean = false;
-    }
-    actors
-}
-
 /// Subscribe and leave; publish; come back; remove the sessions.
 pub(crate) fn run(plan: &Arc<Plan>, watch: Watch<'_>) -> Result<Report, BenchError> {
     let topology = Topology::of(plan);
     let Extent::Messages(messages) = plan.extent else { unreachable!("the plan was checked") };
     let mut meter = Meter::start(plan);
     let mut account = Account::new(topology.topics.len(), None);
-    let away = || kept(actors::subscribers(plan, &topology).0);
+    let away = || actors::subscribers(plan, &topology).0;
 
     let crew = Crew::start(plan, away(), 0)?;
     crew.connect(watch)?;

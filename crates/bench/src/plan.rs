@@ -133,6 +133,8 @@ pub struct Plan {
     pub client_prefix: String,
     /// Of publications and subscriptions.
     pub qos: QoS,
+    /// The subscribers' Sessions outlive their connections.
+    pub persistent: bool,
     /// Bytes of a payload, [`STAMP_BYTES`] at least.
     pub payload: usize,
     /// Who takes part.
@@ -344,6 +346,7 @@ pub(crate) mod tests {
             credentials: Credentials::default(),
             client_prefix: "bench".to_owned(),
             qos: QoS::AtLeastOnce,
+            persistent: false,
             payload: 64,
             shape: Shape { publishers: 4, subscribers: 4, topics: 10, connections: 4 },
             window: 64,

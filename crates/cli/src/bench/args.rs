@@ -69,6 +69,9 @@ pub(crate) struct Bench {
     /// Bytes of a payload, at least 24
     #[arg(short = 's', long, value_name = "BYTES", default_value_t = 64)]
     size: usize,
+    /// The subscribers' sessions outlive their connections; those of a backlog always do
+    #[arg(long)]
+    persistent: bool,
     /// Connections that publish
     #[arg(long, value_name = "N")]
     publishers: Option<u32>,
@@ -276,6 +279,7 @@ impl Bench {
             },
             client_prefix: self.id_prefix.clone(),
             qos,
+            persistent: self.persistent || self.which == Which::Backlog,
             payload: self.size,
             shape: self.shape(),
             window: self.max_inflight.get(),
