@@ -25,7 +25,7 @@ impl Running {
         let folder = std::env::temp_dir().join(format!("dunlin-suite-{}-{port}", std::process::id()));
         let data = folder.join("data");
         fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
-        let config = folder.join("config");
+        let config = folder.join("config.toml");
         let fill = |text: &str| {
             text.replace("{port}", &port.to_string())
                 .replace("{data}", &data.display().to_string())

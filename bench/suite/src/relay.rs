@@ -1,4 +1,4 @@
-//! What no broker can beat: a relay that gives bytes of publishers to subscribers without looking at them, with the reads and
+//! What no broker can beat: a relay that gives packets of publishers to subscribers without looking into them, with the reads and
 //! writes that a broker needs at least.
 //!
 //! In:    connections of `dunlin bench` with MQTT 3.1.1 and QoS 0.
@@ -7,6 +7,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -26,6 +27,8 @@ struct Connection {
     /// What its client identifier ends with: publishers and subscribers are counted each.
     number: usize,
     publishes: bool,
+    /// The beginning of a packet whose rest has not come.
+    tail: Vec<u8>,
     readable: bool,
 }
 
@@ -59,7 +62,8 @@ impl Relay {
     fn work(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
-            self.poll.poll(&mut events, None)?;
+            let has_more = self.connections.iter().flatten().any(|connection| connection.readable);
+            self.poll.poll(&mut events, has_more.then_some(Duration::ZERO))?;
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept()?,
@@ -85,8 +89,14 @@ impl Relay {
             stream.set_nodelay(true)?;
             let token = Token(self.connections.len());
             self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-            let connection =
-                Connection { stream, out: Vec::new(), number: 0, publishes: false, readable: false };
+            let connection = Connection {
+                stream,
+                out: Vec::new(),
+                number: 0,
+                publishes: false,
+                tail: Vec::new(),
+                readable: false,
+            };
             self.connections.push(Some(connection));
         }
     }
@@ -142,8 +152,20 @@ impl Relay {
             Some(first) if first & 0xf0 == PUBLISH => connection.publishes = true,
             _ => return,
         }
+        // It comes alone, when all else has been written long ago.
+        if bytes == DISCONNECT {
+            return;
+        }
         let publisher = connection.number;
-        let bytes = bytes.strip_suffix(&DISCONNECT).unwrap_or(bytes);
+        let mut tail = std::mem::take(&mut connection.tail);
+        let bytes = if tail.is_empty() {
+            bytes
+        } else {
+            tail.extend_from_slice(bytes);
+            &tail
+        };
+        let (bytes, rest) = bytes.split_at(whole(bytes));
+        connection.tail = rest.to_vec();
         for at in self.receivers(publisher).collect::<Vec<_>>() {
             if let Some(subscriber) = &mut self.connections[at] {
                 subscriber.out.extend_from_slice(bytes);
@@ -164,6 +186,27 @@ impl Relay {
     }
 }
 
+/// How many bytes are whole packets: those of two publishers must not get into each other.
+fn whole(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length) = packet(&bytes[at..]).filter(|length| at + length <= bytes.len()) {
+        at += length;
+    }
+    at
+}
+
+/// Bytes of the first packet, where its length is there.
+fn packet(bytes: &[u8]) -> Option<usize> {
+    let mut remaining = 0;
+    for (place, byte) in bytes.get(1..)?.iter().take(4).enumerate() {
+        remaining |= usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some(remaining + place + 2);
+        }
+    }
+    None
+}
+
 /// The digits at the end of the client identifier of a CONNECT that has nothing behind it.
 fn number(connect: &[u8]) -> usize {
     let digits = connect.iter().rev().take_while(|byte| byte.is_ascii_digit());
@@ -172,11 +215,19 @@ fn number(connect: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, whole};
 
     #[test]
     fn the_number_of_a_client_is_at_the_end_of_its_identifier() {
         assert_eq!(number(b"\x10\x14\0\x04MQTT\x04\x02\0\0\0\x08benchp42"), 42);
         assert_eq!(number(b"\x10\x0dbenchp"), 0);
+    }
+
+    #[test]
+    fn only_whole_packets_go_on() {
+        let long = [&[0x30, 0x80, 1][..], &[0; 128]].concat();
+        assert_eq!(whole(&[&long[..], &[0x30, 5, 1]].concat()), long.len());
+        assert_eq!(whole(&long[..130]), 0);
+        assert_eq!(whole(&[0x30]), 0);
     }
 }

@@ -91,7 +91,7 @@ impl Actor {
         Self { client_id, is_clean: true, is_kept: false, role, stage, connection: None, turn: 0 }
     }
 
-    /// Writes its CONNECT. Keep Alive is off: nothing but the load is to be measured.
+    /// Writes its CONNECT. Keep Alive is as good as off, for nothing but the load is to be measured; some brokers refuse 0.
     pub(crate) fn greet(&self, plan: &Plan, out: &mut Vec<u8>) {
         let mut properties = PropertyBuf::new();
         if self.is_kept && plan.version == ProtocolVersion::V5 {
@@ -100,7 +100,7 @@ impl Actor {
         let connect = Connect {
             version: plan.version,
             clean_start: self.is_clean,
-            keep_alive: 0,
+            keep_alive: u16::MAX,
             properties: properties.as_properties(),
             client_id: &self.client_id,
             will: None,
