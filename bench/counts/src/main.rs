@@ -15,7 +15,7 @@ use std::process::ExitCode;
 type Work = fn() -> u64;
 
 /// What is counted. Only what runs inside of functions named `measured` is.
-const WORK: [(&str, Work); 16] = [
+const WORK: [(&str, Work); 17] = [
     ("codec: decode PUBLISH", codec::decode),
     ("codec: encode PUBLISH", codec::encode),
     ("fan-in q0", || traffic::fan_in(0)),
@@ -26,6 +26,7 @@ const WORK: [(&str, Work); 16] = [
     ("fan-out q2", || traffic::fan_out(2)),
     ("pairs q0", || traffic::pairs(0)),
     ("pairs q1", || traffic::pairs(1)),
+    ("shared group q1", || traffic::shared(1)),
     ("one message a write", traffic::one_by_one),
     ("route a new topic through 100,000 wildcards", traffic::wildcards),
     ("subscribe", traffic::subscribe),

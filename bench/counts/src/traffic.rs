@@ -75,6 +75,17 @@ pub(crate) fn pairs(qos: u8) -> u64 {
     rounds(&mut rig, &publishers, qos, BURST, 40)
 }
 
+/// 50 publishers; 8 subscribers are one shared group. A unit is a delivery.
+pub(crate) fn shared(qos: u8) -> u64 {
+    let mut rig = Rig::new(false);
+    for n in 0..8 {
+        let subscriber = rig.connect(&format!("subscriber-{n}"), true);
+        rig.subscribe(subscriber, "$share/group/bench/#", qos);
+    }
+    let publishers = publishers(&mut rig);
+    rounds(&mut rig, &publishers, qos, BURST, 40)
+}
+
 /// 100,000 filters with wildcards over 10 subscribers, and topics that were never seen before, each of which one filter matches.
 /// A unit is a delivery.
 pub(crate) fn wildcards() -> u64 {

@@ -358,7 +358,7 @@ impl Hub {
                     let is_new = doubt == Doubt::Perhaps && options.qos == QoS::AtLeastOnce;
                     if self.is_withheld(index, message.view().topic) {
                         self.abandon(cx, index, packet_id, Drop::Denied);
-                    } else if is_new && message.view().is_expired(cx.now) {
+                    } else if is_new && message.is_expired(cx.now) {
                         self.abandon(cx, index, packet_id, Drop::Expired);
                     } else {
                         self.resend(cx, index, to, packet_id, &options, &message);

@@ -27,6 +27,9 @@ use crate::time::Time;
 use crate::timers::{TimerKey, Timers};
 use crate::topic::Router;
 
+/// Letters of a shard to itself that memory is kept for.
+const SPARE_LETTERS: usize = 256;
+
 /// The state machine of one shard.
 #[derive(Debug)]
 pub struct Engine {
@@ -93,6 +96,7 @@ impl Engine {
                 frames: Some(Box::default()),
                 to_close: Vec::new(),
                 own_letters: Vec::new(),
+                spare_letters: Vec::new(),
                 journal: Journal::new(map, hash_seed, durable, writes),
                 memory: Memory::Ample,
                 output_share: u64::MAX,
@@ -194,9 +198,13 @@ impl Engine {
         loop {
             if !self.hub.own_letters.is_empty() {
                 let from = self.hub.shard;
-                for letter in std::mem::take(&mut self.hub.own_letters) {
+                let spare = std::mem::take(&mut self.hub.spare_letters);
+                let mut letters = std::mem::replace(&mut self.hub.own_letters, spare);
+                for letter in letters.drain(..) {
                     self.letter(cx, from, letter);
                 }
+                letters.shrink_to(SPARE_LETTERS);
+                self.hub.spare_letters = letters;
             } else if let Some((connection, reason, detail)) = self.hub.to_close.pop() {
                 self.disconnect(cx, connection, reason, detail);
             } else {

@@ -51,6 +51,8 @@ pub(crate) struct Hub {
     pub(crate) output_share: u64,
     /// Letters of this shard to itself; read when the event is over.
     pub(crate) own_letters: Vec<Letter>,
+    /// Empty, with memory for the next.
+    pub(crate) spare_letters: Vec<Letter>,
 }
 
 impl Hub {

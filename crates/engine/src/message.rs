@@ -111,6 +111,10 @@ impl Message {
         }
     }
 
+    pub(crate) fn is_expired(&self, now: Time) -> bool {
+        self.0.expires_at.is_some_and(|at| at <= now)
+    }
+
     /// Is it the very same, not only equal?
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -189,7 +189,7 @@ impl RetainedStore {
         let mut steps = self.messages.range::<str, _>((from, Bound::Unbounded)).take(SWEEP_STEPS);
         let mut expired = Vec::new();
         for (topic, message) in steps.by_ref() {
-            if message.message.view().is_expired(now) {
+            if message.message.is_expired(now) {
                 expired.push(topic.clone());
             }
             self.swept = Some(topic.clone());
@@ -218,7 +218,7 @@ impl RetainedStore {
                 break;
             }
             if TopicName::parse(topic).is_ok_and(|name| matches(filter, name)) {
-                if message.view().is_expired(now) {
+                if message.is_expired(now) {
                     expired.push(topic.clone());
                 } else {
                     bytes += message.weight();

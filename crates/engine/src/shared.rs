@@ -46,7 +46,7 @@ pub(crate) struct Groups {
 /// Messages of a group that members have not acknowledged, while memory is scarce.
 const DEALT_SCARCE: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Group {
     members: Vec<Member>,
     /// Whose turn it is.
@@ -55,7 +55,7 @@ struct Group {
     pending: BTreeMap<u64, Kept>,
     pending_bytes: usize,
     /// With a member.
-    dealt: BTreeMap<u64, (Kept, SessionRef)>,
+    dealt: Map<u64, (Kept, SessionRef)>,
     share: Box<str>,
     filter: Box<str>,
     /// Where its records are.
@@ -159,8 +159,13 @@ impl Groups {
             let message = kept.message.clone();
             kept.home = hub.journal.group_message(cx.now, group.partition, index, number, message);
         }
-        group.keep(number, kept);
-        self.deal(cx, hub, index);
+        // Nobody waits before it.
+        let left =
+            if group.pending.is_empty() { group.deal_one(cx, hub, index, number, kept) } else { Some(kept) };
+        if let Some(kept) = left {
+            group.keep(number, kept);
+            self.deal(cx, hub, index);
+        }
     }
 
     /// A deal is over.
@@ -210,10 +215,15 @@ impl Groups {
 
     fn insert(&mut self, share: &str, filter: &str) -> u32 {
         let group = Group {
+            members: Vec::new(),
+            turn: 0,
+            pending: BTreeMap::new(),
+            pending_bytes: 0,
+            // Its keys are numbers of our own.
+            dealt: seeded(0),
             share: share.into(),
             filter: filter.into(),
             partition: group_partition(share, filter).index(),
-            ..Group::default()
         };
         let (index, _) = self.slots.insert(group);
         self.by_name.insert((share.into(), filter.into()), index);
@@ -292,42 +302,50 @@ impl Group {
     fn deal_pending(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32) {
         let (mut from, mut passed_by) = (0, 0);
         while passed_by < SCAN
-            && let Some((&number, kept)) = self.pending.range(from..).next()
+            && self.members.iter().any(|member| member.has_room(&cx.fx.mail))
+            && let Some((&number, _)) = self.pending.range(from..).next()
+            && let Some(kept) = self.pending.remove(&number)
         {
-            let message = &kept.message;
-            let fits = |member: &Member| member.has_room(&cx.fx.mail) && member.may_receive_this(message);
-            let Some(at) = take_turn(&self.members, &mut self.turn, fits) else {
-                if !self.members.iter().any(|member| member.has_room(&cx.fx.mail)) {
-                    return;
-                }
-                // Those with room may not receive it: it waits for another, and does not hold up the rest.
-                from = number + 1;
-                passed_by += 1;
-                if !self.members.iter().any(|member| member.may_receive_this(message)) {
-                    self.pending_bytes -= message.weight();
-                    hub.withheld(1);
-                    hub.journal.group_done(cx.now, self.partition, kept.home);
-                    self.pending.remove(&number);
-                }
-                continue;
-            };
-            let Some(kept) = self.pending.remove(&number) else { return };
             self.pending_bytes -= kept.message.weight();
-            if kept.message.view().is_expired(cx.now) {
-                hub.counters.drop(Drop::Expired);
+            let Some(kept) = self.deal_one(cx, hub, index, number, kept) else { continue };
+            // Those with room may not receive it: it waits for another, and does not hold up the rest.
+            from = number + 1;
+            passed_by += 1;
+            if self.members.iter().any(|member| member.may_receive_this(&kept.message)) {
+                self.keep(number, kept);
+            } else {
+                hub.withheld(1);
                 hub.journal.group_done(cx.now, self.partition, kept.home);
-                continue;
             }
-            let member = &mut self.members[at];
-            if member.options.qos == QoS::AtMostOnce {
-                member.give(cx, hub, None, &kept.message);
-                hub.journal.group_done(cx.now, self.partition, kept.home);
-                continue;
-            }
-            member.outstanding += 1;
-            member.give(cx, hub, Some(Deal { home: hub.shard, group: index, number }), &kept.message);
-            self.dealt.insert(number, (kept, member.session));
         }
+    }
+
+    /// Gives a message to the next member with room that may receive it; back where there is none.
+    fn deal_one(
+        &mut self,
+        cx: &mut Cx<'_>,
+        hub: &mut Hub,
+        index: u32,
+        number: u64,
+        kept: Kept,
+    ) -> Option<Kept> {
+        let fits = |member: &Member| member.has_room(&cx.fx.mail) && member.may_receive_this(&kept.message);
+        let Some(at) = take_turn(&self.members, &mut self.turn, fits) else { return Some(kept) };
+        if kept.message.is_expired(cx.now) {
+            hub.counters.drop(Drop::Expired);
+            hub.journal.group_done(cx.now, self.partition, kept.home);
+            return None;
+        }
+        let member = &mut self.members[at];
+        if member.options.qos == QoS::AtMostOnce {
+            member.give(cx, hub, None, &kept.message);
+            hub.journal.group_done(cx.now, self.partition, kept.home);
+            return None;
+        }
+        member.outstanding += 1;
+        member.give(cx, hub, Some(Deal { home: hub.shard, group: index, number }), &kept.message);
+        self.dealt.insert(number, (kept, member.session));
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! Session state: what the Server remembers of a Client between its connections (section 4.1).
 
 pub(crate) mod entry;
+mod extras;
 pub(crate) mod fetch;
 pub(crate) mod outgoing;
 pub(crate) mod received;

@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 use dunlin_codec::{PacketId, QoS};
 
 use super::entry::{Entry, Home, Phase};
+use super::extras::Extras;
 use crate::mail::Deal;
-use crate::map::{Map, seeded};
 use crate::message::Message;
 use crate::time::Time;
 use crate::topic::Identifiers;
@@ -66,7 +66,7 @@ pub(crate) struct Outgoing {
     /// Never sent, ascending, all after those in flight.
     queue: VecDeque<Entry>,
     queue_bytes: u64,
-    extras: Map<u32, Extra>,
+    extras: Extras,
     /// The sequence number that comes next.
     next: u64,
     /// QoS 2 below this is safe in the journal.
@@ -137,7 +137,7 @@ impl Outgoing {
             flight: VecDeque::new(),
             queue: VecDeque::new(),
             queue_bytes: 0,
-            extras: seeded(0),
+            extras: Extras::default(),
             next: 0,
             safe: 0,
             reserved: None,
@@ -307,7 +307,7 @@ impl Outgoing {
     }
 
     fn options(&self, entry: &Entry) -> Options {
-        let extra = if entry.has_extra() { self.extras.get(&entry.seq) } else { None };
+        let extra = if entry.has_extra() { self.extras.get(entry.seq) } else { None };
         Options {
             qos: entry.qos(),
             retain: entry.retain(),
@@ -382,7 +382,7 @@ impl Outgoing {
     }
 
     fn gone(&mut self, entry: &Entry) -> Gone {
-        let extra = if entry.has_extra() { self.extras.remove(&entry.seq) } else { None };
+        let extra = if entry.has_extra() { self.extras.remove(entry.seq) } else { None };
         Gone { deal: extra.and_then(|extra| extra.deal), home: entry.home() }
     }
 
@@ -405,7 +405,7 @@ impl Outgoing {
             if let Some(deal) = self.deal(&entry) {
                 returned.push(deal);
                 self.queue_bytes -= u64::from(entry.weight);
-                self.extras.remove(&entry.seq);
+                self.extras.remove(entry.seq);
             } else {
                 self.queue.push_back(entry);
             }
@@ -414,7 +414,7 @@ impl Outgoing {
     }
 
     fn deal(&self, entry: &Entry) -> Option<Deal> {
-        if entry.has_extra() { self.extras.get(&entry.seq)?.deal } else { None }
+        if entry.has_extra() { self.extras.get(entry.seq)?.deal } else { None }
     }
 
     /// The deals of all exchanges in flight: what is left of them when the Session ends is QoS 2.
@@ -461,7 +461,7 @@ impl Outgoing {
 
     /// Takes the first of the queue if its time is over, as far as that is known here.
     pub(crate) fn pop_expired(&mut self, now: Time) -> Option<Gone> {
-        let is_expired = self.queue.front()?.message.as_ref()?.view().is_expired(now);
+        let is_expired = self.queue.front()?.message.as_ref()?.is_expired(now);
         if is_expired { self.pop() } else { None }
     }
 

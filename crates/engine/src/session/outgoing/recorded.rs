@@ -40,7 +40,7 @@ impl Outgoing {
                 self.queue[at].message = None;
                 if self.queue[at].has_extra() && self.deal(&self.queue[at]).is_none() {
                     self.queue[at].set_extra(false);
-                    self.extras.remove(&seq);
+                    self.extras.remove(seq);
                 }
             }
         } else if let Some(at) = find(&self.flight, seq) {
