@@ -52,7 +52,10 @@ pub(crate) enum Item {
 }
 
 /// What is done with an engine between two events; short, for the shard does nothing else meanwhile.
-pub(crate) struct Visit(pub(crate) Box<dyn FnOnce(&mut Engine, Time, &mut Effects) + Send>);
+pub(crate) struct Visit(pub(crate) Box<Work>);
+
+/// What a visit does.
+type Work = dyn FnOnce(&mut Engine, Time, &mut Effects) + Send;
 
 impl std::fmt::Debug for Visit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

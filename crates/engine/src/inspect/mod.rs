@@ -1,0 +1,13 @@
+//! What an operator asks an engine, and has it do: beside the events, from [`crate::Engine`]'s runtime between two of them.
+//!
+//! In:    questions with a bound and a place to go on from.
+//! Out:   plain data that borrows nothing; the effects of what is to be done.
+//! Never: a look at more than some thousand Sessions, Subscriptions or messages at once, however many there are: an answer
+//!        may end before it is full, and says where the next begins.
+
+mod clients;
+
+pub use clients::{ClientFilter, ClientPage, ClientRow, ConnectionRow};
+
+/// Sessions, Subscriptions or messages that one question looks at: some hundred microseconds.
+const STEPS: usize = 4096;
