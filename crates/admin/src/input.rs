@@ -40,7 +40,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
 }
 
 fn wrong_query(uri: &Uri, why: &str) -> Problem {
-    let value = uri.query().map(|query| query.chars().take(256).collect());
+    let value = uri.query().map(|query| query.chars().take(256).collect::<String>().into());
     Problem { value, ..Problem::new(StatusCode::BAD_REQUEST, format!("parameters: {why}")) }
 }
 

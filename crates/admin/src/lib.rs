@@ -14,10 +14,12 @@ mod clients;
 mod health;
 mod input;
 mod problem;
+mod publish;
 mod router;
 mod server;
 #[allow(dead_code, reason = "the pattern for resources that go on")]
 mod stream;
+mod whole;
 
 pub use access::{Caller, Gate, Origin, Proof, Refused, Role};
 pub use ask::{AskError, Asker, Place, quoted};
@@ -25,5 +27,7 @@ pub use audit::Audit;
 pub use clients::{Client, Clients, Connection};
 pub use health::Health;
 pub use problem::Problem;
+pub use publish::{Message, Published};
 pub use router::{Api, Host, document};
 pub use server::{Ports, Server, Tls, socket};
+pub use whole::{BackUp, BackedUp};

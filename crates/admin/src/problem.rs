@@ -15,13 +15,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Why a request was not done.
+/// Why a request was not done. It has no `type`: the status says what kind of problem it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// Always `about:blank`: the status says what kind of problem it is.
-    #[serde(rename = "type")]
-    #[schema(examples("about:blank"))]
-    pub kind: String,
     /// The name of the status.
     #[schema(examples("Not Found"))]
     pub title: String,
@@ -33,23 +29,25 @@ pub struct Problem {
     pub detail: String,
     /// The parameter or the part of the body that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub name: Option<Box<str>>,
     /// Its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub value: Option<Box<str>>,
     /// What is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allowed: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub allowed: Option<Box<str>>,
     /// Seconds after which it makes sense to try again.
     #[serde(skip)]
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl Problem {
     /// Of this status.
     pub(crate) fn new(status: StatusCode, detail: impl Display) -> Self {
         Self {
-            kind: "about:blank".to_owned(),
             title: status.canonical_reason().unwrap_or("Unknown").to_owned(),
             status: status.as_u16(),
             detail: detail.to_string(),
@@ -65,9 +63,9 @@ impl Problem {
         let (value, allowed) = (value.to_string(), allowed.to_string());
         let detail = format!("{name} = {value:?} is not allowed; allowed: {allowed}");
         Self {
-            name: Some(name.to_owned()),
-            value: Some(value),
-            allowed: Some(allowed),
+            name: Some(name.into()),
+            value: Some(value.into()),
+            allowed: Some(allowed.into()),
             ..Self::new(StatusCode::BAD_REQUEST, detail)
         }
     }
@@ -84,7 +82,10 @@ impl Problem {
 
     /// Too often: 429.
     pub(crate) fn too_often(detail: impl Display, left: Duration) -> Self {
-        Self { retry_after: Some(left.as_secs().max(1)), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+        Self {
+            retry_after: Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+        }
     }
 }
 

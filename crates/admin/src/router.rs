@@ -20,7 +20,7 @@ use crate::access::{self, Gate};
 use crate::audit::{self, Audit};
 use crate::broker::Broker;
 use crate::problem::Problem;
-use crate::{clients, health};
+use crate::{clients, health, publish, whole};
 
 /// What the routes work with.
 pub(crate) type Shared = Arc<Api>;
@@ -65,6 +65,8 @@ pub struct Api {
     modifiers(&Credentials),
     tags(
         (name = "clients", description = "Clients with a connection or a session"),
+        (name = "messages", description = "Messages that an operator publishes"),
+        (name = "broker", description = "The broker as a whole"),
         (name = "health", description = "For orchestrators; without credentials"),
     )
 )]
@@ -83,7 +85,7 @@ impl Modify for Credentials {
 
 /// Those of every resource below `/api/v1`: a new one is added here.
 fn resources() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(clients::routes())
+    OpenApiRouter::new().merge(clients::routes()).merge(publish::routes()).merge(whole::routes())
 }
 
 fn described() -> (Router<Shared>, utoipa::openapi::OpenApi) {

@@ -6,8 +6,18 @@
 //!        may end before it is full, and says where the next begins.
 
 mod clients;
+mod messages;
+mod publish;
+mod retained;
+mod routes;
+mod subscriptions;
 
 pub use clients::{ClientFilter, ClientPage, ClientRow, ConnectionRow};
+pub use messages::{MessageRow, Standing};
+pub use publish::{NotPublished, OperatorMessage};
+pub use retained::{LevelRow, RetainedPage, RetainedRow};
+pub use routes::RouteRow;
+pub use subscriptions::{GroupRow, SubscriberPage, SubscriptionPage, SubscriptionRow};
 
 /// Sessions, Subscriptions or messages that one question looks at: some hundred microseconds.
 const STEPS: usize = 4096;
