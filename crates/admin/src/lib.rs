@@ -1,1 +1,33 @@
-//! The operator's API: HTTP, and what its commands ask of a running Server.
+//! The operator's API: HTTP over what is asked of the engines, between two of their events.
+//!
+//! In:    requests, with credentials; from the data directory's socket without.
+//! Out:   JSON, metrics, streams of events; changes that an operator wants.
+//! Never: a shard that waits, or looks at more than some thousand things for one question; a change that the audit log lacks.
+
+#![allow(unused_qualifications, reason = "in what the macros of utoipa write")]
+
+mod access;
+mod ask;
+mod audit;
+mod broker;
+mod clients;
+mod health;
+mod input;
+mod problem;
+mod publish;
+mod router;
+mod server;
+#[allow(dead_code, reason = "the pattern for resources that go on")]
+mod stream;
+mod whole;
+
+pub use access::{Caller, Gate, Origin, Proof, Refused, Role};
+pub use ask::{AskError, Asker, Place, quoted};
+pub use audit::Audit;
+pub use clients::{Client, Clients, Connection};
+pub use health::Health;
+pub use problem::Problem;
+pub use publish::{Message, Published};
+pub use router::{Api, Host, document};
+pub use server::{Ports, Server, Tls, socket};
+pub use whole::{BackUp, BackedUp};

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use dunlin_engine::ShardMap;
 
-use crate::{access, authority, backup, bench, doctor, exit, journal, tools, torture, user};
+use crate::{access, api, authority, backup, bench, doctor, exit, journal, operate, tools, torture, user};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
@@ -80,6 +80,12 @@ pub(crate) enum Command {
     /// Users: passwords and groups
     #[command(subcommand)]
     User(user::User),
+    /// Tokens of the API: make them, list them, take them back
+    #[command(subcommand)]
+    Token(api::Token),
+    /// Clients of a running broker: list them, look at one, disconnect it
+    #[command(subcommand)]
+    Clients(operate::Clients),
     /// Look for exposures in a configuration, a data directory and a running broker
     #[command(after_help = doctor::HELP)]
     Doctor(doctor::Doctor),

@@ -94,6 +94,19 @@ fn copy(from: &Path, to: &Path, key_file: Option<&Path>, damaged: bool) -> Resul
     Ok(true)
 }
 
+/// Copies what a running broker keeps; blocks until the copy is complete. Its bytes and its files.
+///
+/// # Errors
+/// In words, for whoever asked.
+pub(crate) fn copy_running(store: &Store<DirDisk>, to: &Path) -> Result<(u64, u64), String> {
+    let target = DirDisk::new(to).map_err(|error| format!("{}: {error}", to.display()))?;
+    let done = store.backup(&target).map_err(|error| match &error {
+        BackupError::Io { source, .. } => format!("{error}: {source}"),
+        other => other.to_string(),
+    })?;
+    Ok((done.bytes, done.segments))
+}
+
 /// What a running broker does when it is asked for a backup: `{"to": DIRECTORY}`. Blocks until the copy is complete.
 ///
 /// # Errors
@@ -101,12 +114,8 @@ fn copy(from: &Path, to: &Path, key_file: Option<&Path>, damaged: bool) -> Resul
 pub(crate) fn perform(store: &Store<DirDisk>, arguments: &Value) -> Result<Value, String> {
     let to = arguments["to"].as_str().map(Path::new).filter(|to| to.is_absolute());
     let to = to.ok_or_else(|| "backup needs an absolute path as \"to\"".to_owned())?;
-    let target = DirDisk::new(to).map_err(|error| format!("{}: {error}", to.display()))?;
-    let done = store.backup(&target).map_err(|error| match &error {
-        BackupError::Io { source, .. } => format!("{error}: {source}"),
-        other => other.to_string(),
-    })?;
-    Ok(json!({ "bytes": done.bytes, "segments": done.segments }))
+    let (bytes, segments) = copy_running(store, to)?;
+    Ok(json!({ "bytes": bytes, "segments": segments }))
 }
 
 #[cfg(test)]

@@ -106,6 +106,18 @@ pub(crate) enum Failure {
     /// Somebody else has the port of the metrics, and the like.
     #[error("cannot listen on {address} for metrics: {}", bind_reason(.error))]
     Metrics { address: SocketAddr, error: io::Error },
+    /// Somebody else has the port of the API, and the like.
+    #[error("cannot listen on {address} for the API: {}; api.listen takes another one", .error)]
+    Api { address: SocketAddr, error: io::Error },
+    /// The API where it cannot be.
+    #[error("api.listen = \"{address}\": {why}")]
+    ApiAddress { address: SocketAddr, why: &'static str },
+    /// Tokens of the API that cannot be used.
+    #[error("{0}")]
+    Tokens(String),
+    /// A broker that was asked.
+    #[error("{0}")]
+    Ask(String),
     /// The server did not start.
     #[error("{0}")]
     Start(StartError),
@@ -128,6 +140,7 @@ impl Failure {
             | Self::Plain { .. }
             | Self::Data { .. }
             | Self::Segment { .. }
+            | Self::ApiAddress { .. }
             | Self::NotLoopback { .. } => Exit::Refused,
             Self::Listen { .. } | Self::NoFiles { .. } => Exit::Usage,
             Self::Config(_)
@@ -138,13 +151,20 @@ impl Failure {
             | Self::Authority { error: AuthorityError::Unusable { .. } | AuthorityError::Missing { .. } } => {
                 Exit::Configuration
             }
-            Self::Users(_) | Self::Write { .. } | Self::NoTerminal | Self::Mistyped => Exit::Failed,
+            Self::Tokens(_)
+            | Self::Ask(_)
+            | Self::Users(_)
+            | Self::Write { .. }
+            | Self::NoTerminal
+            | Self::Mistyped => Exit::Failed,
             Self::Authority { .. } | Self::Read { .. } | Self::EmptyPassword { .. } | Self::Doctor(_) => {
                 Exit::Failed
             }
-            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Bind { .. } | Self::Metrics { .. } => {
-                Exit::Bind
-            }
+            Self::Resolve { .. }
+            | Self::NoAddress { .. }
+            | Self::Bind { .. }
+            | Self::Metrics { .. }
+            | Self::Api { .. } => Exit::Bind,
             Self::Start(_) | Self::Signals(_) | Self::Shard(_) | Self::Output(_) => Exit::Failed,
         }
     }

@@ -1,6 +1,7 @@
 //! The `dunlin` binary: the command line, the configuration, and the only place that wires concrete parts together.
 
 mod access;
+mod api;
 mod args;
 mod authority;
 mod backup;
@@ -21,6 +22,7 @@ mod log;
 mod manual;
 mod metrics;
 mod notify;
+mod operate;
 mod quic;
 mod say;
 mod serve;
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
         Command::Authority(command) => ended(command.run()),
         Command::Device(command) => ended(command.run()),
         Command::User(command) => ended(command.run()),
+        Command::Token(command) => ended(command.run()),
+        Command::Clients(command) => ended(command.run()),
         Command::Doctor(doctor) => doctor.run().map_or_else(|failure| ended(Err(failure)), ExitCode::from),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
         Command::Acl(command) => command.run().into(),

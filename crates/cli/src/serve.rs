@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
+use crate::api::{self, Api, Doorman, Process};
 use crate::args;
 use crate::certificates::Certificates;
 use crate::config::{Config, ConfigError};
@@ -24,7 +25,7 @@ use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
@@ -60,6 +61,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let control = directory.zip(store.as_ref());
     let control = control.and_then(|(directory, store)| storage::listen(directory, store));
     let metrics = Metrics::bind(&config.metrics)?;
+    let api = Api::bind(&config.api, directory, arguments.dev)?;
     let server = Server::start(ServerOptions {
         listeners: listeners.options(),
         shards: (shards > 0).then_some(usize::from(shards)),
@@ -82,7 +84,26 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     if let Some(address) = metrics.address() {
         say::line(&format!("dunlin: metrics on http://{address}/metrics\n"));
     }
-    metrics.show(&server.observer(), store, listeners.certificates());
+    if let Some(url) = api.url() {
+        say::line(&format!("dunlin: API on {url}\n"));
+    }
+    let mut certificates = listeners.certificates().clone();
+    api.add_to(&mut certificates);
+    let process = Process {
+        listeners: urls.clone(),
+        page: Box::new(metrics::page(&server.observer(), store.as_ref(), listeners.certificates())),
+        configuration: api::shown(&config),
+        store: store.as_ref().map(Arc::downgrade),
+    };
+    let doorman = if arguments.dev {
+        Doorman::open()
+    } else {
+        directory.map_or_else(|| Ok(Doorman::open()), Doorman::of)?
+    };
+    let api = api.serve(server.observer(), doorman, process, directory)?;
+    metrics.show(&server.observer(), store.as_ref(), listeners.certificates());
+    // The log is closed when the server has ended.
+    drop(store);
     say::line("dunlin: accepting connections\n");
     if let Some(secured) = secured {
         secured.keep();
@@ -91,13 +112,12 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     notify.ready();
     info!(target: "dunlin::process", version = env!("CARGO_PKG_VERSION"), "accepting connections");
 
-    let certificates = listeners.certificates().clone();
     certificates.watch();
     let rules = listeners.rules();
     let mut running =
         Running { arguments, started: config, levels, server, notify, certificates, rules, quic };
     running.until_the_end(&mut signals);
-    drop(control);
+    drop((control, api));
     running.end(signals)
 }
 
@@ -184,6 +204,7 @@ impl Running {
             ("listener", self.arguments.listen.is_empty() && config.listener != started.listener),
             ("storage", config.storage != started.storage),
             ("metrics", config.metrics != started.metrics),
+            ("api", config.api != started.api),
             ("log.format", config.log.format != started.log.format),
         ]
         .into_iter()

@@ -23,6 +23,7 @@ mod exchange;
 mod frame;
 mod histogram;
 mod hub;
+mod inspect;
 mod interest;
 mod journal;
 mod letters;
@@ -56,6 +57,11 @@ pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};
 pub use histogram::Histogram;
+pub use inspect::{
+    ClientFilter, ClientPage, ClientRow, ConnectionRow, GroupRow, LevelRow, MessageRow, NotPublished,
+    OperatorMessage, RetainedPage, RetainedRow, RouteRow, Standing, SubscriberPage, SubscriptionPage,
+    SubscriptionRow,
+};
 pub use journal::{
     JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord, describe_record,
 };

@@ -2,6 +2,8 @@
 //!
 //! The hash is part of the format of data that outlives a process: it must never change, on any machine.
 
+use crate::connect::TENANT;
+
 /// One of the 256 logical partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(u8);
@@ -39,6 +41,18 @@ impl Partition {
     #[must_use]
     pub fn of_session(tenant: &str, client_id: &str) -> Self {
         Self::of(&[tenant, client_id])
+    }
+
+    /// The partition of a Client's Session.
+    #[must_use]
+    pub fn of_client(client_id: &str) -> Self {
+        Self::of_session(TENANT, client_id)
+    }
+
+    /// The partition of the retained message of a topic.
+    #[must_use]
+    pub fn of_topic(topic: &str) -> Self {
+        Self::of(&[topic])
     }
 }
 

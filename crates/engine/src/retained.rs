@@ -132,6 +132,20 @@ impl RetainedStore {
         set
     }
 
+    /// The message of a topic.
+    pub(crate) fn get(&self, topic: &str) -> Option<&Message> {
+        self.messages.get(topic).map(|kept| &kept.message)
+    }
+
+    /// Those from a topic on, by topic.
+    pub(crate) fn from<'a>(
+        &'a self,
+        from: Bound<&str>,
+    ) -> impl Iterator<Item = (&'a str, &'a Message)> + use<'a> {
+        let range = self.messages.range::<str, _>((from, Bound::Unbounded));
+        range.map(|(topic, kept)| (&**topic, &kept.message))
+    }
+
     fn expire(&mut self, topics: &[Box<str>]) {
         for topic in topics {
             let record = self.remove(topic).and_then(|old| old.record);
@@ -237,7 +251,7 @@ impl RetainedStore {
 
 /// What every matching topic begins with: the levels before the first wildcard, without the last `/`, which `a/#` matching
 /// `a` does not need.
-fn literal_prefix(filter: TopicFilter<'_>) -> &str {
+pub(crate) fn literal_prefix(filter: TopicFilter<'_>) -> &str {
     let text = filter.as_str();
     match text.find(['+', '#']) {
         Some(at) => text[..at].trim_end_matches('/'),

@@ -116,6 +116,15 @@ impl Groups {
         }
     }
 
+    /// What there is of a group: its share name and filter, members, those of them with a connection, messages that wait, and
+    /// those that are with a member.
+    pub(crate) fn outline(&self, index: u32) -> Option<(&str, &str, [usize; 4])> {
+        let group = self.slots.get(index)?;
+        let connected = group.members.iter().filter(|member| member.connected).count();
+        let numbers = [group.members.len(), connected, group.pending.len(), group.dealt.len()];
+        Some((&group.share, &group.filter, numbers))
+    }
+
     /// A message for a group [MQTT-4.8.2-3].
     pub(crate) fn publish(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32, passing: &mut Passing<'_>) {
         let Some(group) = self.slots.get_mut(index) else { return };

@@ -149,3 +149,21 @@ fn a_server_that_is_dropped_leaves_no_thread_behind() {
     drop(server);
     assert!(is_closed(&mut client));
 }
+
+#[test]
+fn a_visit_finds_its_shard_between_two_events_and_none_where_there_is_none() {
+    let server = Server::start(options(3, Settings::default())).unwrap();
+    let observer = server.observer();
+    let _clients: Vec<_> = (0..12).map(|_| connect(&server)).collect();
+    let opened = || {
+        let visits = (0..observer.shards())
+            .map(|shard| observer.visit(shard, |engine, _, _| engine.counters().connections))
+            .collect::<Vec<_>>();
+        visits.into_iter().map(|visit| visit.recv_timeout(PATIENCE).unwrap()).sum::<u64>()
+    };
+    wait_until("visits to all shards see all connections", || opened() == 12);
+    assert!(observer.visit(3, |_, _, _| ()).recv_timeout(PATIENCE).is_err(), "there is no fourth shard");
+    server.shut_down();
+    server.wait().unwrap();
+    assert!(observer.visit(0, |_, _, _| ()).recv_timeout(PATIENCE).is_err(), "the Server has ended");
+}

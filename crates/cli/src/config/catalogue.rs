@@ -5,6 +5,7 @@
 
 mod access;
 mod admission;
+mod api;
 mod limits;
 mod listener;
 mod log;
@@ -77,7 +78,7 @@ pub(super) enum Kind {
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 12] = [
+pub(super) static SECTIONS: [Section; 13] = [
     Section {
         name: "",
         repeated: false,
@@ -95,6 +96,7 @@ pub(super) static SECTIONS: [Section; 12] = [
     storage::STORAGE,
     storage::TOPICS,
     metrics::METRICS,
+    api::API,
     log::LOG,
     log::AREAS,
     admission::ADMISSION,

@@ -5,6 +5,7 @@
 //! Never: a key that is not known, or a value that is quietly corrected.
 
 mod admission;
+mod api;
 mod catalogue;
 mod check;
 mod fault;
@@ -24,6 +25,7 @@ use dunlin_engine::{
 use serde::{Deserialize, Serialize};
 
 pub(crate) use admission::Admission;
+pub(crate) use api::Api;
 pub(crate) use fault::{Fault, Faults};
 pub(crate) use listener::{ClientCertificate, Files, Listener, Proof, mode};
 pub(crate) use print::default_file;
@@ -40,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// `[metrics]`
     pub(crate) metrics: Metrics,
+    /// `[api]`
+    pub(crate) api: Api,
     /// `[log]`
     pub(crate) log: Log,
     /// `[admission]`

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use dunlin_observe::Endpoint;
+use dunlin_observe::{Endpoint, Format};
 use dunlin_runtime::Observer;
 use dunlin_store::{DirDisk, Store};
 use tracing::{error, warn};
@@ -49,17 +49,15 @@ impl Metrics {
     pub(crate) fn show(
         self,
         observer: &Observer,
-        store: Option<Arc<Store<DirDisk>>>,
+        store: Option<&Arc<Store<DirDisk>>>,
         certificates: &Certificates,
     ) {
         if let Some(address) = self.address().filter(|address| !address.ip().is_loopback()) {
             warn!(target: "dunlin::process", %address, "metrics are readable by other machines, without encryption");
         }
         process::began();
-        // Weak: the log is closed when the server has ended, not when the process has.
-        let store = store.as_ref().map(Arc::downgrade);
-        let sources = Sources { observer: observer.clone(), store, certificates: certificates.clone() };
-        let serve = |endpoint: Endpoint| endpoint.serve(move |format| scrape::page(&sources, format));
+        let page = page(observer, store, certificates);
+        let serve = |endpoint: Endpoint| endpoint.serve(page);
         let served = self.endpoint.map(serve).transpose().map(drop);
         let published =
             if self.sys_interval.is_zero() { Ok(()) } else { publish(observer, self.sys_interval) };
@@ -67,6 +65,18 @@ impl Metrics {
             error!(target: "dunlin::process", %error, "no thread for metrics");
         }
     }
+}
+
+/// What makes the page of metrics.
+pub(crate) fn page(
+    observer: &Observer,
+    store: Option<&Arc<Store<DirDisk>>>,
+    certificates: &Certificates,
+) -> impl Fn(Format) -> String + Send + Sync + 'static {
+    // Weak: the log is closed when the server has ended, not when the process has.
+    let store = store.map(Arc::downgrade);
+    let sources = Sources { observer: observer.clone(), store, certificates: certificates.clone() };
+    move |format| scrape::page(&sources, format)
 }
 
 /// Keeps the topics below `$SYS` up to date until the server has ended.

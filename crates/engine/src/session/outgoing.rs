@@ -470,6 +470,13 @@ impl Outgoing {
         self.queue.len()
     }
 
+    /// What is in flight and then what waits, without so many at the beginning.
+    pub(crate) fn entries(&self, skipped: usize) -> impl Iterator<Item = &Entry> {
+        let flight = self.flight.range(skipped.min(self.flight.len())..);
+        let queue = self.queue.range(skipped.saturating_sub(self.flight.len()).min(self.queue.len())..);
+        flight.chain(queue)
+    }
+
     /// Their bytes.
     pub(crate) fn queue_bytes(&self) -> u64 {
         self.queue_bytes

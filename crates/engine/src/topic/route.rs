@@ -258,6 +258,14 @@ impl Router {
         RouteId { slot, number: self.routes[slot as usize].number }
     }
 
+    /// `most` of the routes that are kept, from one on, in the order in which their topics came; each with its topic, and whether
+    /// it still holds.
+    pub(crate) fn kept(&self, from: usize, most: usize) -> impl Iterator<Item = (&str, &Route, bool)> {
+        let generation = self.tree.generation();
+        let some = self.routes.iter().skip(from).take(most);
+        some.map(move |route| (&*route.topic, route, route.generation == generation))
+    }
+
     /// While memory is not ample, few routes are kept.
     pub(crate) fn set_tight(&mut self, tight: bool) {
         self.kept_maximum = if tight { KEPT_TIGHT } else { KEPT_MAXIMUM };

@@ -185,6 +185,45 @@ impl Tree {
         }
     }
 
+    /// The entry of a filter, if anybody wants it.
+    pub(crate) fn entry(&self, filter: TopicFilter<'_>) -> Option<&Entry> {
+        let at = self.nodes[self.find(filter)? as usize].entry;
+        (at != NONE).then(|| &self.entries[at as usize])
+    }
+
+    /// The filters that match, `most` of them, in no order; for people, where [`Self::matches`] is for messages.
+    pub(crate) fn matching(&self, topic: TopicName<'_>, most: usize) -> Vec<String> {
+        let levels: Vec<&str> = topic.as_str().split('/').collect();
+        let reserved = topic.is_reserved();
+        let mut found = Vec::new();
+        let mut stack = vec![(ROOT, 0, String::new())];
+        while let Some((at, depth, text)) = stack.pop() {
+            if found.len() >= most {
+                break;
+            }
+            let node = &self.nodes[at as usize];
+            let wildcards = depth > 0 || !reserved;
+            let below = |level: &str| if depth == 0 { level.to_owned() } else { format!("{text}/{level}") };
+            if node.hash != NONE && wildcards && self.nodes[node.hash as usize].entry != NONE {
+                found.push(below("#"));
+            }
+            let Some(level) = levels.get(depth) else {
+                if node.entry != NONE {
+                    found.push(text);
+                }
+                continue;
+            };
+            if node.plus != NONE && wildcards {
+                stack.push((node.plus, depth + 1, below("+")));
+            }
+            let number = self.levels.numbers.get(*level);
+            if let Some(&child) = number.and_then(|number| self.edges.get(&(at, *number))) {
+                stack.push((child, depth + 1, below(level)));
+            }
+        }
+        found
+    }
+
     fn visit(&self, node: u32, each: &mut impl FnMut(&Entry)) {
         let entry = self.nodes[node as usize].entry;
         if entry != NONE {
@@ -424,6 +463,11 @@ mod tests {
                 let mut expected: Vec<u32> = model.iter().filter(|(text, _)| matches(filter(text), name)).map(|(_, session)| *session).collect();
                 expected.sort_unstable();
                 prop_assert_eq!(sessions(&tree, &topic), expected, "topic {}", topic);
+                let mut filters: Vec<&String> = model.iter().filter(|(text, _)| matches(filter(text), name)).map(|(text, _)| text).collect();
+                filters.dedup();
+                let mut named = tree.matching(name, 1000);
+                named.sort_unstable();
+                prop_assert_eq!(named.iter().collect::<Vec<_>>(), filters, "topic {}", topic);
             }
         }
     }

@@ -1,0 +1,46 @@
+//! What the API asks the process, beside the engines.
+
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use dunlin_admin::Host;
+use dunlin_observe::Format;
+use dunlin_store::{DirDisk, Store};
+use serde_json::Value;
+
+use crate::backup;
+
+/// Makes the page of metrics.
+pub(crate) type Page = Box<dyn Fn(Format) -> String + Send + Sync>;
+
+/// The process that serves.
+pub(crate) struct Process {
+    /// The URL of each listener.
+    pub(crate) listeners: Vec<String>,
+    /// The page of metrics.
+    pub(crate) page: Page,
+    /// As it was at the start, without secrets.
+    pub(crate) configuration: Value,
+    /// Weak: it is closed when the server has ended.
+    pub(crate) store: Option<Weak<Store<DirDisk>>>,
+}
+
+impl Host for Process {
+    fn listener(&self, index: u16) -> Option<String> {
+        self.listeners.get(usize::from(index)).cloned()
+    }
+
+    fn metrics(&self, format: Format) -> String {
+        (self.page)(format)
+    }
+
+    fn configuration(&self) -> Value {
+        self.configuration.clone()
+    }
+
+    fn back_up(&self, to: &Path) -> Result<(u64, u64), String> {
+        let store: Option<Arc<_>> = self.store.as_ref().and_then(Weak::upgrade);
+        let store = store.ok_or_else(|| "this broker keeps nothing on disk".to_owned())?;
+        backup::copy_running(&store, to)
+    }
+}

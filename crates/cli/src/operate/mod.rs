@@ -1,0 +1,11 @@
+//! Commands that look at a running broker, and change what it has, by its API.
+//!
+//! In:    where the broker is: its data directory on this machine, or a URL and credentials.
+//! Out:   tables for people, JSON for programs.
+//! Never: a secret on the command line; control characters of a Client on the terminal.
+
+mod clients;
+mod place;
+mod table;
+
+pub(crate) use clients::Clients;
