@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod failure;
 mod file_limit;
+mod identity;
 mod journal;
 mod listen;
 mod listeners;
