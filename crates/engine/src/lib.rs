@@ -30,6 +30,7 @@ mod listener;
 mod mail;
 mod map;
 mod message;
+mod mount;
 mod outbox;
 mod partition;
 mod policy;

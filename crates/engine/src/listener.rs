@@ -46,6 +46,11 @@ impl Settings {
         self.listeners.get(usize::from(listener))
     }
 
+    /// Has a listener a mount point?
+    pub(crate) fn has_mounts(&self) -> bool {
+        self.listeners.iter().any(|rules| rules.mount_point.is_some())
+    }
+
     /// What comes before every topic of the Clients of a listener.
     #[must_use]
     pub fn mount_point_at(&self, listener: u16) -> Option<Arc<str>> {

@@ -134,7 +134,24 @@ impl Engine {
         Some(!is_repeated)
     }
 
+    /// With the topic as the Client says it.
     fn publish_to(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) {
+        let Some(mount) = self.hub.mount_of(id) else {
+            return self.publish_whole(cx, id, session, publish, topic);
+        };
+        let properties = mount.incoming(publish.properties);
+        let properties = properties.as_ref().map_or(publish.properties, PropertyBuf::as_properties);
+        self.publish_whole(cx, id, session, &Publish { properties, ..*publish }, &mount.topic(topic));
+    }
+
+    fn publish_whole(
         &mut self,
         cx: &mut Cx<'_>,
         id: ConnectionId,

@@ -1,9 +1,13 @@
 //! Chains of authenticators that need what the file does not say, or says twice.
 
 use dunlin_security::identity::http;
+#[cfg(feature = "ldap")]
+use dunlin_security::identity::ldap::LdapSettingsError;
 use dunlin_security::source::Source;
 
 use super::Config;
+#[cfg(feature = "ldap")]
+use super::Ldap;
 use super::fault::{Fault, Problem};
 use super::listener::Proof;
 use super::relation::Places;
@@ -118,10 +122,7 @@ fn of_ldap(config: &Config) -> Vec<Wrong> {
         let why = "ldap in a chain needs to know how users are found, in one way";
         wrong.push(Wrong::new("authentication.ldap", why, "user_dn, or search_base and search_filter"));
     } else if let Err(error) = ldap.settings().check() {
-        let allowed = "ldaps://HOST...; ldap:// with start_tls = true, to this machine, or with insecure = true; \
-                       ${username} in user_dn or search_filter";
-        let value = Some(format!("\"{url}\""));
-        wrong.push(Wrong { key: "authentication.ldap.url", value, why: error.to_string(), allowed });
+        wrong.push(of_settings(ldap, url, &error));
     }
     if ldap.bind_dn.is_some() != ldap.bind_password_file.is_some() {
         let why = "bind_dn and bind_password_file need each other";
@@ -130,7 +131,91 @@ fn of_ldap(config: &Config) -> Vec<Wrong> {
     wrong
 }
 
+#[cfg(feature = "ldap")]
+fn of_settings(ldap: &Ldap, url: &str, error: &LdapSettingsError) -> Wrong {
+    let (key, value, allowed) = match (error, &ldap.user_dn) {
+        (LdapSettingsError::Template { template }, Some(_)) => {
+            ("authentication.ldap.user_dn", &**template, "a distinguished name with ${username} in it")
+        }
+        (LdapSettingsError::Template { template }, None) => {
+            ("authentication.ldap.search_filter", &**template, "a filter with ${username} in it")
+        }
+        _ => {
+            let allowed =
+                "ldaps://HOST...; ldap:// with start_tls = true, to this machine, or with insecure = true";
+            ("authentication.ldap.url", url, allowed)
+        }
+    };
+    Wrong { key, value: Some(format!("\"{value}\"")), why: error.to_string(), allowed }
+}
+
 #[cfg(not(feature = "ldap"))]
 fn of_ldap(_: &Config) -> Vec<Wrong> {
     vec![Wrong::new("authentication.chain", NO_LDAP, "a chain without ldap")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the faults of a file say that asks for one proof in its chain.
+    fn faults(proof: &str, rest: &str) -> String {
+        let text = format!("authentication.chain = [\"{proof}\"]\n{rest}");
+        let said = |faults: Vec<Fault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        Config::parse(&text).map_or_else(said, |_| String::new())
+    }
+
+    #[test]
+    fn a_proof_needs_to_know_where_it_is_looked_up() {
+        assert!(faults("jwt", "").contains("found: none; allowed: one of secret_file, key_file, jwks_url"));
+        let two = "[authentication.jwt]\nsecret_file = \"a\"\nkey_file = \"b\"";
+        assert!(faults("jwt", two).contains("found: secret_file, key_file"));
+        assert!(faults("http", "").contains("authentication.http.url: missing, with http in a chain"));
+        assert!(faults("ldap", "").contains("authentication.ldap.url: missing, with ldap in a chain"));
+        assert_eq!(faults("password", two), "", "nobody asks for it");
+        let own = "[[listener]]\nurl = \"tcp://127.0.0.1:0\"\nauthentication = [\"http\"]";
+        assert!(faults("password", own).contains("authentication.http.url: missing"));
+    }
+
+    #[test]
+    fn secrets_do_not_cross_the_network_in_clear_text() {
+        let url = "http://auth.example/x";
+        let said = faults("http", &format!("[authentication.http]\nurl = \"{url}\""));
+        assert!(said.starts_with(&format!("authentication.http.url = \"{url}\": ")), "{said}");
+        let insecure = format!("[authentication.http]\nurl = \"{url}\"\ninsecure = true");
+        assert_eq!(faults("http", &insecure), "");
+        let jwks = format!("[authentication.jwt]\njwks_url = \"{url}\"");
+        assert!(faults("jwt", &jwks).contains("in clear text"));
+        let named = "[authentication.http]\nurl = \"https://amy:secret@auth.example/\"";
+        assert!(faults("http", named).contains("not a URL of a service"));
+    }
+
+    #[cfg(feature = "ldap")]
+    #[test]
+    fn a_user_of_a_directory_is_found_in_one_way() {
+        let with = |rest: &str| {
+            faults("ldap", &format!("[authentication.ldap]\nurl = \"ldaps://directory.example\"\n{rest}"))
+        };
+        assert_eq!(with("user_dn = \"uid=${username},dc=example\""), "");
+        assert_eq!(with("search_base = \"dc=example\"\nsearch_filter = \"(uid=${username})\""), "");
+        for rest in [
+            "",
+            "search_base = \"dc=example\"",
+            "user_dn = \"uid=${username}\"\nsearch_base = \"dc=example\"",
+        ] {
+            assert!(
+                with(rest).contains("in one way; allowed: user_dn, or search_base and search_filter"),
+                "{rest}"
+            );
+        }
+        let said = with("user_dn = \"uid=amy\"");
+        assert!(
+            said.starts_with("authentication.ldap.user_dn = \"uid=amy\": uid=amy lacks ${username}"),
+            "{said}"
+        );
+        assert!(with("user_dn = \"uid=${username}\"\nbind_dn = \"cn=a\"").contains("need each other"));
+        let plain =
+            "[authentication.ldap]\nurl = \"ldap://directory.example\"\nuser_dn = \"uid=${username}\"";
+        assert!(faults("ldap", plain).contains("in clear text"));
+    }
 }
