@@ -166,10 +166,15 @@ impl Running {
     fn reload(&self) {
         self.certificates.reload();
         let Some(path) = &self.arguments.config else {
-            if let Some(entrance) = &self.entrance {
-                entrance.reload(&self.started, &self.doors);
+            match &self.entrance {
+                Some(entrance) => {
+                    entrance.reload(&self.started, &self.doors);
+                    info!(target: "dunlin::process", "users and rules read again; no configuration file was named at the start");
+                }
+                None => {
+                    warn!(target: "dunlin::process", "nothing to reload: no configuration file was named at the start");
+                }
             }
-            warn!(target: "dunlin::process", "no settings to reload: no configuration file was named at the start");
             return;
         };
         self.notify.reloading();

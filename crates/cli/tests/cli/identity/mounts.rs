@@ -14,11 +14,22 @@ pub(super) fn subscriber(
     client: &str,
     filter: &str,
 ) -> (Child, impl Iterator<Item = String> + use<>) {
+    subscriber_with(directory, port, client, filter, &[])
+}
+
+fn subscriber_with(
+    directory: &Directory,
+    port: &str,
+    client: &str,
+    filter: &str,
+    more: &[&str],
+) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut command = Command::new("sh");
     command
         .args(["-c", "exec stdbuf -oL mosquitto_sub \"$@\" 2>&1", "sh"])
         .args(["-h", "127.0.0.1", "-p", port, "-V", "5", "-u", "amy", "-P", PASSWORD, "-q", "1", "-d"])
         .args(["-i", client, "-t", filter, "-F", "%t %p %R", "-W", "20"])
+        .args(more)
         .current_dir(directory.path());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -67,12 +78,8 @@ fn clients_of_a_mounted_listener_see_a_part_of_the_topics() {
     assert_eq!(retained.next().unwrap(), "a/b 1 reply");
 
     // A Will, from a client that is killed.
-    let mut dying = Command::new("mosquitto_sub");
-    dying.args(["-h", "127.0.0.1", "-p", mounted, "-V", "5", "-u", "amy", "-P", PASSWORD, "-t", "a/x", "-d"]);
-    dying.args(["--will-topic", "a/will", "--will-payload", "gone"]).stdout(Stdio::piped());
-    let mut dying = dying.spawn().unwrap();
-    let mut said = BufReader::new(dying.stdout.take().unwrap()).lines().map_while(Result::ok);
-    assert!(said.any(|line| line.starts_with("Subscribed")));
+    let will = ["--will-topic", "a/will", "--will-payload", "gone"];
+    let (mut dying, _) = subscriber_with(&directory, mounted, "dying", "a/x", &will);
     dying.kill().unwrap();
     dying.wait().unwrap();
     assert_eq!(inside.next().unwrap().trim(), "a/will gone");

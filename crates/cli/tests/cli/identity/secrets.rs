@@ -21,7 +21,7 @@ fn the_log_at_its_most_verbose_has_no_secrets_in_it() {
         service.port
     );
     configure(&directory, "[\"jwt\", \"password\", \"scram\", \"http\"]", &rest);
-    let mut broker = start(&directory);
+    let broker = start(&directory);
     let proofs: Vec<&str> = [PASSWORD, "a wrong password", "right"]
         .into_iter()
         .chain(made["tokens"].as_array().unwrap().iter().map(|token| token.as_str().unwrap()))
@@ -35,12 +35,12 @@ fn the_log_at_its_most_verbose_has_no_secrets_in_it() {
     publish(&directory, &broker, "eve", "yet another password", "plant/1");
     directory.run(&["user", "passwd", "amy", "--password-file", "password"]);
     fs::write(directory.path().join("keys.json"), "nonsense").unwrap();
-    super::reload(&broker);
+    let mut log = super::reload(&broker);
     let users = fs::read_to_string(directory.path().join("data/users")).unwrap();
     broker.signal(Signal::TERM);
-    let log = broker.logged_until("ended").join("\n");
-    broker.ends();
-    assert!(log.contains("DEBUG") && log.contains("amy"), "it is verbose: {log}");
+    log.extend(broker.logged_until("ended"));
+    let log = log.join("\n");
+    assert!(log.contains("DEBUG") && log.contains("BadUserNameOrPassword"), "it is verbose: {log}");
 
     let parts = users.trim().split([':', '$', ',']).filter(|part| part.len() >= 16);
     let mut secrets: Vec<&str> =
