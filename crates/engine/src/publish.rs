@@ -20,6 +20,7 @@ use crate::hub::{Cx, Hub};
 use crate::journal::{Due, Exchange, Lane, MESSAGE_MAXIMUM};
 use crate::mail::Publication;
 use crate::message::MessageView;
+use crate::mount::Mount;
 use crate::partition::{Partition, ShardSet};
 use crate::session::SessionId;
 use crate::topic::{RouteError, RouteId};
@@ -143,9 +144,22 @@ impl Engine {
         publish: &Publish<'_>,
         topic: &str,
     ) {
-        let Some(mount) = self.hub.mount_of(id) else {
-            return self.publish_whole(cx, id, session, publish, topic);
-        };
+        match self.hub.mount_of(id) {
+            None => self.publish_whole(cx, id, session, publish, topic),
+            Some(mount) => self.publish_mounted(cx, id, session, publish, topic, &mount),
+        }
+    }
+
+    #[cold]
+    fn publish_mounted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+        topic: &str,
+        mount: &Mount,
+    ) {
         let properties = mount.incoming(publish.properties);
         let properties = properties.as_ref().map_or(publish.properties, PropertyBuf::as_properties);
         self.publish_whole(cx, id, session, &Publish { properties, ..*publish }, &mount.topic(topic));
