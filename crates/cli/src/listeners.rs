@@ -16,6 +16,7 @@ use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::listen::{self, ListenUrl, Scheme};
 use crate::quic::QuicPorts;
+use crate::start::Doorplate;
 
 /// Loopback, port 1883.
 const DEFAULT: [SocketAddr; 2] = [
@@ -41,8 +42,8 @@ pub(crate) struct Listeners {
     places: Vec<(Scheme, Listener)>,
     /// Of each place.
     rules: Vec<ListenerRules>,
-    /// Of each place: what was asked for.
-    wanted: Vec<config::Listener>,
+    /// Of each place: what was asked for, and the number of that.
+    wanted: Vec<(usize, config::Listener)>,
     /// Nobody is let in unasked: who is not of this machine must say who it is.
     asks: bool,
     certificates: Certificates,
@@ -76,20 +77,20 @@ impl Listeners {
                 urls: DEFAULT.map(|address| Scheme::Tcp.at(&Place::Tcp(address))).join(", "),
             })?;
             let wanted = config::Listener::new(ListenUrl::loopback());
-            listeners.add(&wanted, addresses.into_iter().map(Place::Tcp), &Wrapping::default());
+            listeners.add(0, &wanted, addresses.into_iter().map(Place::Tcp), &Wrapping::default());
         }
-        for listener in wanted {
+        for (number, listener) in wanted.iter().enumerate() {
             let url = &listener.url;
             if let Some(path) = url.file() {
                 let mode = listener.permissions.as_deref().and_then(config::mode).unwrap_or(MODE);
                 let place = Place::Unix(UnixSocket { path: path.to_owned(), mode });
-                listeners.add(listener, [place], &Wrapping::default());
+                listeners.add(number, listener, [place], &Wrapping::default());
             } else if url.scheme() == Scheme::Quic {
-                listeners.add_quic(listener, addresses(url, reach)?)?;
+                listeners.add_quic(number, listener, addresses(url, reach)?)?;
             } else {
                 let addresses = addresses(url, reach)?;
                 let wrapping = listeners.wrapping(listener)?;
-                listeners.add(listener, addresses.into_iter().map(Place::Tcp), &wrapping);
+                listeners.add(number, listener, addresses.into_iter().map(Place::Tcp), &wrapping);
             }
         }
         Ok(listeners)
@@ -116,6 +117,7 @@ impl Listeners {
 
     fn add(
         &mut self,
+        number: usize,
         wanted: &config::Listener,
         places: impl IntoIterator<Item = Place>,
         wrapping: &Wrapping,
@@ -129,19 +131,24 @@ impl Listeners {
             };
             self.places.push((wanted.url.scheme(), listener));
             self.rules.push(wanted.rules());
-            self.wanted.push(wanted.clone());
+            self.wanted.push((number, wanted.clone()));
         }
     }
 
     /// Takes the ports of QUIC, which the server is brought connections from.
-    fn add_quic(&mut self, wanted: &config::Listener, addresses: Vec<SocketAddr>) -> Result<(), Failure> {
+    fn add_quic(
+        &mut self,
+        number: usize,
+        wanted: &config::Listener,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<(), Failure> {
         let Wrapping { tls: Some(tls), .. } = self.wrapping(wanted)? else {
             return Err(Failure::NoFiles { url: wanted.url.clone() });
         };
         for address in addresses {
             let port = self.quic.bind(address, self.places.len(), &tls);
             let port = port.map_err(|error| Failure::Bind { url: wanted.url.to_string(), error })?;
-            self.add(wanted, [Place::Carried(port)], &Wrapping::default());
+            self.add(number, wanted, [Place::Carried(port)], &Wrapping::default());
         }
         Ok(())
     }
@@ -156,10 +163,13 @@ impl Listeners {
         self.rules.clone()
     }
 
-    /// The name of each place, and what was asked for there.
-    pub(crate) fn doors(&self) -> impl Iterator<Item = (String, &config::Listener)> {
+    /// Each place, by name.
+    pub(crate) fn doors(&self) -> Vec<Doorplate> {
         let names = self.places.iter().map(|(scheme, listener)| scheme.at(&listener.place));
-        names.zip(&self.wanted)
+        let doors = names.zip(&self.wanted);
+        doors
+            .map(|(name, (index, listener))| Doorplate { name, index: *index, listener: listener.clone() })
+            .collect()
     }
 
     /// For the runtime.

@@ -80,6 +80,7 @@ const fn target(area: Area) -> &'static str {
         Area::Protocol => "dunlin::protocol",
         Area::Session => "dunlin::session",
         Area::Journal => "dunlin::journal",
+        Area::Authentication => "dunlin::authentication",
         Area::Access => "dunlin::access",
         Area::Log => "dunlin::log",
     }

@@ -15,6 +15,7 @@ mod doctor;
 mod exit;
 mod failure;
 mod file_limit;
+mod identity;
 mod journal;
 mod listen;
 mod listeners;

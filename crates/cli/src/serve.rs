@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use crate::api::{self, Api, Doorman, Process};
 use crate::args;
 use crate::certificates::Certificates;
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::counters;
 use crate::failure::Failure;
 use crate::file_limit;
@@ -29,7 +29,7 @@ use crate::metrics::{self, Metrics};
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
-use crate::start::{Entrance, Secured};
+use crate::start::{Doorplate, Entrance, Secured};
 use crate::storage;
 
 /// Runs until a signal ends it.
@@ -54,12 +54,13 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let shards = arguments.shards.unwrap_or(config.shards);
     let directory = secured.as_ref().map(|secured| secured.directory.as_path()).or(data.as_deref());
     let settings = config.settings(listeners.rules());
+    let doors = listeners.doors();
     let entrance = directory.filter(|_| !arguments.dev);
     let entrance =
-        entrance.map(|directory| Entrance::open(directory, listeners.doors())).transpose()?.map(Arc::new);
+        entrance.map(|directory| Entrance::open(directory, &doors, &config)).transpose()?.map(Arc::new);
     let store = directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
     let control = directory.zip(store.as_ref());
-    let control = control.and_then(|(directory, store)| storage::listen(directory, store));
+    let control = control.and_then(|(directory, store)| storage::listen(directory, store, entrance.clone()));
     let metrics = Metrics::bind(&config.metrics)?;
     let api = Api::bind(&config.api, directory, arguments.dev)?;
     let server = Server::start(ServerOptions {
@@ -114,8 +115,18 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 
     certificates.watch();
     let rules = listeners.rules();
-    let mut running =
-        Running { arguments, started: config, levels, server, notify, certificates, rules, quic };
+    let mut running = Running {
+        arguments,
+        started: config,
+        levels,
+        server,
+        notify,
+        certificates,
+        rules,
+        entrance,
+        doors,
+        quic,
+    };
     running.until_the_end(&mut signals);
     drop((control, api));
     running.end(signals)
@@ -137,6 +148,10 @@ struct Running {
     certificates: Certificates,
     /// Of the listeners, which need a restart.
     rules: Vec<ListenerRules>,
+    /// Where clients show who they are.
+    entrance: Option<Arc<Entrance>>,
+    /// Of the listeners, as they were asked for at the start.
+    doors: Vec<Doorplate>,
     /// Serves QUIC while it is there.
     quic: QuicThread,
 }
@@ -171,7 +186,15 @@ impl Running {
     fn reload(&self) {
         self.certificates.reload();
         let Some(path) = &self.arguments.config else {
-            warn!(target: "dunlin::process", "nothing to reload: no configuration file was named at the start");
+            match &self.entrance {
+                Some(entrance) => {
+                    entrance.reload(&self.started, &self.doors);
+                    info!(target: "dunlin::process", "users and rules read again; no configuration file was named at the start");
+                }
+                None => {
+                    warn!(target: "dunlin::process", "nothing to reload: no configuration file was named at the start");
+                }
+            }
             return;
         };
         self.notify.reloading();
@@ -193,7 +216,23 @@ impl Running {
         let durability = self.started.settings(Vec::new()).durability;
         let settings = Settings { durability, ..config.settings(self.rules.clone()) };
         self.server.reconfigure(Arc::new(settings));
+        if let Some(entrance) = &self.entrance {
+            entrance.reload(config, &self.doors(config));
+        }
         info!(target: "dunlin::process", file = %path.display(), "configuration reloaded");
+    }
+
+    /// The listeners of the start, each with what its clients are let in by now. Where the file has others, they need a restart.
+    fn doors(&self, config: &Config) -> Vec<Doorplate> {
+        let mut doors = self.doors.clone();
+        if self.arguments.listen.is_empty() && config.listener.len() == self.started.listener.len() {
+            for door in &mut doors {
+                let now =
+                    config.listener.get(door.index).and_then(|listener| listener.authentication.clone());
+                door.listener.authentication = now;
+            }
+        }
+        doors
     }
 
     /// What differs from the start, has no effect before the next one, and is not overruled by the command line.
@@ -201,7 +240,7 @@ impl Running {
         let started = &self.started;
         [
             ("shards", self.arguments.shards.is_none() && config.shards != started.shards),
-            ("listener", self.arguments.listen.is_empty() && config.listener != started.listener),
+            ("listener", self.arguments.listen.is_empty() && listeners(config) != listeners(started)),
             ("storage", config.storage != started.storage),
             ("metrics", config.metrics != started.metrics),
             ("api", config.api != started.api),
@@ -210,6 +249,12 @@ impl Running {
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
     }
+}
+
+/// The listeners without what a reload changes.
+fn listeners(config: &Config) -> Vec<config::Listener> {
+    let plain = |listener: &config::Listener| config::Listener { authentication: None, ..listener.clone() };
+    config.listener.iter().map(plain).collect()
 }
 
 /// Says where the configuration allows more connections than the process may have files.

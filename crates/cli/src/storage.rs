@@ -15,7 +15,8 @@ use tracing::warn;
 use crate::config::Config;
 use crate::control::Control;
 use crate::failure::Failure;
-use crate::{backup, journal};
+use crate::start::Entrance;
+use crate::{backup, identity, journal};
 
 /// Bytes of a record beside its packet: names, numbers, a thousand targets.
 const BESIDE_PACKET: u64 = 256 * 1024;
@@ -52,10 +53,15 @@ pub(crate) fn open(directory: &Path, config: &Config, syncs: bool) -> Result<Arc
 
 /// Answers whoever may open the directory's socket, until it is dropped; `None` where it cannot be made, as in a directory
 /// whose name is too long for one.
-pub(crate) fn listen(directory: &Path, store: &Arc<Store<DirDisk>>) -> Option<Control> {
+pub(crate) fn listen(
+    directory: &Path,
+    store: &Arc<Store<DirDisk>>,
+    entrance: Option<Arc<Entrance>>,
+) -> Option<Control> {
     let store = Arc::clone(store);
     let answer = move |request: &str, arguments: &Value| match request {
         "backup" => backup::perform(&store, arguments),
+        identity::READ_AGAIN | identity::PATHS => identity::answer(request, entrance.as_deref()),
         other => Err(format!("there is no request {other:?}")),
     };
     let listening = Control::listen(directory, answer);

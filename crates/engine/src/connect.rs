@@ -20,6 +20,7 @@ use crate::journal::{Due, Opening};
 use crate::mail::MemberEvent;
 use crate::map::seeded;
 use crate::message::MessageView;
+use crate::mount::Mount;
 use crate::partition::{Partition, ShardId, ShardSet};
 use crate::receive::Taken;
 use crate::session::{Session, SessionId, Will};
@@ -113,6 +114,32 @@ impl Engine {
 
     /// A CONNECT whose Session lives here, and whose Client is admitted or not asked.
     pub(crate) fn seat(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        client_id: &str,
+        admission: Option<Admission>,
+    ) {
+        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+        let Some(mount) = self.hub.settings.mount_point_at(listener).map(Mount::new) else {
+            return self.seat_whole(cx, id, connect, client_id, admission);
+        };
+        let topic = connect.will.map(|will| mount.topic(will.topic)).unwrap_or_default();
+        let properties = connect.will.and_then(|will| mount.incoming(will.properties));
+        let will = connect.will.map(|will| dunlin_codec::Will {
+            topic: &topic,
+            properties: properties.as_ref().map_or(will.properties, PropertyBuf::as_properties),
+            ..will
+        });
+        if let Some(connection) = self.hub.connections.get_mut(id) {
+            connection.mount = Some(mount);
+        }
+        self.seat_whole(cx, id, &Connect { will, ..*connect }, client_id, admission);
+    }
+
+    /// The same with the whole name of the Will's topic.
+    fn seat_whole(
         &mut self,
         cx: &mut Cx<'_>,
         id: ConnectionId,

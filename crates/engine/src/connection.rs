@@ -9,6 +9,7 @@ use crate::admission::{Exchange, SecretBytes};
 use crate::event::{ConnectionId, Peer};
 use crate::journal::Lane;
 use crate::map::Map;
+use crate::mount::Mount;
 use crate::session::SessionId;
 use crate::time::Time;
 
@@ -96,6 +97,8 @@ pub(crate) struct Connection {
     pub(crate) authentication: Option<Box<Authentication>>,
     /// Its Session has a policy.
     pub(crate) restricted: bool,
+    /// What comes before its topics.
+    pub(crate) mount: Option<Mount>,
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -158,6 +161,7 @@ impl Connection {
             slowed: None,
             authentication: None,
             restricted: false,
+            mount: None,
         }
     }
 

@@ -92,8 +92,8 @@ impl Hub {
             let reason = if is_own { Drop::OutputFull } else { Drop::MemoryFull };
             return self.drop_message(cx, index, reason);
         }
-        if !self.write(cx, to, passing, QoS::AtMostOnce, retain, None, identifiers, false) {
-            self.drop_message(cx, index, Drop::TooLarge);
+        if let Err(why) = self.write(cx, to, passing, QoS::AtMostOnce, retain, None, identifiers, false) {
+            self.drop_message(cx, index, why);
         }
     }
 
@@ -196,15 +196,15 @@ impl Hub {
         let packet_id = outgoing.send(options, kept);
         let identifiers = extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
         let written = self.write(cx, to, passing, qos, retain, Some(packet_id), identifiers, false);
-        if !written {
-            self.unsend(cx, index);
+        if let Err(why) = written {
+            self.unsend(cx, index, why);
         }
-        written
+        written.is_ok()
     }
 
     /// What was just counted as sent is larger than the Client takes: as if it had been delivered [MQTT-3.1.2-25].
-    fn unsend(&mut self, cx: &mut Cx<'_>, index: u32) {
-        self.drop_message(cx, index, Drop::TooLarge);
+    fn unsend(&mut self, cx: &mut Cx<'_>, index: u32, why: Drop) {
+        self.drop_message(cx, index, why);
         if let Some(gone) = self.outgoing(index).and_then(Outgoing::unsend) {
             self.forget(cx, index, gone, DealOutcome::Done);
         }
@@ -221,20 +221,25 @@ impl Hub {
         packet_id: Option<PacketId>,
         identifiers: &[u32],
         dup: bool,
-    ) -> bool {
-        let Some(connection) = self.connections.get_mut(to) else { return false };
+    ) -> Result<(), Drop> {
+        let Some(connection) = self.connections.get_mut(to) else { return Err(Drop::TooLarge) };
         let envelope = Envelope { version: connection.version, qos, retain, dup, packet_id, identifiers };
         let limit = connection.maximum_packet_size;
-        let sent = match &mut connection.aliases {
-            Some(aliases) if aliases.sent_maximum > 0 => {
+        let aliases = connection.aliases.as_deref_mut().filter(|aliases| aliases.sent_maximum > 0);
+        let sent = match (&connection.mount, aliases) {
+            (Some(mount), aliases) => {
+                passing.send_mounted(mount, &mut cx.fx.outbox, to, envelope, limit, cx.now, aliases)?
+            }
+            (None, Some(aliases)) => {
                 passing.send_alone(&mut cx.fx.outbox, to, envelope, limit, cx.now, Some(aliases))
             }
-            _ => passing.send(&mut cx.fx.outbox, to, envelope, limit, cx.now),
+            (None, None) => passing.send(&mut cx.fx.outbox, to, envelope, limit, cx.now),
         };
-        if sent {
-            self.counters.delivered(qos, passing.view.payload.len());
+        if !sent {
+            return Err(Drop::TooLarge);
         }
-        sent
+        self.counters.delivered(qos, passing.view.payload.len());
+        Ok(())
     }
 
     fn outgoing(&mut self, index: u32) -> Option<&mut Outgoing> {
@@ -407,8 +412,9 @@ impl Hub {
         let Some((packet_id, options)) = outgoing.send_queued(keeps) else { return };
         let identifiers = options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
         let (id, dup) = (Some(packet_id), is_doubtful);
-        if !self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, dup) {
-            self.unsend(cx, index);
+        if let Err(why) = self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, dup)
+        {
+            self.unsend(cx, index, why);
         }
     }
 
@@ -426,9 +432,10 @@ impl Hub {
         let identifiers = options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
         let mut passing = Passing::of_stored(message);
         let id = Some(packet_id);
-        if !self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, true) {
-            // The Client takes less than on its last connection [MQTT-3.1.2-25].
-            self.abandon(cx, index, packet_id, Drop::TooLarge);
+        if let Err(why) = self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, true)
+        {
+            // The Client takes less than on its last connection [MQTT-3.1.2-25], or came by another listener.
+            self.abandon(cx, index, packet_id, why);
         }
     }
 

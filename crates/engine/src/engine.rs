@@ -88,6 +88,7 @@ impl Engine {
                 seed: hash_seed,
                 map,
                 tolerance: settings.strictness.tolerance(),
+                has_mounts: settings.has_mounts(),
                 settings,
                 counters: Counters::default(),
                 connections: Connections::default(),
@@ -145,6 +146,7 @@ impl Engine {
             Event::Reconfigured(settings) => {
                 self.router.configure(Arc::clone(&settings));
                 self.hub.tolerance = settings.strictness.tolerance();
+                self.hub.has_mounts = settings.has_mounts();
                 self.hub.settings = settings;
                 self.hub.set_output_share();
             }

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use dunlin_codec::{PacketId, Properties, Property, PropertyBuf, ProtocolVersion, Publish, QoS, VarInt};
 
 use crate::connection::Aliases;
+use crate::counters::Drop;
 use crate::event::ConnectionId;
 use crate::message::{Message, MessageView};
+use crate::mount::Mount;
 use crate::outbox::{Outbox, SHARED_PAYLOAD_MIN};
 use crate::time::Time;
 
@@ -111,6 +113,32 @@ impl<'a> Passing<'a> {
             outbox.push_shared(to, payload);
         }
         true
+    }
+
+    /// The same for a Client of a listener with a mount point.
+    ///
+    /// # Errors
+    /// The Client has no name for the topic.
+    #[allow(clippy::too_many_arguments, reason = "the parts of a PUBLISH that differ between receivers")]
+    pub(crate) fn send_mounted(
+        &mut self,
+        mount: &Mount,
+        outbox: &mut Outbox,
+        to: ConnectionId,
+        envelope: Envelope<'_>,
+        maximum_packet_size: u32,
+        now: Time,
+        aliases: Option<&mut Aliases>,
+    ) -> Result<bool, Drop> {
+        let topic = mount.strip(self.view.topic).ok_or(Drop::Denied)?;
+        // What is shared is the payload, which is the same.
+        let stored = self.shared_payload().is_some().then(|| self.stored());
+        let properties = mount.outgoing(Properties::from_trusted(self.view.properties));
+        let properties =
+            properties.as_ref().map_or(self.view.properties, |own| own.as_properties().as_bytes());
+        let view = MessageView { topic, properties, ..self.view };
+        let mut stripped = Passing { view, stored, frames: None, publication: None };
+        Ok(stripped.send_alone(outbox, to, envelope, maximum_packet_size, now, aliases))
     }
 
     /// The same for a packet that nobody else gets like this.

@@ -37,6 +37,8 @@ pub(crate) struct Hub {
     pub(crate) settings: Arc<Settings>,
     /// From the settings.
     pub(crate) tolerance: Tolerance,
+    /// Has a listener a mount point? From the settings.
+    pub(crate) has_mounts: bool,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,
     pub(crate) sessions: Sessions,

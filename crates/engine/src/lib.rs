@@ -31,6 +31,7 @@ mod listener;
 mod mail;
 mod map;
 mod message;
+mod mount;
 mod outbox;
 mod partition;
 mod policy;

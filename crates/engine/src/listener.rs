@@ -1,6 +1,7 @@
 //! What holds at one listener only.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use dunlin_codec::ProtocolVersion;
 
@@ -8,7 +9,7 @@ use crate::durability::Durability;
 use crate::settings::Settings;
 
 /// What the Clients of a listener are held to, beside what all are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenerRules {
     /// Versions of the protocol that are let in; `None` for all.
     pub versions: Option<Versions>,
@@ -16,6 +17,8 @@ pub struct ListenerRules {
     pub maximum_packet_size: Option<NonZeroU32>,
     /// What is kept of its Clients; `None` for [`crate::DurabilityRules::default`].
     pub durability: Option<Durability>,
+    /// What comes before every topic of its Clients, with a `/` at its end; `None`: nothing. The rest of a topic is what they see.
+    pub mount_point: Option<Arc<str>>,
 }
 
 /// Some versions of the protocol.
@@ -39,25 +42,39 @@ impl Versions {
 impl Settings {
     /// What holds at a listener.
     #[must_use]
-    pub fn of_listener(&self, listener: u16) -> ListenerRules {
-        self.listeners.get(usize::from(listener)).copied().unwrap_or_default()
+    pub fn of_listener(&self, listener: u16) -> Option<&ListenerRules> {
+        self.listeners.get(usize::from(listener))
+    }
+
+    /// Has a listener a mount point?
+    pub(crate) fn has_mounts(&self) -> bool {
+        self.listeners.iter().any(|rules| rules.mount_point.is_some())
+    }
+
+    /// What comes before every topic of the Clients of a listener.
+    #[must_use]
+    pub fn mount_point_at(&self, listener: u16) -> Option<Arc<str>> {
+        self.of_listener(listener)?.mount_point.clone()
     }
 
     /// Largest packet that a listener takes.
     #[must_use]
     pub fn packet_limit(&self, listener: u16) -> NonZeroU32 {
-        self.of_listener(listener).maximum_packet_size.unwrap_or(self.limits.maximum_packet_size)
+        let own = self.of_listener(listener).and_then(|rules| rules.maximum_packet_size);
+        own.unwrap_or(self.limits.maximum_packet_size)
     }
 
     /// What is kept of the Clients of a listener.
     #[must_use]
     pub fn durability_at(&self, listener: u16) -> Durability {
-        self.of_listener(listener).durability.unwrap_or(self.durability.default)
+        let own = self.of_listener(listener).and_then(|rules| rules.durability);
+        own.unwrap_or(self.durability.default)
     }
 
     /// Is the version let in at a listener?
     #[must_use]
     pub fn lets_in(&self, listener: u16, version: ProtocolVersion) -> bool {
-        self.of_listener(listener).versions.is_none_or(|versions| versions.contains(version))
+        let own = self.of_listener(listener).and_then(|rules| rules.versions);
+        own.is_none_or(|versions| versions.contains(version))
     }
 }

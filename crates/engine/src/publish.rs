@@ -20,6 +20,7 @@ use crate::hub::{Cx, Hub};
 use crate::journal::{Due, Exchange, Lane, MESSAGE_MAXIMUM};
 use crate::mail::Publication;
 use crate::message::MessageView;
+use crate::mount::Mount;
 use crate::partition::{Partition, ShardSet};
 use crate::session::SessionId;
 use crate::topic::{RouteError, RouteId};
@@ -134,7 +135,37 @@ impl Engine {
         Some(!is_repeated)
     }
 
+    /// With the topic as the Client says it.
     fn publish_to(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) {
+        match self.hub.mount_of(id) {
+            None => self.publish_whole(cx, id, session, publish, topic),
+            Some(mount) => self.publish_mounted(cx, id, session, publish, topic, &mount),
+        }
+    }
+
+    #[cold]
+    fn publish_mounted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+        topic: &str,
+        mount: &Mount,
+    ) {
+        let properties = mount.incoming(publish.properties);
+        let properties = properties.as_ref().map_or(publish.properties, PropertyBuf::as_properties);
+        self.publish_whole(cx, id, session, &Publish { properties, ..*publish }, &mount.topic(topic));
+    }
+
+    fn publish_whole(
         &mut self,
         cx: &mut Cx<'_>,
         id: ConnectionId,

@@ -79,8 +79,15 @@ impl Engine {
         };
         let (index, generation) = self.subacks.insert(pending);
         let token = SubAckToken { index, generation };
+        let mount = self.hub.mount_of(id);
         for (filter, options) in subscribe.filters.iter() {
-            let grade = self.may_subscribe(session, filter);
+            let mounted = mount.as_ref().map(|mount| mount.filter(filter));
+            let whole = mounted.as_deref().map_or(Ok(filter), TopicFilter::parse);
+            let grade = match whole {
+                Ok(filter) => self.may_subscribe(session, filter),
+                Err(_) => Err(ReasonCode::TopicFilterInvalid),
+            };
+            let filter = whole.unwrap_or(filter);
             let reason = match grade.and_then(|()| self.grade_new(cx, session, filter, options.qos)) {
                 // [MQTT-3.8.4-5] [MQTT-3.8.4-7] [MQTT311-3.8.4-4] every filter by itself, the QoS asked for is granted.
                 Ok(filtered) => {
@@ -287,7 +294,10 @@ impl Engine {
         unsubscribe: &Unsubscribe<'_>,
     ) {
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
+        let mount = self.hub.mount_of(id);
         for filter in unsubscribe.filters.iter() {
+            let mounted = mount.as_ref().map(|mount| mount.filter(filter));
+            let filter = mounted.as_deref().map_or(Ok(filter), TopicFilter::parse).unwrap_or(filter);
             let was_there = self.unsubscribe_one(cx, session, filter);
             let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             // [MQTT-3.11.3-1]

@@ -13,6 +13,8 @@ const PATIENCE_MS = 15000;
 const TRANSPORT = process.env.TRANSPORT
   ? { protocol: process.env.TRANSPORT, path: '/mqtt', ca: fs.readFileSync(process.env.CA_FILE) }
   : {};
+// Set from outside for the tests of authentication.
+const WHO = process.env.WHO === undefined ? {} : { username: process.env.WHO, password: process.env.PROOF };
 
 function within(promise, what) {
   let timer;
@@ -31,6 +33,7 @@ class Client {
       host,
       port: Number(port),
       ...TRANSPORT,
+      ...WHO,
       clientId,
       will,
       clean: !lasting,

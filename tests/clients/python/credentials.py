@@ -1,6 +1,7 @@
 """Credentials made by other people's libraries, for the tests of authenticators.
 
 credentials.py token ALGORITHM CLAIMS   a token of PyJWT, with the keys that verify it, as JSON
+credentials.py tokens ALGORITHM CLAIMS... several tokens of one key, which verifies them, as JSON
 credentials.py argon2 PASSWORD          a hash of the reference implementation, as Mosquitto 2.1 makes it
 credentials.py scram USER PASSWORD      the client of a SCRAM-SHA-256 log-in: its messages on stdout, the server's on
                                         stdin, a line each; the last line says whether it trusts the server
@@ -21,7 +22,7 @@ def private_key(algorithm):
     return ec.generate_private_key({"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1()}[algorithm])
 
 
-def token(algorithm, claims):
+def tokens(algorithm, *claims):
     import jwt
     from jwt.algorithms import get_default_algorithms
 
@@ -38,8 +39,13 @@ def token(algorithm, claims):
     jwk = json.loads(codec.to_jwk(public))
     jwk.update(kid="made", use="sig", alg=algorithm)
     jwk.pop("key_ops", None)
-    made = jwt.encode(json.loads(claims), key, algorithm=algorithm, headers={"kid": "made"})
-    print(json.dumps({"token": made, "jwks": {"keys": [jwk]}, "pem": pem}))
+    sign = lambda text: jwt.encode(json.loads(text), key, algorithm=algorithm, headers={"kid": "made"})
+    made = [sign(text) for text in claims]
+    print(json.dumps({"token": made[0], "tokens": made, "jwks": {"keys": [jwk]}, "pem": pem}))
+
+
+def token(algorithm, claims):
+    tokens(algorithm, claims)
 
 
 def argon2(password):

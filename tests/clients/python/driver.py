@@ -18,6 +18,8 @@ PATIENCE = 15
 # Set from outside for the tests of transports: ws or wss, and the authority of wss.
 SCHEME = os.environ.get("TRANSPORT")
 TRANSPORT = "websockets" if SCHEME else "tcp"
+# Set from outside for the tests of authentication.
+WHO = os.environ.get("WHO")
 
 
 class Client:
@@ -33,6 +35,8 @@ class Client:
         self.mqtt.on_connect = lambda client, data, flags, code, props: self.connacks.put((flags, code))
         self.mqtt.on_message = lambda client, data, message: self.messages.put(message)
         self.mqtt.on_subscribe = lambda client, data, mid, codes, props: self.subacks.put(codes)
+        if WHO is not None:
+            self.mqtt.username_pw_set(WHO, os.environ["PROOF"])
         if will:
             self.mqtt.will_set(*will)
         options = {}

@@ -70,6 +70,7 @@ fn run(script: &str, broker: &Broker) -> String {
     let output = Command::new("timeout")
         .args(["30", "bash", "-c", &(prelude + script)])
         .current_dir(&directory)
+        .env("DUNLIN_DATA", directory.join("data"))
         .stdin(Stdio::null())
         .output()
         .expect("bash and timeout are part of every system");

@@ -89,6 +89,26 @@ fn the_page_on_the_first_start_keeps_its_promises() {
     keep("docs/first-start.md");
 }
 
+/// Its script starts a server of its own.
+#[test]
+fn the_page_on_identity_keeps_its_promises() {
+    let text = fs::read_to_string(root().join("docs/identity.md")).unwrap();
+    let promises = promises(&text);
+    assert!(!promises.is_empty(), "the page promises nothing");
+    for Promise { line, script, output } in promises {
+        let name = format!("dunlin-docs-identity-{}-{line}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        let path = format!("{}:{}", binaries().display(), std::env::var("PATH").unwrap());
+        let mut bash = Command::new("timeout");
+        bash.args(["60", "bash", "-c", &script]).current_dir(&directory).stdin(Stdio::null());
+        let said = bash.env("PATH", path).env("DUNLIN_DATA", directory.join("data")).output().unwrap();
+        fs::remove_dir_all(&directory).unwrap();
+        let said = [said.stdout, said.stderr].concat();
+        assert_eq!(String::from_utf8_lossy(&said), output, "docs/identity.md, line {line}:\n{script}");
+    }
+}
+
 #[test]
 fn the_page_on_certificates_keeps_its_promises() {
     keep("docs/certificates.md");

@@ -112,3 +112,34 @@ fn a_revoked_client_is_refused_from_the_moment_the_list_says_so() {
     assert!(broker.logged("certificates not reloaded").contains("has no revocation list in it"));
     assert!(comes_in(&good) && !comes_in(&lost));
 }
+
+/// A fleet moves from one authority to another: first both are trusted, then the new one alone.
+#[test]
+fn the_authority_of_clients_is_replaced_without_a_connection_dropped() {
+    let directory = Directory::new();
+    let (old, new) = (Authority::new(&directory, "old"), Authority::new(&directory, "new"));
+    let server = old.server(&directory, "server");
+    let (of_old, of_new) = (old.client(&directory, "one"), new.client(&directory, "other"));
+    let pem = |authority: &Authority| std::fs::read_to_string(&authority.file).unwrap();
+    let trusted = directory.write("trusted.crt", &pem(&old));
+    let more = format!("client_ca = {trusted:?}");
+    let toml = format!("{TCP}{}", listener("tls://127.0.0.1:0", &server, &more));
+    let broker = Broker::start_with_listeners(&toml, &["--shards", "2"]);
+    let port = broker.port("tls");
+    let shows = |who: &Identity| peer::with_identity(&old.file, &[&TLS13], who);
+    let (before, after) = (shows(&of_old), shows(&of_new));
+    let mut first = peer::connect(port, &before, "first");
+    assert!(!peer::comes_in(port, &after));
+
+    directory.write("trusted.crt", &(pem(&old) + &pem(&new)));
+    broker.logged("certificates reloaded");
+    assert!(peer::comes_in(port, &before));
+    let mut second = peer::connect(port, &after, "second");
+
+    directory.write("trusted.crt", &pem(&new));
+    broker.logged("certificates reloaded");
+    // Nor is a session of before a way in: both have connected with tickets in hand.
+    assert!(!peer::comes_in(port, &before) && peer::comes_in(port, &after));
+    peer::ping(&mut first);
+    peer::ping(&mut second);
+}

@@ -8,6 +8,7 @@ use dunlin_security::identity::Identity;
 use dunlin_security::policy::{Action, Request};
 
 use super::{AccessError, EXIT_HELP};
+use crate::data::Data;
 
 /// `dunlin acl`
 #[derive(Debug, Subcommand)]
@@ -80,9 +81,11 @@ pub(crate) struct What {
 /// Which policy.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgument {
-    /// Policy file (TOML); without it, the policy that holds where there is none
+    /// Policy file (TOML); without it, that of the broker on the data directory, or the one that holds where there is none
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) data: Data,
 }
 
 /// `dunlin acl can`
@@ -166,9 +169,8 @@ pub(crate) struct Add {
     /// Topic filters, which may hold variables such as ${client_id}
     #[arg(value_name = "TOPIC", required = true)]
     pub(super) topics: Vec<String>,
-    /// Policy file (TOML)
-    #[arg(long, value_name = "FILE")]
-    pub(super) policy: PathBuf,
+    #[command(flatten)]
+    pub(super) policy: PolicyArgument,
     /// Whom it is for: user:NAME, client:ID, group:NAME, role:NAME, ...; may be repeated; without it, everyone
     #[arg(long = "for", value_name = "WHOM")]
     pub(super) subjects: Vec<String>,
@@ -189,9 +191,8 @@ pub(crate) struct Remove {
     /// The line at which the rule begins, as `dunlin acl list` prints it
     #[arg(value_name = "LINE")]
     pub(super) line: usize,
-    /// Policy file (TOML)
-    #[arg(long, value_name = "FILE")]
-    pub(super) policy: PathBuf,
+    #[command(flatten)]
+    pub(super) policy: PolicyArgument,
 }
 
 /// `dunlin import mosquitto`

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use dunlin_security::policy::{Decision, Holder, Rule, Verdict, Why};
 
 use super::arguments::{Can, WhoCan};
-use super::{AccessError, Outcome, policy};
+use super::{AccessError, Outcome};
 use crate::say;
 
 impl Can {
     pub(super) fn run(&self) -> Result<Outcome, AccessError> {
         let request = self.what.request()?;
         let identity = self.identity()?;
-        let (rules, name) = policy(self.policy.policy.as_deref())?;
+        let (rules, name) = self.policy.read()?;
         let decision = rules.explain(&identity, &request);
         say::line(&format!("{}: {}\n", decision.verdict, reason(&decision, &name)));
         Ok(if decision.verdict == Verdict::Allowed { Outcome::Yes } else { Outcome::No })
@@ -43,7 +43,7 @@ pub(super) fn placed(rule: &Rule, file: &str) -> String {
 impl WhoCan {
     pub(super) fn run(&self) -> Result<Outcome, AccessError> {
         let request = self.what.request()?;
-        let (rules, name) = policy(self.policy.policy.as_deref())?;
+        let (rules, name) = self.policy.read()?;
         if let Some(rule) = rules.denied_to_everyone(&request) {
             say::line(&format!("nobody: {} denies it: {rule}\n", placed(rule, &name)));
             return Ok(Outcome::No);

@@ -16,7 +16,7 @@ use dunlin_security::policy::{
 
 use super::arguments::{Add, Giving, List, Remove, qos};
 use super::ask::placed;
-use super::{AccessError, Outcome, policy};
+use super::{AccessError, Outcome};
 use crate::say;
 
 /// A file that was not there is readable by its group too, as the packages set it up.
@@ -24,7 +24,7 @@ const MODE: u32 = 0o640;
 
 /// `dunlin acl list`
 pub(super) fn list(arguments: &List) -> Result<Outcome, AccessError> {
-    let (rules, name) = policy(arguments.policy.policy.as_deref())?;
+    let (rules, name) = arguments.policy.read()?;
     let mut out = String::new();
     for rule in rules.rules() {
         let _ = writeln!(out, "{}: {rule}", placed(rule, &name));
@@ -41,20 +41,24 @@ pub(super) fn list(arguments: &List) -> Result<Outcome, AccessError> {
 /// `dunlin acl add`
 pub(super) fn add(arguments: &Add) -> Result<Outcome, AccessError> {
     let rule = rule(arguments)?;
-    change(&arguments.policy, Some(BUILT_IN), |text| add_to(text, &rule))?;
-    say::line(&format!("added to {}: {rule}\n", arguments.policy.display()));
+    let file = arguments.policy.file()?;
+    change(&file, Some(BUILT_IN), |text| add_to(text, &rule))?;
+    arguments.policy.changed();
+    say::line(&format!("added to {}: {rule}\n", file.display()));
     Ok(Outcome::Yes)
 }
 
 /// `dunlin acl remove`
 pub(super) fn remove(arguments: &Remove) -> Result<Outcome, AccessError> {
     let mut removed = String::new();
-    change(&arguments.policy, None, |text| {
+    let file = arguments.policy.file()?;
+    change(&file, None, |text| {
         let (text, block) = remove_from(text, arguments.line)?;
         removed = block;
         Ok(text)
     })?;
-    say::line(&format!("removed from {}:\n{removed}", arguments.policy.display()));
+    arguments.policy.changed();
+    say::line(&format!("removed from {}:\n{removed}", file.display()));
     Ok(Outcome::Yes)
 }
 

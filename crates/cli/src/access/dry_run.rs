@@ -10,7 +10,7 @@ use dunlin_security::policy::{Action, PolicyFile, Rules, Verdict};
 use super::arguments::DryRun;
 use super::ask::reason;
 use super::seen::Seen;
-use super::{AccessError, Outcome, policy};
+use super::{AccessError, Outcome};
 use crate::say;
 
 /// Different changes that are kept; what goes beyond is counted.
@@ -38,7 +38,7 @@ struct Findings {
 
 /// Runs it.
 pub(super) fn run(arguments: &DryRun) -> Result<Outcome, AccessError> {
-    let (old, _) = policy(arguments.policy.policy.as_deref())?;
+    let (old, _) = arguments.policy.read()?;
     let new = PolicyFile::read(&arguments.new)?;
     let path = arguments.seen.display().to_string();
     let failed = |source| AccessError::Io { path: path.clone(), source };

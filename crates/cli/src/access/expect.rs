@@ -18,7 +18,7 @@ use toml::Spanned;
 
 use super::arguments::{Test, qos, request};
 use super::ask::reason;
-use super::{AccessError, Outcome, policy};
+use super::{AccessError, Outcome};
 use crate::say;
 
 /// A table.
@@ -63,7 +63,7 @@ struct Count {
 
 /// Runs the table.
 pub(super) fn run(arguments: &Test) -> Result<Outcome, AccessError> {
-    let (rules, policy) = policy(arguments.policy.policy.as_deref())?;
+    let (rules, policy) = arguments.policy.read()?;
     let path = arguments.table.display().to_string();
     let text = PolicyFile::text(&arguments.table)
         .map_err(|source| AccessError::Io { path: path.clone(), source })?;

@@ -2,7 +2,7 @@
 //!
 //! In:    a policy file, questions, tables of expectations, decisions that were seen.
 //! Out:   answers with the rule that decides; a changed policy file; an exit code.
-//! Never: a connection to a broker; a file that is changed in part.
+//! Never: a connection to a broker but that of its own data directory; a file that is changed in part.
 
 mod arguments;
 mod ask;
@@ -13,14 +13,17 @@ mod mosquitto;
 mod seen;
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 
 use dunlin_security::policy::{EditError, PolicyError, PolicyFile, Rules};
 
 pub(crate) use arguments::{Acl, Import};
 
+use arguments::PolicyArgument;
+
 use crate::exit::Exit;
-use crate::say;
+use crate::failure::Failure;
+use crate::{identity, say};
 
 /// The exit codes for `--help`; docs/access.md has the same list.
 pub(crate) const EXIT_HELP: &str = "\
@@ -101,10 +104,30 @@ fn ended(result: Result<Outcome, AccessError>) -> Exit {
     }
 }
 
-/// The rules of a file, or those that hold without one, and what messages call them.
-fn policy(file: Option<&Path>) -> Result<(Rules, String), AccessError> {
-    match file {
-        Some(path) => Ok((PolicyFile::read(path)?, path.display().to_string())),
-        None => Ok((PolicyFile::built_in(), "built-in policy".to_owned())),
+impl PolicyArgument {
+    /// The file that is meant, whether it is there or not; `None` where there is no data directory either.
+    fn path(&self) -> Option<PathBuf> {
+        let of_directory = || self.data.directory().ok().map(|data| identity::policy(&data));
+        self.policy.clone().or_else(of_directory)
+    }
+
+    /// The rules of that file, or those that hold without one, and what messages call them.
+    fn read(&self) -> Result<(Rules, String), AccessError> {
+        match self.path().filter(|path| self.policy.is_some() || path.exists()) {
+            Some(path) => Ok((PolicyFile::read(&path)?, path.display().to_string())),
+            None => Ok((PolicyFile::built_in(), "built-in policy".to_owned())),
+        }
+    }
+
+    /// The file that is to be changed.
+    fn file(&self) -> Result<PathBuf, AccessError> {
+        self.path().ok_or_else(|| AccessError::Usage(Failure::NoDirectory.to_string()))
+    }
+
+    /// A broker that has this file takes note of a change.
+    fn changed(&self) {
+        if let Ok(data) = self.data.directory() {
+            identity::tell(&data);
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::open;
 use super::show::state;
 use crate::data::Data;
 use crate::failure::Failure;
-use crate::{say, user};
+use crate::{identity, say, user};
 
 const ADD: &str = "\
 Examples:
@@ -85,6 +85,7 @@ impl Add {
         let authority = open(&directory)?;
         let order = Order::Device(self.name.clone());
         let handed = self.target.hand_out(&authority, &self.name, order, self.days, false)?;
+        identity::tell(&directory);
         say::line(&format!("\nPublish from it:\n{}", first_publish(&self.name, &handed.files)));
         Ok(())
     }
@@ -132,6 +133,7 @@ fn remove(name: &DeviceName, data: &Data) -> Result<(), Failure> {
     }
     let serials = valid.iter().map(|issued| &issued.certificate.serial);
     let count = authority.revoke(serials, Reason::Ceased, now)?;
+    identity::tell(&directory);
     say::line(&format!(
         "dunlin: {name}: {count} certificate{} taken back\n",
         if count == 1 { "" } else { "s" }

@@ -6,6 +6,7 @@
 mod access;
 mod admission;
 mod api;
+mod authentication;
 mod limits;
 mod listener;
 mod log;
@@ -75,10 +76,16 @@ pub(super) enum Kind {
     Choices(&'static [&'static str]),
     /// A list of addresses and networks.
     Networks,
+    /// A list of addresses.
+    Addresses,
+    /// The URL of a service, with one of these schemes.
+    Service(&'static [&'static str]),
+    /// The beginning of Topic Names: levels, with a `/` after each.
+    Mount,
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 13] = [
+pub(super) static SECTIONS: [Section; 20] = [
     Section {
         name: "",
         repeated: false,
@@ -103,6 +110,13 @@ pub(super) static SECTIONS: [Section; 13] = [
     limits::LIMITS,
     strictness::STRICTNESS,
     protocol::PROTOCOL,
+    authentication::AUTHENTICATION,
+    authentication::FAILURES,
+    authentication::PASSWORD,
+    authentication::CERTIFICATE,
+    authentication::JWT,
+    authentication::HTTP,
+    authentication::LDAP,
     access::ACCESS,
 ];
 
@@ -145,6 +159,15 @@ impl Kind {
             Self::Networks => {
                 "a list of addresses and networks, as [\"192.0.2.1\", \"10.0.0.0/8\"]".to_owned()
             }
+            Self::Addresses => "a list of addresses, as [\"192.0.2.1\", \"2001:db8::1\"]".to_owned(),
+            Self::Service(schemes) => {
+                let urls: Vec<_> = schemes.iter().map(|scheme| format!("{scheme}://HOST...")).collect();
+                urls.join(" or ")
+            }
+            Self::Mount => format!(
+                "levels of a topic name, each with a / behind it, not beginning with $, up to {} bytes",
+                super::listener::MOUNT_MAXIMUM
+            ),
             Self::Texts => "a list of strings".to_owned(),
             Self::Mode => "three octal digits in quotes".to_owned(),
         }

@@ -1,6 +1,6 @@
 //! Holds a file against the catalogue, key by key, and collects every fault.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use dunlin_codec::TopicFilter;
@@ -214,6 +214,14 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
         (Kind::Address, DeValue::String(text)) => {
             text.parse::<SocketAddr>().is_err().then_some(Problem::NoAddress)
         }
+        (Kind::Service(schemes), DeValue::String(url)) => problem_of_service(url, schemes),
+        (Kind::Mount, DeValue::String(text)) => {
+            (!listener::is_mount_point(text)).then_some(Problem::NoMountPoint)
+        }
+        (Kind::Addresses, DeValue::Array(list)) => list.iter().find_map(|text| {
+            let DeValue::String(text) = text.get_ref() else { return Some(no_string(text.get_ref())) };
+            text.parse::<IpAddr>().is_err().then_some(Problem::NoIpAddress)
+        }),
         (Kind::Path, DeValue::String(path)) => (!listener::is_path(path)).then_some(Problem::NoPath),
         (Kind::Networks, DeValue::Array(list)) => list.iter().find_map(|text| {
             let DeValue::String(text) = text.get_ref() else { return Some(no_string(text.get_ref())) };
@@ -240,6 +248,16 @@ fn problem(kind: Kind, value: &DeValue<'_>) -> Option<Problem> {
     }
 }
 
+/// A URL with a host, and without a name or a password in it, which messages would show.
+fn problem_of_service(url: &str, schemes: &[&str]) -> Option<Problem> {
+    let is_known = |rest: &(&str, &str)| schemes.contains(&rest.0);
+    let Some((_, rest)) = url.split_once("://").filter(is_known) else { return Some(Problem::NoService) };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_clear = url.bytes().all(|byte| byte.is_ascii_graphic());
+    (host.is_empty() || host.starts_with(':') || host.contains('@') || !is_clear)
+        .then_some(Problem::NoService)
+}
+
 fn no_string(value: &DeValue<'_>) -> Problem {
     Problem::WrongType { found: type_name(value), expected: "a string" }
 }
@@ -252,7 +270,7 @@ const fn type_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer { .. } => "an integer",
         Kind::Switch => "a boolean",
-        Kind::Texts | Kind::Choices(_) | Kind::Networks => "a list of strings",
+        Kind::Texts | Kind::Choices(_) | Kind::Networks | Kind::Addresses => "a list of strings",
         Kind::Files => "a string or a list of strings",
         Kind::Choice(_)
         | Kind::Text { .. }
@@ -261,6 +279,8 @@ const fn type_of(kind: Kind) -> &'static str {
         | Kind::File
         | Kind::Path
         | Kind::Filter
+        | Kind::Mount
+        | Kind::Service(_)
         | Kind::Address => "a string",
     }
 }

@@ -65,6 +65,18 @@ pub(crate) enum Problem {
     /// No IP address with a port.
     #[error("not an address and a port")]
     NoAddress,
+    /// No IP address.
+    #[error("not an address")]
+    NoIpAddress,
+    /// No URL of a service.
+    #[error("not a URL of a service")]
+    NoService,
+    /// No beginning of topics.
+    #[error("not a mount point")]
+    NoMountPoint,
+    /// Something that a chain asks lacks what it needs, or the other way round.
+    #[error("{0}")]
+    Chain(String),
     /// No path of HTTP.
     #[error("not a path")]
     NoPath,

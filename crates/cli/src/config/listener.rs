@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dunlin_codec::ProtocolVersion;
+use dunlin_codec::{ProtocolVersion, TopicName};
 use dunlin_engine::{Durability, ListenerRules, Versions};
 use dunlin_runtime::{IdentityFiles, ListenerLimits, Network, TlsFiles, WebSocketRules};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,9 @@ pub(crate) struct Listener {
     /// Who may connect, with a header that says for whom.
     #[serde(default)]
     pub(crate) proxies: Option<Vec<String>>,
+    /// What comes before every topic of its Clients.
+    #[serde(default)]
+    pub(crate) mount_point: Option<String>,
     /// Versions of MQTT that are let in.
     #[serde(default)]
     pub(crate) versions: Option<Vec<Version>>,
@@ -119,6 +122,12 @@ pub(crate) enum Proof {
     Password,
     /// SCRAM-SHA-256, with the password of a user.
     Scram,
+    /// A token of an issuer.
+    Jwt,
+    /// What a service says.
+    Http,
+    /// A bind to a directory.
+    Ldap,
     /// None: anybody who shows nothing is nobody.
     Anonymous,
 }
@@ -150,6 +159,7 @@ impl Listener {
             origins: None,
             permissions: None,
             proxies: None,
+            mount_point: None,
             versions: None,
             maximum_packet_size: None,
             connections_maximum: None,
@@ -201,12 +211,6 @@ impl Listener {
         Some(proxies.iter().filter_map(|network| network.parse().ok()).collect())
     }
 
-    /// What its Clients are let in by, in the order in which they are asked.
-    pub(crate) fn proofs(&self) -> Vec<Proof> {
-        let usual = || vec![Proof::Certificate, Proof::Password, Proof::Scram];
-        self.authentication.clone().unwrap_or_else(usual)
-    }
-
     /// What its Clients are held to.
     pub(crate) fn rules(&self) -> ListenerRules {
         let version = |version: &Version| match version {
@@ -220,6 +224,7 @@ impl Listener {
             versions: self.versions.as_ref().map(all),
             maximum_packet_size: self.maximum_packet_size,
             durability: self.durability,
+            mount_point: self.mount_point.as_deref().map(Arc::from),
         }
     }
 
@@ -275,6 +280,15 @@ pub(super) fn needs(scheme: Scheme, has: impl Fn(&str) -> bool) -> Vec<(&'static
 pub(crate) fn mode(text: &str) -> Option<u32> {
     let digits = text.len() == 3 && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     digits.then(|| u32::from_str_radix(text, 8).ok()).flatten()
+}
+
+/// Longest mount point, in bytes: it takes room from every topic.
+pub(super) const MOUNT_MAXIMUM: usize = 1024;
+
+/// The beginning of Topic Names: levels, each with a `/` behind it.
+pub(super) fn is_mount_point(text: &str) -> bool {
+    let is_topic = TopicName::parse(text).is_ok() && !text.starts_with('$');
+    is_topic && text.ends_with('/') && text.len() <= MOUNT_MAXIMUM && !text.chars().any(char::is_control)
 }
 
 /// A path as a request names it.

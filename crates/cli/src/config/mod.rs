@@ -4,9 +4,12 @@
 //! Out:   a [`Config`] whose every value is allowed, or every fault that the file has, each with its place.
 //! Never: a key that is not known, or a value that is quietly corrected.
 
+mod access;
 mod admission;
 mod api;
+mod authentication;
 mod catalogue;
+mod chain;
 mod check;
 mod fault;
 mod listener;
@@ -19,13 +22,15 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use dunlin_engine::{
-    AccessRules, Durability, DurabilityRules, Limits, ListenerRules, Protocol, Settings, Strictness,
-};
+use dunlin_engine::{Durability, DurabilityRules, Limits, ListenerRules, Protocol, Settings, Strictness};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use access::Access;
 pub(crate) use admission::Admission;
 pub(crate) use api::Api;
+pub(crate) use authentication::{Authentication, Http, Jwt, Ldap};
+#[cfg(not(feature = "ldap"))]
+pub(crate) use chain::NO_LDAP;
 pub(crate) use fault::{Fault, Faults};
 pub(crate) use listener::{ClientCertificate, Files, Listener, Proof, mode};
 pub(crate) use print::default_file;
@@ -54,8 +59,10 @@ pub(crate) struct Config {
     pub(crate) strictness: Strictness,
     /// `[protocol]`
     pub(crate) protocol: Protocol,
+    /// `[authentication]`
+    pub(crate) authentication: Authentication,
     /// `[access]`
-    pub(crate) access: AccessRules,
+    pub(crate) access: Access,
 }
 
 /// What survives the end of the process, and where.
@@ -181,6 +188,8 @@ pub(crate) enum Area {
     Session,
     /// The directory of the data.
     Journal,
+    /// Who logs in, and who does not.
+    Authentication,
     /// What clients want and may not have.
     Access,
     /// What was left out.
@@ -226,7 +235,7 @@ impl Config {
             limits: self.limits.clone(),
             strictness: self.strictness.clone(),
             protocol: self.protocol.clone(),
-            access: self.access.clone(),
+            access: self.access.rules.clone(),
             listeners,
             durability: self.storage.durability_rules(),
         }

@@ -86,6 +86,9 @@ fn literal(value: &toml::Value) -> String {
         toml::Value::Integer(number) => grouped(*number),
         toml::Value::Boolean(switch) => switch.to_string(),
         toml::Value::String(text) => format!("\"{text}\""),
+        toml::Value::Array(list) => {
+            format!("[{}]", list.iter().map(literal).collect::<Vec<_>>().join(", "))
+        }
         other => unreachable!("no key takes {}", other.type_str()),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Config;
+use super::{Config, chain};
 use dunlin_security::source::Source;
 
 use super::fault::{Fault, Problem};
@@ -36,6 +36,7 @@ pub(super) fn faults(config: &Config, source: Source<'_>, places: &Places) -> Ve
     })
     .collect();
     faults.extend(of_listeners(config, source, places));
+    faults.extend(chain::faults(config, source, places));
     faults
 }
 

@@ -1,97 +1,93 @@
-//! Who comes in, and what it may do: the file of users, the devices of the built-in authority, the access rules.
+//! Who comes in, and what it may do: the chains of the listeners, the access rules.
 //!
-//! In:    the data directory; what each listener takes for a proof.
+//! In:    the data directory, the configuration, the files that it names.
 //! Out:   answers for the runtime; a review of those who are in, within a second of a change.
-//! Never: older rules or users given up for files that cannot be read.
+//! Never: older rules, users or chains given up for files that cannot be used.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use dunlin_engine::{Authority as Rights, Credentials};
 use dunlin_runtime::{Answer, Authentication, Authenticator, Reviewer};
-use dunlin_security::authority::{Authority, Files, write_file};
-use dunlin_security::identity::password::{Passwords, UserStore};
-use dunlin_security::identity::scram::Scram;
-use dunlin_security::identity::{
-    self, Anonymous, Attempt, Certificates, Chain, Challenge, ClientIdRule, Denial, Devices, Door, Exchange,
-    Field, Guard, GuardLimits, Known, Outcome, Revoked, Secret, Standing, Watch,
-};
+use dunlin_security::identity::{Door, Watch};
 use dunlin_security::policy::{PolicyFile, Rules};
-use ring::rand::{SecureRandom, SystemRandom};
 use tracing::{error, info, warn};
 
-use crate::config::{Listener, Proof};
+use super::proofs::Proofs;
+use crate::config::{self, Config, Listener, Proof};
 use crate::failure::Failure;
-use crate::user;
 
 /// The access rules, in the data directory; the built-in ones hold where there is no such file.
-const RULES: &str = "access.toml";
-/// What SCRAM answers to strangers is made from this, so that it is the same after a restart.
-const SEED: &str = "scram.seed";
+pub(crate) const RULES: &str = "access.toml";
 /// Files are looked at once a second; more often than that, so that it is not two.
 const LOOK: Duration = Duration::from_millis(200);
 /// Some hundred questions for each thread.
 const WAITING: usize = 2000;
 
+/// A place that is listened at.
+#[derive(Clone, Debug)]
+pub(crate) struct Doorplate {
+    /// What authenticators and the log call it.
+    pub(crate) name: String,
+    /// The number of its block in the file.
+    pub(crate) index: usize,
+    /// What was asked for there.
+    pub(crate) listener: Listener,
+}
+
+impl Doorplate {
+    /// What its clients are let in by.
+    pub(super) fn proofs<'a>(&'a self, config: &'a config::Authentication) -> &'a [Proof] {
+        self.listener.authentication.as_ref().unwrap_or(&config.chain)
+    }
+}
+
 /// Knows the clients.
-#[derive(Debug)]
 pub(crate) struct Entrance {
+    data: PathBuf,
     door: Arc<Door>,
-    users: Arc<UserStore>,
-    revoked: Arc<Revoked>,
-    devices: Arc<DeviceNames>,
-    rules: PathBuf,
-    rules_watch: Mutex<Watch>,
+    proofs: Mutex<Arc<Proofs>>,
+    policy: Mutex<PolicyOnDisk>,
+    /// Something else than a watched file has changed.
+    changed: AtomicBool,
+    reviewer: OnceLock<Reviewer>,
 }
 
-/// The names that certificates of the built-in authority were issued to.
-#[derive(Debug)]
-struct DeviceNames {
-    directory: PathBuf,
-    names: RwLock<Arc<BTreeSet<String>>>,
-    watch: Mutex<Watch>,
+struct PolicyOnDisk {
+    path: PathBuf,
+    watch: Watch,
 }
 
-/// Keeps those without a certificate from the client identifiers of devices: rules give rights to these.
-struct NoDevice {
-    proof: Arc<dyn identity::Authenticator>,
-    devices: Arc<DeviceNames>,
+impl fmt::Debug for Entrance {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Entrance").field("door", &self.door).finish_non_exhaustive()
+    }
 }
-
-/// An exchange that ends with a refusal, whatever is proved.
-struct InVain(Box<dyn Exchange>);
 
 impl Entrance {
-    /// For these listeners, each with its name, in the order of the server's.
+    /// For these listeners, in the order of the server's.
     ///
     /// # Errors
-    /// When a file of the data directory cannot be used.
-    pub(crate) fn open<'a>(
-        data: &Path,
-        listeners: impl Iterator<Item = (String, &'a Listener)>,
-    ) -> Result<Self, Failure> {
-        let files = Files::of(data);
-        let users = Arc::new(UserStore::open(&user::file(data))?);
-        let revoked = Revoked::open(&files.revoked).map_err(|error| Failure::Entrance(error.to_string()))?;
-        let (revoked, devices) = (Arc::new(revoked), Arc::new(DeviceNames::open(data, &files)?));
-        let proofs = Proofs {
-            guard: Arc::new(Guard::new(GuardLimits::default())),
-            files,
-            users: Arc::clone(&users),
-            revoked: Arc::clone(&revoked),
-            devices: Arc::clone(&devices),
-            seed: seed(&data.join(SEED))?,
-        };
-        let chains = listeners.map(|(name, listener)| (name.into(), Arc::new(proofs.chain(listener))));
-        let rules = data.join(RULES);
-        let rules_watch = Mutex::new(Watch::new(&rules));
-        let door = Door::new(chains.collect(), Arc::new(read_rules(&rules)?));
-        Ok(Self { door: Arc::new(door), users, revoked, devices, rules, rules_watch })
+    /// When a file cannot be used.
+    pub(crate) fn open(data: &Path, doors: &[Doorplate], config: &Config) -> Result<Self, Failure> {
+        let proofs = Arc::new(Proofs::open(data, &config.authentication, doors)?);
+        let chains = doors.iter().map(|door| (door.name.as_str().into(), proofs.chain(door))).collect();
+        let path = policy_of(data, config);
+        let policy = PolicyOnDisk { watch: Watch::new(&path), path };
+        let rules = read_rules(&policy.path, config.access.policy.is_some()).map_err(Failure::Entrance)?;
+        Ok(Self {
+            data: data.to_owned(),
+            door: Arc::new(Door::new(chains, Arc::new(rules))),
+            proofs: Mutex::new(proofs),
+            policy: Mutex::new(policy),
+            changed: AtomicBool::new(false),
+            reviewer: OnceLock::new(),
+        })
     }
 
     /// For the runtime.
@@ -100,14 +96,60 @@ impl Entrance {
         Authentication { authenticator: Arc::<Self>::clone(self), workers, waiting_maximum: WAITING }
     }
 
+    /// The file of rules and the file of users.
+    pub(crate) fn paths(&self) -> (PathBuf, PathBuf) {
+        (lock(&self.policy).path.clone(), lock(&self.proofs).users.path().to_owned())
+    }
+
+    /// Takes another configuration; every file that it names is read again. Where something cannot be used, all stays as it
+    /// was, and the log says why.
+    pub(crate) fn reload(&self, config: &Config, doors: &[Doorplate]) {
+        const WHAT: &str = "the authentication stays as it was";
+        let proofs = lock(&self.proofs).again(&config.authentication, doors);
+        let path = policy_of(&self.data, config);
+        let watch = Watch::new(&path);
+        let rules = read_rules(&path, config.access.policy.is_some());
+        match proofs {
+            Ok(proofs) => {
+                self.door.set_chains(doors.iter().map(|door| proofs.chain(door)).collect());
+                *lock(&self.proofs) = Arc::new(proofs);
+            }
+            Err(reason) => error!(target: "dunlin::authentication", %reason, "{WHAT}"),
+        }
+        match rules {
+            Ok(rules) => {
+                *lock(&self.policy) = PolicyOnDisk { path, watch };
+                self.door.set_rules(Arc::new(rules), SystemTime::now());
+            }
+            Err(reason) => refuse_rules(&path, &reason),
+        }
+        self.review_now();
+    }
+
+    /// Reads users, devices, what is taken back, and rules again, now: whoever changed them may rely on it afterwards.
+    ///
+    /// # Errors
+    /// In words, where one of them cannot be used; the others are.
+    pub(crate) fn read_again(&self) -> Result<(), String> {
+        let proofs = Arc::clone(&lock(&self.proofs));
+        let read = [(proofs.users.reload(), "users"), (proofs.revoked.reload(), "revoked certificates")];
+        proofs.devices.reload();
+        let rules = self.read_rules_again();
+        self.review_now();
+        match read.iter().chain([&(rules, "rules")]).find(|(is_read, _)| !is_read) {
+            None => Ok(()),
+            Some((_, what)) => Err(format!("the {what} cannot be read; the log of the broker says why")),
+        }
+    }
+
     /// Looks at the files from another thread, as long as the server is there.
     pub(crate) fn watch(self: &Arc<Self>, reviewer: Reviewer) {
         let entrance = Arc::clone(self);
+        let kept = self.reviewer.get_or_init(|| reviewer.clone()).clone();
         let spawned = thread::Builder::new().name("dunlin-review".to_owned()).spawn(move || {
-            let rights: Arc<dyn Rights> = Arc::<Door>::clone(&entrance.door);
-            while reviewer.is_alive() {
-                if entrance.has_changed() && reviewer.review(&rights) {
-                    info!(target: "dunlin::access", "users, devices or rules changed: everybody is looked at again");
+            while kept.is_alive() {
+                if entrance.has_changed() {
+                    entrance.review_now();
                 }
                 // Nobody wakes it; were it woken, it would look once more.
                 thread::park_timeout(LOOK);
@@ -118,29 +160,47 @@ impl Entrance {
         }
     }
 
+    /// Has every shard look at those who are in.
+    fn review_now(&self) {
+        let rights: Arc<dyn Rights> = Arc::<Door>::clone(&self.door);
+        match self.reviewer.get() {
+            Some(reviewer) if reviewer.review(&rights) => {
+                info!(target: "dunlin::access", "users, devices or rules changed: everybody is looked at again");
+            }
+            Some(_) => {}
+            // Soon there is one.
+            None => self.changed.store(true, Ordering::Release),
+        }
+    }
+
     /// Each is asked: none has it noted for the next time.
     fn has_changed(&self) -> bool {
         let now = SystemTime::now();
-        self.devices.poll();
-        let users = !self.users.poll().is_empty();
-        let devices = self.revoked.poll();
-        let rules = self.read_changed_rules(now);
-        self.door.is_review_due(now) || users || devices || rules
+        let proofs = Arc::clone(&lock(&self.proofs));
+        proofs.devices.poll();
+        let users = !proofs.users.poll().is_empty();
+        let devices = proofs.revoked.poll();
+        let is_written = lock(&self.policy).watch.is_due_and_changed();
+        let rules = is_written && self.read_rules_again();
+        let other = self.changed.swap(false, Ordering::AcqRel);
+        self.door.is_review_due(now) || users || devices || rules || other
     }
 
-    fn read_changed_rules(&self, now: SystemTime) -> bool {
-        if !self.rules_watch.lock().unwrap_or_else(PoisonError::into_inner).is_due_and_changed() {
-            return false;
+    /// False where they cannot be used. Built-in rules that still hold are no change.
+    fn read_rules_again(&self) -> bool {
+        let mut policy = lock(&self.policy);
+        if !policy.path.exists() {
+            return true;
         }
-        match PolicyFile::read(&self.rules) {
+        policy.watch.see();
+        match PolicyFile::read(&policy.path) {
             Ok(rules) => {
-                self.door.set_rules(Arc::new(rules), now);
-                info!(target: "dunlin::access", file = %self.rules.display(), "access rules read again");
+                self.door.set_rules(Arc::new(rules), SystemTime::now());
+                info!(target: "dunlin::access", file = %policy.path.display(), "access rules read again");
                 true
             }
             Err(reason) => {
-                let file = self.rules.display();
-                error!(target: "dunlin::access", %file, %reason, "access rules cannot be used, the old ones stay");
+                refuse_rules(&policy.path, &reason.to_string());
                 false
             }
         }
@@ -153,133 +213,27 @@ impl Authenticator for Entrance {
     }
 }
 
-/// What chains are made of.
-struct Proofs {
-    guard: Arc<Guard>,
-    files: Files,
-    users: Arc<UserStore>,
-    revoked: Arc<Revoked>,
-    devices: Arc<DeviceNames>,
-    seed: Secret,
+/// The file of rules.
+fn policy_of(data: &Path, config: &Config) -> PathBuf {
+    config.access.policy.clone().unwrap_or_else(|| data.join(RULES))
 }
 
-impl Proofs {
-    fn chain(&self, listener: &Listener) -> Chain {
-        let chain = Chain::new(Arc::clone(&self.guard));
-        listener.proofs().into_iter().fold(chain, |chain, proof| match proof {
-            Proof::Certificate => self.with_certificates(chain, listener),
-            Proof::Password => {
-                chain.with("password", self.no_device(Arc::new(Passwords::new(Arc::clone(&self.users)))))
-            }
-            Proof::Scram => {
-                chain.with("scram", self.no_device(Arc::new(Scram::new(Arc::clone(&self.users), &self.seed))))
-            }
-            Proof::Anonymous => chain.with("anonymous", self.no_device(Arc::new(Anonymous))),
-        })
-    }
-
-    /// A certificate names the client: its user name and its client identifier are the Common Name.
-    fn with_certificates(&self, chain: Chain, listener: &Listener) -> Chain {
-        let field = Field::CommonName;
-        let certificates = Certificates { username: field, client_id: ClientIdRule::Match(field) };
-        if listener.client_ca.as_ref() == Some(&self.files.authority) {
-            chain.with("device", Arc::new(Devices::new(certificates, Arc::clone(&self.revoked))))
-        } else {
-            chain.with("certificate", Arc::new(certificates))
-        }
-    }
-
-    fn no_device(&self, proof: Arc<dyn identity::Authenticator>) -> Arc<NoDevice> {
-        Arc::new(NoDevice { proof, devices: Arc::clone(&self.devices) })
-    }
+fn refuse_rules(path: &Path, reason: &str) {
+    let file = path.display();
+    error!(target: "dunlin::access", %file, %reason, "access rules cannot be used, the old ones stay");
 }
 
-impl identity::Authenticator for NoDevice {
-    fn method(&self) -> Option<&'static str> {
-        self.proof.method()
-    }
-
-    fn review(&self, known: Known<'_>) -> Standing {
-        self.proof.review(known)
-    }
-
-    fn authenticate(&self, attempt: &Attempt) -> Outcome {
-        let said = self.proof.authenticate(attempt);
-        if self.devices.has(&attempt.client_id) { denied(said) } else { said }
-    }
-}
-
-/// The same but for whom it would let in: a guess is told no more than elsewhere.
-fn denied(said: Outcome) -> Outcome {
-    match said {
-        Outcome::Allow(_) => Outcome::Deny(Denial::WrongClientId),
-        Outcome::Continue(Challenge { data, exchange }) => {
-            Outcome::Continue(Challenge { data, exchange: Box::new(InVain(exchange)) })
-        }
-        other => other,
-    }
-}
-
-impl Exchange for InVain {
-    fn answer(self: Box<Self>, data: &[u8], now: SystemTime) -> Outcome {
-        denied(self.0.answer(data, now))
-    }
-
-    fn username(&self) -> Option<&str> {
-        self.0.username()
-    }
-}
-
-impl DeviceNames {
-    fn open(data: &Path, files: &Files) -> Result<Self, Failure> {
-        let watch = Mutex::new(Watch::new(&files.issued));
-        let names = RwLock::new(Arc::new(names(data)?));
-        Ok(Self { directory: data.to_owned(), names, watch })
-    }
-
-    fn has(&self, client_id: &str) -> bool {
-        self.names.read().unwrap_or_else(PoisonError::into_inner).contains(client_id)
-    }
-
-    fn poll(&self) {
-        if !self.watch.lock().unwrap_or_else(PoisonError::into_inner).is_due_and_changed() {
-            return;
-        }
-        match names(&self.directory) {
-            Ok(names) => *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(names),
-            Err(reason) => {
-                error!(target: "dunlin::access", %reason, "issued certificates cannot be read, the old names stay");
-            }
-        }
-    }
-}
-
-fn names(data: &Path) -> Result<BTreeSet<String>, Failure> {
-    let issued = Authority::open(data)?.issued()?.into_iter();
-    Ok(issued
-        .filter(|issued| issued.certificate.for_clients)
-        .map(|issued| issued.certificate.subject)
-        .collect())
-}
-
-fn read_rules(path: &Path) -> Result<Rules, Failure> {
-    if !path.exists() {
+/// The rules of a file that must be there, or need not.
+fn read_rules(path: &Path, must_be_there: bool) -> Result<Rules, String> {
+    if !must_be_there && !path.exists() {
         return Ok(PolicyFile::built_in());
     }
-    PolicyFile::read(path).map_err(|error| Failure::Entrance(error.to_string()))
+    PolicyFile::read(path).map_err(|error| {
+        let key = if must_be_there { "access.policy: " } else { "" };
+        format!("{key}{error}")
+    })
 }
 
-/// The seed of the directory; made where there is none.
-fn seed(path: &Path) -> Result<Secret, Failure> {
-    let mut seed = [0; 32];
-    match fs::read(path) {
-        Ok(bytes) if bytes.len() == seed.len() => seed.copy_from_slice(&bytes),
-        _ => {
-            SystemRandom::new()
-                .fill(&mut seed)
-                .map_err(|_| Failure::Entrance("the system gives no random bytes".to_owned()))?;
-            write_file(path, &seed, 0o600)?;
-        }
-    }
-    Ok(Secret::new(seed))
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,11 +6,13 @@
 
 pub(crate) mod administrator;
 mod admission;
+mod devices;
 mod entrance;
 mod keeping;
+mod proofs;
 mod welcome;
 
-pub(crate) use entrance::Entrance;
+pub(crate) use entrance::{Doorplate, Entrance, RULES};
 
 use std::path::{Path, PathBuf};
 

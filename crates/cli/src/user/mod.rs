@@ -1,7 +1,7 @@
 //! `dunlin user`: who has a password.
 //!
 //! In:    names, passwords from a terminal, a file or made up.
-//! Out:   the file of users in the data directory, which a running server reads again.
+//! Out:   the file of users that the running server has, or that of the data directory; the server has read it again.
 //! Never: a password on the command line, where every process of the machine sees it.
 
 mod prompt;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::data::Data;
 use crate::failure::Failure;
-use crate::say;
+use crate::{identity, say};
 
 /// `dunlin user`
 #[derive(Debug, Subcommand)]
@@ -94,7 +94,7 @@ pub(crate) fn generate(data: &Path, name: &str, groups: &[String]) -> Result<Str
 /// Where there is one of that name, or the file cannot be written.
 pub(crate) fn add(data: &Path, name: &str, password: &Secret, groups: &[String]) -> Result<(), Failure> {
     make_directory(data)?;
-    let file = file(data);
+    let file = identity::users(data);
     password::add(&file, name, password, true)?;
     let groups: Vec<_> = groups.iter().map(String::as_str).collect();
     if !groups.is_empty()
@@ -103,7 +103,9 @@ pub(crate) fn add(data: &Path, name: &str, password: &Secret, groups: &[String])
         password::remove(&file, name)?;
         return Err(error.into());
     }
-    settle(&file)
+    settle(&file)?;
+    identity::tell(data);
+    Ok(())
 }
 
 /// What root wrote is the service's, which reads it.
@@ -121,11 +123,12 @@ fn settle(file: &Path) -> Result<(), Failure> {
 /// # Errors
 /// Where the file cannot be written.
 pub(crate) fn remove_if_there(data: &Path, name: &str) -> Result<bool, Failure> {
-    let file = file(data);
+    let file = identity::users(data);
     let is_there = password::list(&file)?.get(name).is_some();
     if is_there {
         password::remove(&file, name)?;
         settle(&file)?;
+        identity::tell(data);
     }
     Ok(is_there)
 }
@@ -144,18 +147,22 @@ impl User {
             }
             Self::Passwd { name, password, data } => {
                 let password = password.get(name)?;
-                let file = file(&data.directory()?);
+                let directory = data.directory()?;
+                let file = identity::users(&directory);
                 password::set_password(&file, name, &password.secret, true)?;
                 settle(&file)?;
+                identity::tell(&directory);
                 password.show(name);
             }
             Self::Remove { name, data } => {
-                let file = file(&data.directory()?);
+                let directory = data.directory()?;
+                let file = identity::users(&directory);
                 password::remove(&file, name)?;
                 settle(&file)?;
+                identity::tell(&directory);
                 say::line(&format!("dunlin: {name} removed\n"));
             }
-            Self::List { data, json } => list(&file(&data.directory()?), *json)?,
+            Self::List { data, json } => list(&identity::users(&data.directory()?), *json)?,
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod configuration;
 mod doctor;
 mod entrance;
 mod first_start;
+mod identity;
 mod journal;
 mod logging;
 mod process;

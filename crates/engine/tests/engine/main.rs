@@ -20,6 +20,7 @@ mod flow_control;
 mod hostile;
 mod keep_alive;
 mod limits;
+mod mounts;
 mod own;
 mod packet_size;
 mod publish_qos;

@@ -217,7 +217,7 @@ impl Chain {
         if denial.is_guess()
             && let Some(ban) = self.guard.failed(address, username, Instant::now())
         {
-            warn!(?address, ?username, ?ban, "banned after failed log-ins");
+            warn!(target: "dunlin::authentication", ?address, ?username, ?ban, "banned after failed log-ins");
         }
         Verdict::Deny(denial)
     }

@@ -56,17 +56,19 @@ impl Revoked {
     /// Looks whether the list has changed, at most once a second, and takes the new one.
     #[must_use]
     pub fn poll(&self) -> bool {
-        if !self.watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed()) {
-            return false;
-        }
+        self.watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed()) && self.reload()
+    }
+
+    /// Reads the list again now; false where it cannot be read.
+    pub fn reload(&self) -> bool {
         match read(&self.path) {
             Ok(new) => {
-                info!(revoked = new.len(), "list of revoked certificates read again");
+                info!(target: "dunlin::authentication", revoked = new.len(), "list of revoked certificates read again");
                 *self.serials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
                 true
             }
             Err(reason) => {
-                error!(%reason, "list of revoked certificates cannot be read, the old one stays");
+                error!(target: "dunlin::authentication", %reason, "list of revoked certificates cannot be read, the old one stays");
                 false
             }
         }

@@ -33,11 +33,13 @@ const LAPSE_INTERVAL: u64 = 5;
 /// How long after a change of the rules, or after a log-in, a Session may still have a policy of before.
 const SETTLING: u64 = 60;
 
+type Listeners = Arc<[(Box<str>, Arc<Chain>)]>;
+
 /// Who is let in, by listener, and with which rights.
 #[derive(Debug)]
 pub struct Door {
     /// By the number of the listener: its name and its chain.
-    listeners: Box<[(Box<str>, Arc<Chain>)]>,
+    listeners: RwLock<Listeners>,
     rights: RwLock<Rights>,
     /// The earliest time at which a grant lapses, in seconds since 1970; `u64::MAX` for never.
     lapse: AtomicU64,
@@ -56,7 +58,20 @@ impl Door {
     #[must_use]
     pub fn new(listeners: Vec<(Box<str>, Arc<Chain>)>, rules: Arc<Rules>) -> Self {
         let rights = RwLock::new(Rights { rules, generation: 0, since: 0 });
-        Self { listeners: listeners.into(), rights, lapse: AtomicU64::new(u64::MAX) }
+        Self { listeners: RwLock::new(listeners.into()), rights, lapse: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Takes other chains, for the same listeners in the same order. A review ends the connections of those whom none of them
+    /// knows any more; exchanges that are under way go on as they began.
+    pub fn set_chains(&self, chains: Vec<Arc<Chain>>) {
+        let mut listeners = self.listeners.write().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(chains.len(), listeners.len(), "as many chains as listeners");
+        let names = listeners.iter().map(|(name, _)| name.clone());
+        *listeners = names.zip(chains).collect();
+    }
+
+    fn listeners(&self) -> Listeners {
+        Arc::clone(&self.listeners.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes other rules. A review makes them hold for those who are in.
@@ -78,7 +93,8 @@ impl Door {
     /// Finds out who a Client is. For a worker.
     #[must_use]
     pub fn judge(&self, credentials: Credentials, now: SystemTime) -> Outcome {
-        let Some((listener, chain)) = self.listeners.get(usize::from(credentials.peer.listener)) else {
+        let listeners = self.listeners();
+        let Some((listener, chain)) = listeners.get(usize::from(credentials.peer.listener)) else {
             unreachable!("a connection comes through a listener that there is")
         };
         let data = credentials.data.as_ref().map(|data| Secret::new(data.expose()));
@@ -168,7 +184,8 @@ impl Door {
             groups: &recognised.groups,
             attributes: &recognised.attributes,
         };
-        let mut standings = self.listeners.iter().map(|(_, chain)| chain.review(known));
+        let listeners = self.listeners();
+        let mut standings = listeners.iter().map(|(_, chain)| chain.review(known));
         standings.find(|standing| *standing != Standing::Gone).unwrap_or(Standing::Gone)
     }
 }

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ldap3::{
     LdapConn, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, dn_escape, ldap_escape,
@@ -21,8 +21,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tracing::warn;
 
 use super::attempt::{Attempt, Authenticator, Denial, Grant, Outcome};
-use super::http::Roots;
-use super::http::is_loopback;
+use super::http::{Breaker, BreakerLimits, Roots, is_loopback};
 use super::secret::Secret;
 use super::subject::Identity;
 
@@ -74,10 +73,29 @@ pub enum Find {
     },
 }
 
+impl LdapSettings {
+    /// Whether they can work and give no passwords away, as far as can be told without files and the network.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn check(&self) -> Result<(), LdapSettingsError> {
+        check_url(self)?;
+        let template = match &self.find {
+            Find::Dn(template) => template,
+            Find::Search { filter, .. } => filter,
+        };
+        if !template.contains("${username}") {
+            return Err(LdapSettingsError::Template { template: template.clone() });
+        }
+        Ok(())
+    }
+}
+
 /// Authenticates by a directory.
 pub struct Ldap {
     settings: LdapSettings,
     connection: LdapConnSettings,
+    breaker: Breaker,
     in_flight: AtomicUsize,
 }
 
@@ -124,19 +142,31 @@ impl Ldap {
     /// # Errors
     /// They cannot work, or would give passwords away.
     pub fn new(settings: LdapSettings) -> Result<Self, LdapSettingsError> {
-        check_url(&settings)?;
-        let template = match &settings.find {
-            Find::Dn(template) => template,
-            Find::Search { filter, .. } => filter,
-        };
-        if !template.contains("${username}") {
-            return Err(LdapSettingsError::Template { template: template.clone() });
-        }
+        settings.check()?;
         let connection = LdapConnSettings::new()
             .set_conn_timeout(settings.timeout)
             .set_starttls(settings.start_tls)
             .set_config(tls(&settings.roots)?);
-        Ok(Self { settings, connection, in_flight: AtomicUsize::new(0) })
+        let breaker = Breaker::new(BreakerLimits::default());
+        Ok(Self { settings, connection, breaker, in_flight: AtomicUsize::new(0) })
+    }
+
+    /// Asks the directory, unless it is left alone for a while because it did not answer.
+    fn ask_if_it_answers(&self, username: &str, password: &str, attempt: &Attempt) -> Option<Found> {
+        if !self.breaker.may_ask(Instant::now()) {
+            return None;
+        }
+        match self.ask(username, password, attempt) {
+            Ok(found) => {
+                self.breaker.answered();
+                Some(found)
+            }
+            Err(reason) => {
+                let rest = self.breaker.failed(Instant::now());
+                warn!(target: "dunlin::authentication", url = %self.settings.url, %reason, ?rest, "directory gives no answer");
+                None
+            }
+        }
     }
 
     fn ask(&self, username: &str, password: &str, attempt: &Attempt) -> Result<Found, LdapError> {
@@ -238,16 +268,13 @@ impl Authenticator for Ldap {
             self.in_flight.fetch_sub(1, Ordering::AcqRel);
             return Outcome::Deny(Denial::Busy);
         }
-        let found = self.ask(username, password, attempt);
+        let found = self.ask_if_it_answers(username, password, attempt);
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
         match found {
-            Ok(Found::Yes(identity)) => Outcome::Allow(Grant { identity, ..Grant::default() }),
-            Ok(Found::WrongPassword) => Outcome::Deny(Denial::BadCredentials),
-            Ok(Found::Nobody) => Outcome::Pass,
-            Err(reason) => {
-                warn!(url = %self.settings.url, %reason, "directory gives no answer");
-                Outcome::Deny(Denial::Unavailable)
-            }
+            Some(Found::Yes(identity)) => Outcome::Allow(Grant { identity, ..Grant::default() }),
+            Some(Found::WrongPassword) => Outcome::Deny(Denial::BadCredentials),
+            Some(Found::Nobody) => Outcome::Pass,
+            None => Outcome::Deny(Denial::Unavailable),
         }
     }
 }

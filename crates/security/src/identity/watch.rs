@@ -48,6 +48,11 @@ impl Watch {
         changed
     }
 
+    /// Takes the file as it is for seen: to be called before it is read for another reason than a change.
+    pub fn see(&mut self) {
+        self.stamp = stamp(&self.path);
+    }
+
     /// Whether users of the machine who are neither owner nor of the group may read it.
     pub(crate) fn others_may_read(&self) -> bool {
         self.stamp.is_some_and(|stamp| stamp.mode & 0o004 != 0)

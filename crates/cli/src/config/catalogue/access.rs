@@ -8,6 +8,15 @@ pub(super) const ACCESS: Section = Section {
     about: "What clients are told that want what they may not have. Each time is counted and logged (area `access`).",
     keys: &[
         Key {
+            name: "policy",
+            kind: Kind::File,
+            reloads: true,
+            about: "The file of rules, in place of `access.toml` in the data directory; not with --dev. It must be there. Read \
+                    again within a second of a change; one with a fault changes nothing. docs/access.md says what can stand \
+                    in it.",
+            example: Some("\"/etc/dunlin/access.toml\""),
+        },
+        Key {
             name: "denied_publish_v3",
             kind: Kind::Choice(&["acknowledge", "disconnect"]),
             reloads: true,

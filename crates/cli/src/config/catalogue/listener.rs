@@ -83,12 +83,9 @@ pub(super) const LISTENER: Section = Section {
         },
         Key {
             name: "authentication",
-            kind: Kind::Choices(&["certificate", "password", "scram", "anonymous"]),
-            reloads: false,
-            about: "What clients are let in by, asked in this order; not with --dev. certificate: one of client_ca, whose Common \
-                    Name is the user name and must be the client identifier. password, scram (SCRAM-SHA-256, of 5.0): a \
-                    user of the data directory. anonymous: nothing, and the group anonymous in the access rules. \
-                    docs/identity.md says more.",
+            kind: Kind::Choices(super::authentication::PROOFS),
+            reloads: true,
+            about: "What clients are let in by here, asked in this order, in place of authentication.chain; not with --dev.",
             example: Some("[\"certificate\", \"password\", \"scram\"]"),
         },
         Key {
@@ -126,6 +123,16 @@ pub(super) const LISTENER: Section = Section {
                     client's. Not set: anybody connects, and sends no header. Never list addresses that clients connect \
                     from: they could name any other.",
             example: Some("[\"10.0.0.0/8\"]"),
+        },
+        Key {
+            name: "mount_point",
+            kind: Kind::Mount,
+            reloads: false,
+            about: "What comes before every topic of the clients of this listener: with site1/, a client publishes a and \
+                    everybody else sees site1/a; it subscribes to a/# and receives a/b as what others call site1/a/b. \
+                    Topics that begin with $ are not mounted. The access rules are asked about the whole name. Not set: \
+                    nothing.",
+            example: Some("\"site1/\""),
         },
         Key {
             name: "versions",

@@ -42,6 +42,10 @@ pub(super) const AREAS: Section = Section {
         area("protocol", "Rules that clients break, as [strictness] tells to report them."),
         area("session", "Sessions and what is dropped from their queues."),
         area("journal", "The directory of the data: reading it at the start, damage, no room."),
+        area(
+            "authentication",
+            "Who is banned after failed log-ins, services that give no answer, files of users and keys that were read again.",
+        ),
         area("access", "What clients want and may not have."),
         area("log", "The log itself: how many warnings of a kind, and how many lines, were left out."),
     ],

@@ -26,7 +26,7 @@ impl Default for BreakerLimits {
 }
 
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     limits: BreakerLimits,
     state: Mutex<State>,
 }
@@ -42,12 +42,12 @@ enum State {
 }
 
 impl Breaker {
-    pub(super) fn new(limits: BreakerLimits) -> Self {
+    pub(crate) fn new(limits: BreakerLimits) -> Self {
         Self { limits, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
     /// Whether to ask now. Who is told to do so tells how it went.
-    pub(super) fn may_ask(&self, now: Instant) -> bool {
+    pub(crate) fn may_ask(&self, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
             State::Closed { .. } => true,
@@ -59,12 +59,12 @@ impl Breaker {
         }
     }
 
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Closed { failures: 0 };
     }
 
     /// Gives how long the service is left alone, if this was one too many.
-    pub(super) fn failed(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn failed(&self, now: Instant) -> Option<Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = match *state {
             State::Closed { failures } if failures + 1 < self.limits.failures => {

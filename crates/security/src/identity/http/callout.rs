@@ -179,7 +179,7 @@ impl CallOut {
             Err(reason) => Box::new(reason),
         };
         let rest = self.breaker.failed(Instant::now());
-        warn!(url = self.client.url(), %reason, ?rest, "authentication service gives no answer");
+        warn!(target: "dunlin::authentication", url = self.client.url(), %reason, ?rest, "authentication service gives no answer");
         Err(Denial::Unavailable)
     }
 }

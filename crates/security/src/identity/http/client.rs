@@ -141,7 +141,11 @@ impl Client {
     }
 }
 
-fn check_url(url: &str, insecure: bool) -> Result<(), ClientError> {
+/// May a service at this URL be told secrets?
+///
+/// # Errors
+/// It is no URL of HTTP, or would have them cross the network in clear text.
+pub fn check_url(url: &str, insecure: bool) -> Result<(), ClientError> {
     let parsed: Uri = url.parse().map_err(|_| ClientError::Url { url: url.into() })?;
     match (parsed.scheme_str(), parsed.host()) {
         (Some("https"), Some(_)) => Ok(()),

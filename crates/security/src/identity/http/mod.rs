@@ -5,8 +5,10 @@ mod cache;
 mod callout;
 mod client;
 
+#[cfg(feature = "ldap")]
+pub(crate) use breaker::Breaker;
 pub use breaker::BreakerLimits;
 pub use callout::{CallOut, CallOutSettings};
 #[cfg(feature = "ldap")]
 pub(crate) use client::is_loopback;
-pub use client::{Client, ClientError, ClientSettings, Roots};
+pub use client::{Client, ClientError, ClientSettings, Roots, check_url};

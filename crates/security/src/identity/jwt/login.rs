@@ -1,5 +1,7 @@
 //! Log-in by token.
 
+use std::sync::Arc;
+
 use crate::identity::attempt::{Attempt, Authenticator, Denial, Grant, Outcome};
 use crate::identity::secret::Secret;
 
@@ -19,7 +21,7 @@ pub enum TokenField {
 
 /// Authenticates by the tokens of one issuer. What is no token, or by another issuer, is passed on.
 pub struct Tokens {
-    keys: KeySource,
+    keys: Arc<KeySource>,
     rules: ClaimRules,
     field: TokenField,
 }
@@ -27,8 +29,8 @@ pub struct Tokens {
 impl Tokens {
     /// With these keys and rules.
     #[must_use]
-    pub fn new(keys: KeySource, rules: ClaimRules, field: TokenField) -> Self {
-        Self { keys, rules, field }
+    pub fn new(keys: impl Into<Arc<KeySource>>, rules: ClaimRules, field: TokenField) -> Self {
+        Self { keys: keys.into(), rules, field }
     }
 
     fn judge(&self, token: &Token<'_>, attempt: &Attempt) -> Result<Grant, Denial> {

@@ -38,6 +38,8 @@ struct Fetched {
     fetched: Option<Instant>,
     /// When they were last asked for.
     asked: Option<Instant>,
+    /// Others were asked for by name.
+    is_outdated: bool,
 }
 
 /// Why there are no keys.
@@ -90,6 +92,14 @@ impl KeySource {
         Self(Kind::Http { client, refresh, state, fetching })
     }
 
+    /// Has the next token ask for the keys again, wherever they come from; those that are there stay until there are others.
+    pub fn refresh(&self) {
+        if let Kind::Http { state, .. } = &self.0 {
+            let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+            (state.asked, state.is_outdated) = (None, true);
+        }
+    }
+
     /// The keys, for a token that names this one. May wait for a service.
     pub(super) fn keys(&self, id: Option<&str>) -> Option<Arc<KeySet>> {
         match &self.0 {
@@ -98,11 +108,11 @@ impl KeySource {
                 if watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed()) {
                     match load(path) {
                         Ok(new) => {
-                            info!(path = %path.display(), keys = new.len(), "keys read again");
+                            info!(target: "dunlin::authentication", path = %path.display(), keys = new.len(), "keys read again");
                             *keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
                         }
                         Err(reason) => {
-                            error!(path = %path.display(), %reason, "keys cannot be read, the old ones stay");
+                            error!(target: "dunlin::authentication", path = %path.display(), %reason, "keys cannot be read, the old ones stay");
                         }
                     }
                 }
@@ -132,7 +142,8 @@ impl Fetched {
         if since(self.asked).is_some_and(|since| since < REQUEST_INTERVAL) {
             return false;
         }
-        since(self.fetched).is_none_or(|since| since >= refresh)
+        self.is_outdated
+            || since(self.fetched).is_none_or(|since| since >= refresh)
             || self.keys.as_ref().is_none_or(|keys| !keys.may_know(id))
     }
 
@@ -146,13 +157,14 @@ fn fetch(client: &Client, state: &RwLock<Fetched>, now: Instant) {
     let answer = request(client);
     let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
     state.asked = Some(now);
+    state.is_outdated = false;
     match answer {
         Ok(keys) => {
-            info!(url = client.url(), keys = keys.len(), "keys fetched");
+            info!(target: "dunlin::authentication", url = client.url(), keys = keys.len(), "keys fetched");
             (state.keys, state.fetched) = (Some(Arc::new(keys)), Some(now));
         }
         Err(reason) => {
-            warn!(url = client.url(), %reason, "keys cannot be fetched, the old ones stay for a day")
+            warn!(target: "dunlin::authentication", url = client.url(), %reason, "keys cannot be fetched, the old ones stay for a day")
         }
     }
 }
@@ -188,7 +200,8 @@ mod tests {
         assert!(state.is_due(None, refresh, start));
         assert!(state.usable(start).is_none());
 
-        state = Fetched { keys: Some(keys("a")), fetched: Some(start), asked: Some(start) };
+        state =
+            Fetched { keys: Some(keys("a")), fetched: Some(start), asked: Some(start), is_outdated: false };
         let after = |seconds| start + Duration::from_secs(seconds);
         assert!(!state.is_due(Some("b"), refresh, after(29)), "too soon");
         assert!(state.is_due(Some("b"), refresh, after(30)), "unknown key");
@@ -199,7 +212,8 @@ mod tests {
     #[test]
     fn old_keys_serve_for_a_day_while_the_issuer_is_away() {
         let start = Instant::now();
-        let state = Fetched { keys: Some(keys("a")), fetched: Some(start), asked: Some(start) };
+        let state =
+            Fetched { keys: Some(keys("a")), fetched: Some(start), asked: Some(start), is_outdated: false };
 
         assert!(state.usable(start + STALE_MAXIMUM).is_some());
         assert!(state.usable(start + STALE_MAXIMUM + Duration::from_secs(1)).is_none());

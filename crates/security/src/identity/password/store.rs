@@ -38,7 +38,7 @@ impl UserStore {
         let watch = Watch::new(path);
         let users = UserFile::load(path)?;
         if watch.others_may_read() {
-            warn!(path = %path.display(), "everybody on this machine can read the file of users");
+            warn!(target: "dunlin::authentication", path = %path.display(), "everybody on this machine can read the file of users");
         }
         let (users, watch) = (RwLock::new(Arc::new(users)), Mutex::new(watch));
         Ok(Self { path: path.to_path_buf(), users, watch, changed: Mutex::default() })
@@ -87,21 +87,29 @@ impl UserStore {
         }
     }
 
-    /// Reads the file again now.
-    pub fn reload(&self) {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file again now; false where it cannot be read.
+    pub fn reload(&self) -> bool {
         match UserFile::load(&self.path) {
             Ok(new) => {
                 let new = Arc::new(new);
                 let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
                 let old = std::mem::replace(&mut *users, new.clone());
                 drop(users);
-                info!(path = %self.path.display(), users = new.len(), "file of users read again");
+                info!(target: "dunlin::authentication", path = %self.path.display(), users = new.len(), "file of users read again");
                 let changed = old.iter().filter(|(name, user)| new.get(name) != Some(user));
                 let mut names = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
                 names.extend(changed.map(|(name, _)| Box::from(name)));
+                true
             }
             Err(reason) => {
-                error!(path = %self.path.display(), %reason, "file of users cannot be read, the old users stay");
+                error!(target: "dunlin::authentication", path = %self.path.display(), %reason, "file of users cannot be read, the old users stay");
+                false
             }
         }
     }

@@ -1,0 +1,221 @@
+//! Chains of authenticators that need what the file does not say, or says twice.
+
+use dunlin_security::identity::http;
+#[cfg(feature = "ldap")]
+use dunlin_security::identity::ldap::LdapSettingsError;
+use dunlin_security::source::Source;
+
+use super::Config;
+#[cfg(feature = "ldap")]
+use super::Ldap;
+use super::fault::{Fault, Problem};
+use super::listener::Proof;
+use super::relation::Places;
+
+/// What a build without it says.
+#[cfg(not(feature = "ldap"))]
+pub(crate) const NO_LDAP: &str = "this build has no ldap: cargo build --features ldap";
+
+/// A fault and the key that it is about.
+struct Wrong {
+    key: &'static str,
+    value: Option<String>,
+    why: String,
+    allowed: &'static str,
+}
+
+impl Wrong {
+    fn new(key: &'static str, why: &str, allowed: &'static str) -> Self {
+        Self { key, value: None, why: why.to_owned(), allowed }
+    }
+}
+
+/// Every authenticator of a chain that cannot work.
+pub(super) fn faults(config: &Config, source: Source<'_>, places: &Places) -> Vec<Fault> {
+    let own = config.listener.iter().filter_map(|listener| listener.authentication.as_ref());
+    let asks = |proof: Proof| {
+        config.authentication.chain.contains(&proof) || own.clone().any(|chain| chain.contains(&proof))
+    };
+    let mut wrong = of_failures(config);
+    for (proof, of) in
+        [(Proof::Jwt, of_jwt as fn(&Config) -> Vec<Wrong>), (Proof::Http, of_http), (Proof::Ldap, of_ldap)]
+    {
+        if asks(proof) {
+            wrong.extend(of(config));
+        }
+    }
+    wrong.into_iter().map(|wrong| fault(wrong, source, places)).collect()
+}
+
+fn fault(wrong: Wrong, source: Source<'_>, places: &Places) -> Fault {
+    let chains = ["authentication.chain", "listener.authentication"];
+    // What is missing has no place of its own: then whoever asks for it is shown.
+    let at =
+        [wrong.key].into_iter().chain(chains).find_map(|key| places.get(key)).cloned().unwrap_or_default();
+    let fault = Fault::at(source, &at, Problem::Chain(wrong.why));
+    Fault {
+        key: Some(wrong.key.to_owned()),
+        value: wrong.value,
+        allowed: Some(wrong.allowed.to_owned()),
+        ..fault
+    }
+}
+
+fn of_failures(config: &Config) -> Vec<Wrong> {
+    let failures = &config.authentication.failures;
+    let is_wrong = failures.ban_maximum_seconds < failures.ban_seconds;
+    let wrong = || Wrong {
+        key: "authentication.failures.ban_maximum_seconds",
+        value: Some(failures.ban_maximum_seconds.to_string()),
+        why: format!("less than authentication.failures.ban_seconds = {}", failures.ban_seconds),
+        allowed: "authentication.failures.ban_seconds or more",
+    };
+    is_wrong.then(wrong).into_iter().collect()
+}
+
+fn of_jwt(config: &Config) -> Vec<Wrong> {
+    let jwt = &config.authentication.jwt;
+    let mut wrong = Vec::new();
+    let sources: Vec<_> = jwt.sources().collect();
+    if sources.len() != 1 {
+        let found = if sources.is_empty() { "none".to_owned() } else { sources.join(", ") };
+        wrong.push(Wrong::new(
+            "authentication.jwt",
+            &format!("jwt in a chain needs to know by which keys tokens are signed; found: {found}"),
+            "one of secret_file, key_file, jwks_url",
+        ));
+    }
+    if let Some(url) = &jwt.jwks_url {
+        wrong.extend(of_url("authentication.jwt.jwks_url", url, jwt.insecure));
+    }
+    wrong
+}
+
+fn of_http(config: &Config) -> Vec<Wrong> {
+    let http = &config.authentication.http;
+    let missing =
+        || vec![Wrong::new("authentication.http.url", "missing, with http in a chain", "https://HOST...")];
+    let Some(url) = &http.url else { return missing() };
+    of_url("authentication.http.url", url, http.insecure).into_iter().collect()
+}
+
+fn of_url(key: &'static str, url: &str, insecure: bool) -> Option<Wrong> {
+    let error = http::check_url(url, insecure).err()?;
+    let allowed = "https://HOST...; http:// to this machine, or with insecure = true";
+    Some(Wrong { key, value: Some(format!("\"{url}\"")), why: error.to_string(), allowed })
+}
+
+#[cfg(feature = "ldap")]
+fn of_ldap(config: &Config) -> Vec<Wrong> {
+    let ldap = &config.authentication.ldap;
+    let Some(url) = &ldap.url else {
+        return vec![Wrong::new(
+            "authentication.ldap.url",
+            "missing, with ldap in a chain",
+            "ldaps://HOST...",
+        )];
+    };
+    let mut wrong = Vec::new();
+    let searches = ldap.search_base.is_some() || ldap.search_filter.is_some();
+    let is_whole = ldap.search_base.is_some() && ldap.search_filter.is_some();
+    if ldap.user_dn.is_some() == searches || searches && !is_whole {
+        let why = "ldap in a chain needs to know how users are found, in one way";
+        wrong.push(Wrong::new("authentication.ldap", why, "user_dn, or search_base and search_filter"));
+    } else if let Err(error) = ldap.settings().check() {
+        wrong.push(of_settings(ldap, url, &error));
+    }
+    if ldap.bind_dn.is_some() != ldap.bind_password_file.is_some() {
+        let why = "bind_dn and bind_password_file need each other";
+        wrong.push(Wrong::new("authentication.ldap.bind_dn", why, "both, or neither"));
+    }
+    wrong
+}
+
+#[cfg(feature = "ldap")]
+fn of_settings(ldap: &Ldap, url: &str, error: &LdapSettingsError) -> Wrong {
+    let (key, value, allowed) = match (error, &ldap.user_dn) {
+        (LdapSettingsError::Template { template }, Some(_)) => {
+            ("authentication.ldap.user_dn", &**template, "a distinguished name with ${username} in it")
+        }
+        (LdapSettingsError::Template { template }, None) => {
+            ("authentication.ldap.search_filter", &**template, "a filter with ${username} in it")
+        }
+        _ => {
+            let allowed =
+                "ldaps://HOST...; ldap:// with start_tls = true, to this machine, or with insecure = true";
+            ("authentication.ldap.url", url, allowed)
+        }
+    };
+    Wrong { key, value: Some(format!("\"{value}\"")), why: error.to_string(), allowed }
+}
+
+#[cfg(not(feature = "ldap"))]
+fn of_ldap(_: &Config) -> Vec<Wrong> {
+    vec![Wrong::new("authentication.chain", NO_LDAP, "a chain without ldap")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the faults of a file say that asks for one proof in its chain.
+    fn faults(proof: &str, rest: &str) -> String {
+        let text = format!("authentication.chain = [\"{proof}\"]\n{rest}");
+        let said = |faults: Vec<Fault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        Config::parse(&text).map_or_else(said, |_| String::new())
+    }
+
+    #[test]
+    fn a_proof_needs_to_know_where_it_is_looked_up() {
+        assert!(faults("jwt", "").contains("found: none; allowed: one of secret_file, key_file, jwks_url"));
+        let two = "[authentication.jwt]\nsecret_file = \"a\"\nkey_file = \"b\"";
+        assert!(faults("jwt", two).contains("found: secret_file, key_file"));
+        assert!(faults("http", "").contains("authentication.http.url: missing, with http in a chain"));
+        assert!(faults("ldap", "").contains("authentication.ldap.url: missing, with ldap in a chain"));
+        assert_eq!(faults("password", two), "", "nobody asks for it");
+        let own = "[[listener]]\nurl = \"tcp://127.0.0.1:0\"\nauthentication = [\"http\"]";
+        assert!(faults("password", own).contains("authentication.http.url: missing"));
+    }
+
+    #[test]
+    fn secrets_do_not_cross_the_network_in_clear_text() {
+        let url = "http://auth.example/x";
+        let said = faults("http", &format!("[authentication.http]\nurl = \"{url}\""));
+        assert!(said.starts_with(&format!("authentication.http.url = \"{url}\": ")), "{said}");
+        let insecure = format!("[authentication.http]\nurl = \"{url}\"\ninsecure = true");
+        assert_eq!(faults("http", &insecure), "");
+        let jwks = format!("[authentication.jwt]\njwks_url = \"{url}\"");
+        assert!(faults("jwt", &jwks).contains("in clear text"));
+        let named = "[authentication.http]\nurl = \"https://amy:secret@auth.example/\"";
+        assert!(faults("http", named).contains("not a URL of a service"));
+    }
+
+    #[cfg(feature = "ldap")]
+    #[test]
+    fn a_user_of_a_directory_is_found_in_one_way() {
+        let with = |rest: &str| {
+            faults("ldap", &format!("[authentication.ldap]\nurl = \"ldaps://directory.example\"\n{rest}"))
+        };
+        assert_eq!(with("user_dn = \"uid=${username},dc=example\""), "");
+        assert_eq!(with("search_base = \"dc=example\"\nsearch_filter = \"(uid=${username})\""), "");
+        for rest in [
+            "",
+            "search_base = \"dc=example\"",
+            "user_dn = \"uid=${username}\"\nsearch_base = \"dc=example\"",
+        ] {
+            assert!(
+                with(rest).contains("in one way; allowed: user_dn, or search_base and search_filter"),
+                "{rest}"
+            );
+        }
+        let said = with("user_dn = \"uid=amy\"");
+        assert!(
+            said.starts_with("authentication.ldap.user_dn = \"uid=amy\": uid=amy lacks ${username}"),
+            "{said}"
+        );
+        assert!(with("user_dn = \"uid=${username}\"\nbind_dn = \"cn=a\"").contains("need each other"));
+        let plain =
+            "[authentication.ldap]\nurl = \"ldap://directory.example\"\nuser_dn = \"uid=${username}\"";
+        assert!(faults("ldap", plain).contains("in clear text"));
+    }
+}
