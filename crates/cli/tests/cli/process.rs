@@ -96,6 +96,9 @@ impl Broker {
             if line == "dunlin: accepting connections" {
                 return broker;
             }
+            if line.starts_with("dunlin: API on ") {
+                continue;
+            }
             let address = line.strip_prefix("dunlin: listening on tcp://").expect(&line);
             broker.addresses.push(address.parse().expect(&line));
         }
