@@ -32,7 +32,8 @@ Examples:
   dunlin serve --dev --config dunlin.toml --shards 2
       Settings from a file, two threads.
 
-Without --dev every client needs a certificate: `dunlin device add NAME` issues one.
+Without --dev every client shows who it is: by a certificate, which `dunlin device add NAME` issues, by a password, which
+`dunlin user add NAME` sets, or by what [authentication] of the configuration says.
 
 Signals:
   SIGTERM, SIGINT  end: clients are told, and sent what waits for them; a second one ends at once

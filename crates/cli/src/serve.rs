@@ -41,12 +41,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let listeners = Listeners::wanted(&arguments.listen, &config)?;
     let levels = log::start(&config.log).map_err(|error| Failure::Start(StartError::Io(error)))?;
     let data = arguments.data.clone().or_else(|| config.storage.data.clone());
-    let (mut listeners, secured) = if arguments.dev {
-        (Listeners::resolve(&listeners, Reach::Loopback)?, None)
-    } else {
-        let secured = Secured::prepare(data.clone(), &listeners)?;
-        (Listeners::resolve(&secured.listeners, Reach::Everybody)?, Some(secured))
-    };
+    let (mut listeners, secured) = resolve(&listeners, data.as_deref(), arguments.dev)?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1]).map_err(Failure::Signals)?;
     let notify = Notify::from_environment();
     warn_of_files(&config);
@@ -63,31 +58,15 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let control = control.and_then(|(directory, store)| storage::listen(directory, store, entrance.clone()));
     let metrics = Metrics::bind(&config.metrics)?;
     let api = Api::bind(&config.api, directory, arguments.dev)?;
-    let server = Server::start(ServerOptions {
-        listeners: listeners.options(),
-        shards: (shards > 0).then_some(usize::from(shards)),
-        settings: Arc::new(settings),
-        seed: None,
-        authentication: entrance.as_ref().map(Entrance::authentication),
-        on_failure: end_by_signal,
-        journal: store.clone().map(|store| store as Arc<dyn Journal>),
-    })
-    .map_err(|error| listeners.failure(error))?;
+    let journal = store.clone().map(|store| store as Arc<dyn Journal>);
+    let server = begin(&listeners, shards, settings, entrance.as_ref(), journal)?;
     server.limit_newcomers(config.admission.limits());
     if let Some(entrance) = &entrance {
         entrance.watch(server.reviewer());
     }
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
     let urls: Vec<_> = listeners.bound(server.places()).collect();
-    for url in &urls {
-        say::line(&format!("dunlin: listening on {url}\n"));
-    }
-    if let Some(address) = metrics.address() {
-        say::line(&format!("dunlin: metrics on http://{address}/metrics\n"));
-    }
-    if let Some(url) = api.url() {
-        say::line(&format!("dunlin: API on {url}\n"));
-    }
+    say_where(&urls, &metrics, &api);
     let mut certificates = listeners.certificates().clone();
     api.add_to(&mut certificates);
     let process = Process {
@@ -96,12 +75,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         configuration: api::shown(&config),
         store: store.as_ref().map(Arc::downgrade),
     };
-    let doorman = if arguments.dev {
-        Doorman::open()
-    } else {
-        directory.map_or_else(|| Ok(Doorman::open()), Doorman::of)?
-    };
-    let api = api.serve(server.observer(), doorman, process, directory)?;
+    let known = directory.zip(entrance.as_ref());
+    let doorman = known.map(|(directory, entrance)| Doorman::of(directory, entrance.users())).transpose()?;
+    let api = api.serve(server.observer(), doorman.unwrap_or_else(Doorman::open), process, directory)?;
     metrics.show(&server.observer(), store.as_ref(), listeners.certificates());
     // The log is closed when the server has ended.
     drop(store);
@@ -114,7 +90,6 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     info!(target: "dunlin::process", version = env!("CARGO_PKG_VERSION"), "accepting connections");
 
     certificates.watch();
-    let rules = listeners.rules();
     let mut running = Running {
         arguments,
         started: config,
@@ -122,7 +97,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         server,
         notify,
         certificates,
-        rules,
+        rules: listeners.rules(),
         entrance,
         doors,
         quic,
@@ -130,6 +105,51 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     running.until_the_end(&mut signals);
     drop((control, api));
     running.end(signals)
+}
+
+fn begin(
+    listeners: &Listeners,
+    shards: u16,
+    settings: Settings,
+    entrance: Option<&Arc<Entrance>>,
+    journal: Option<Arc<dyn Journal>>,
+) -> Result<Server, Failure> {
+    let options = ServerOptions {
+        listeners: listeners.options(),
+        shards: (shards > 0).then_some(usize::from(shards)),
+        settings: Arc::new(settings),
+        seed: None,
+        authentication: entrance.map(Entrance::authentication),
+        on_failure: end_by_signal,
+        journal,
+    };
+    Server::start(options).map_err(|error| listeners.failure(error))
+}
+
+/// Who may reach the listeners, and what they need for that.
+fn resolve(
+    listeners: &[config::Listener],
+    data: Option<&Path>,
+    dev: bool,
+) -> Result<(Listeners, Option<Secured>), Failure> {
+    if dev {
+        return Ok((Listeners::resolve(listeners, Reach::Loopback)?, None));
+    }
+    let secured = Secured::prepare(data.map(Path::to_owned), listeners)?;
+    Ok((Listeners::resolve(&secured.listeners, Reach::Everybody)?, Some(secured)))
+}
+
+/// What whoever started it needs to know, and programs wait for.
+fn say_where(urls: &[String], metrics: &Metrics, api: &Api) {
+    for url in urls {
+        say::line(&format!("dunlin: listening on {url}\n"));
+    }
+    if let Some(address) = metrics.address() {
+        say::line(&format!("dunlin: metrics on http://{address}/metrics\n"));
+    }
+    if let Some(url) = api.url() {
+        say::line(&format!("dunlin: API on {url}\n"));
+    }
 }
 
 /// A shard has failed: the main thread, which waits for signals, gets one and finds out.

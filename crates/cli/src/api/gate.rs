@@ -19,7 +19,6 @@ use ring::rand::SystemRandom;
 
 use super::tokens::Tokens;
 use crate::failure::Failure;
-use crate::user;
 
 /// The groups of users that have a role.
 const GROUPS: [(&str, Role); 3] =
@@ -47,13 +46,12 @@ struct Known {
 }
 
 impl Doorman {
-    /// For the users and tokens of a data directory.
+    /// For these users, and the tokens of a data directory.
     ///
     /// # Errors
     /// Where a file cannot be used.
-    pub(crate) fn of(data: &Path) -> Result<Self, Failure> {
+    pub(crate) fn of(data: &Path, users: Arc<UserStore>) -> Result<Self, Failure> {
         let guard = Arc::new(Guard::new(GuardLimits::default()));
-        let users = Arc::new(UserStore::open(&user::file(data))?);
         let passwords =
             Chain::new(Arc::clone(&guard)).with("password", Arc::new(Passwords::new(Arc::clone(&users))));
         let key = hmac::Key::generate(HMAC_SHA256, &SystemRandom::new())

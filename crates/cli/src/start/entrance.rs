@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use dunlin_engine::{Authority as Rights, Credentials};
 use dunlin_runtime::{Answer, Authentication, Authenticator, Reviewer};
+use dunlin_security::identity::password::UserStore;
 use dunlin_security::identity::{Door, Watch};
 use dunlin_security::policy::{PolicyFile, Rules};
 use tracing::{error, info, warn};
@@ -94,6 +95,11 @@ impl Entrance {
     pub(crate) fn authentication(self: &Arc<Self>) -> Authentication {
         let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Authentication { authenticator: Arc::<Self>::clone(self), workers, waiting_maximum: WAITING }
+    }
+
+    /// Who has a password.
+    pub(crate) fn users(&self) -> Arc<UserStore> {
+        Arc::clone(&lock(&self.proofs).users)
     }
 
     /// The file of rules and the file of users.
