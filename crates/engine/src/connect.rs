@@ -151,7 +151,7 @@ impl Engine {
         if let Some(connection) = self.hub.connections.get_mut(id) {
             connection.maximum_packet_size = wishes.maximum_packet_size;
         }
-        match self.check_connect(connect, &wishes, client_id, admission.as_ref()) {
+        match self.check_connect(id, connect, &wishes, client_id, admission.as_ref()) {
             Ok(will) => self.accept(cx, id, connect, &wishes, client_id, will, admission),
             Err((reason, detail)) => self.refuse(cx, id, connect.client_id, reason, &detail),
         }
@@ -180,6 +180,7 @@ impl Engine {
 
     fn check_connect(
         &mut self,
+        id: ConnectionId,
         connect: &Connect<'_>,
         wishes: &Wishes<'_>,
         client_id: &str,
@@ -211,6 +212,11 @@ impl Engine {
             let detail = "there is no memory for another session".to_owned();
             return Err((ReasonCode::QuotaExceeded, detail));
         }
+        if self.hub.journal.has_no_room() && self.begins_kept(id, connect, wishes, client_id) {
+            // Its Client would wait for its CONNACK until there is room.
+            let detail = "the log has no room for another session".to_owned();
+            return Err((ReasonCode::QuotaExceeded, detail));
+        }
         let Some(will) = &connect.will else { return Ok(None) };
         let refused = |detail: String| (ReasonCode::TopicNameInvalid, detail);
         let topic = self.router.check_topic(will.topic).map_err(|error| refused(format!("will: {error}")))?;
@@ -238,12 +244,7 @@ impl Engine {
     ) {
         let limits = &self.hub.settings.limits;
         let is_v5 = connect.version == ProtocolVersion::V5;
-        let expiry = match (is_v5, connect.clean_start) {
-            (true, _) => wishes.session_expiry.min(limits.session_expiry_interval_maximum),
-            // [MQTT311-3.1.2-6]
-            (false, true) => 0,
-            (false, false) => limits.session_expiry_interval_v3,
-        };
+        let expiry = self.expiry_for(connect, wishes);
         let window = limits.inflight_maximum.get().min(wishes.receive_maximum);
         let keep_alive = self.keep_alive_for(connect, is_v5);
         let mut properties = self.connack_properties(id, connect, wishes, expiry, keep_alive, client_id);
@@ -296,12 +297,37 @@ impl Engine {
         self.open_when_safe(cx, opening);
     }
 
+    /// The Session Expiry Interval that a Session gets, in seconds.
+    fn expiry_for(&self, connect: &Connect<'_>, wishes: &Wishes<'_>) -> u32 {
+        let limits = &self.hub.settings.limits;
+        match (connect.version, connect.clean_start) {
+            (ProtocolVersion::V5, _) => wishes.session_expiry.min(limits.session_expiry_interval_maximum),
+            // [MQTT311-3.1.2-6]
+            (_, true) => 0,
+            (_, false) => limits.session_expiry_interval_v3,
+        }
+    }
+
+    /// Would this CONNECT begin a Session that outlives the process?
+    fn begins_kept(
+        &self,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        wishes: &Wishes<'_>,
+        client_id: &str,
+    ) -> bool {
+        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+        let is_kept = self.hub.settings.durability_at(listener) != Durability::Memory
+            && self.expiry_for(connect, wishes) != 0;
+        is_kept && (connect.clean_start || self.hub.sessions.find(client_id).is_none())
+    }
+
     /// CONNACK waits until what it says is safe.
     fn open_when_safe(&mut self, cx: &mut Cx<'_>, opening: Opening) {
         let Opening { session, resumed, .. } = opening;
         let waits_for = self.waits_for(session);
         let due = Due::ConnAck(Box::new(opening));
-        if self.hub.journal.full && resumed {
+        if self.hub.journal.has_no_room() && resumed {
             // Its Client may have come to fetch what fills the log. A crash before there is room again knows of this connection
             // only what it acknowledged.
             return self.when_progress_is_safe(cx, session, waits_for, due);

@@ -87,8 +87,8 @@ pub(crate) struct Connection {
     /// QoS 2 messages that came on this connection and are not released.
     pub(crate) open_exchanges: u16,
     /// PUBACKs (and refusals) that wait for the journal, and PUBRECs.
-    pub(crate) unanswered: u16,
-    pub(crate) unreceived: u16,
+    pub(crate) unanswered: u32,
+    pub(crate) unreceived: u32,
     /// Where all of these wait, so that they stay in order.
     pub(crate) lane: Lane,
     pub(crate) aliases: Option<Box<Aliases>>,

@@ -168,6 +168,9 @@ impl Engine {
                 let remote = session.received.as_ref().map_or(ShardSet::EMPTY, |of| of.remote(packet_id));
                 self.hub.release_exchange(cx, exchange, remote);
             }
+            for exchange in self.hub.journal.before_of(session.partition, session.key) {
+                self.hub.release_exchange(cx, exchange, ShardSet::EMPTY);
+            }
             for home in session.outgoing.iter().flat_map(|outgoing| outgoing.homes()) {
                 self.hub.journal.delivered(session.partition, home);
             }

@@ -137,6 +137,7 @@ impl Engine {
             Event::Written => self.batch_written(cx),
             Event::Stored { relief_only } => self.batch_stored(cx, relief_only),
             Event::JournalFull(full) => self.journal_full(full),
+            Event::JournalShort(short) => self.hub.journal.set_short(short),
             Event::Read { token, records } => self.hub.read_back(cx, token.0, records),
             Event::Publish { topic, payload } => self.publish_own(cx, topic, payload),
             Event::Memory(memory) => self.memory_measured(cx, memory),

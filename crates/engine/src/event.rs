@@ -106,8 +106,11 @@ pub enum Event<'a> {
         /// Only the records that are [`crate::JournalRecord::relief`].
         relief_only: bool,
     },
-    /// The log has no room for more, or has it again.
+    /// The log has no room for the batch that [`crate::Engine::write`] gave, or has it again.
     JournalFull(bool),
+    /// The log has no room for what some shard hands over, perhaps another, or has it again: until then what would need room is
+    /// refused.
+    JournalShort(bool),
     /// What [`crate::Effect::Read`] asked for.
     Read {
         /// As asked.

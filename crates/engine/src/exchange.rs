@@ -272,8 +272,8 @@ impl Engine {
 }
 
 impl Hub {
-    /// Forgets a publisher's exchange, here and in other shards: those that its message went to, or, as nobody knows that after a
-    /// restart, all.
+    /// Forgets a publisher's exchange, here and in other shards: those that its message went to, in this life of the process and in
+    /// those before.
     pub(crate) fn release_exchange(
         &mut self,
         cx: &mut Cx<'_>,
@@ -281,8 +281,8 @@ impl Hub {
         remote: ShardSet,
     ) -> ShardSet {
         let mut receivers = remote;
-        if self.journal.is_restored {
-            self.map.iter().filter(|shard| *shard != self.shard).for_each(|shard| receivers.insert(shard));
+        if let Some(before) = self.journal.before.remove(&exchange) {
+            before.iter().for_each(|shard| receivers.insert(shard));
         }
         self.journal.exchange_released(cx.now, exchange);
         for shard in receivers.iter() {

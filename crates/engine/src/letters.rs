@@ -84,6 +84,7 @@ impl Engine {
             Letter::Resume { session, by } => self.resume(cx, session, by),
             Letter::Safe { count } => self.hub.journal.confirmed(from, count, Durability::Synced),
             Letter::Written { count } => self.hub.journal.confirmed(from, count, Durability::Written),
+            Letter::Seen { exchange } => self.seen_before(cx, from, exchange),
             Letter::Released { exchange } => {
                 self.hub.journal.received(from);
                 self.hub.journal.exchange_released(cx.now, exchange);

@@ -38,6 +38,7 @@ mod policy;
 mod publish;
 mod receive;
 mod retained;
+mod retained_value;
 mod review;
 mod session;
 mod settings;
@@ -64,7 +65,8 @@ pub use inspect::{
     SubscriptionRow,
 };
 pub use journal::{
-    JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord, describe_record,
+    JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord, JournalSource,
+    describe_record,
 };
 pub use listener::{ListenerRules, Versions};
 pub use mail::{Mail, MailBag};

@@ -79,6 +79,8 @@ pub(crate) enum Letter {
     Written { count: u64 },
     /// A publisher released a QoS 2 message that went to the receiver.
     Released { exchange: Exchange },
+    /// After a restart: the sender has records of this exchange of a Session of the receiver.
+    Seen { exchange: Exchange },
     /// To itself: review the Sessions from this slot on, unless a newer round has begun.
     Review { round: u32, next: u32 },
 }
@@ -286,6 +288,7 @@ impl Letter {
             | Self::Safe { .. }
             | Self::Written { .. }
             | Self::Released { .. }
+            | Self::Seen { .. }
             | Self::Review { .. } => 0,
         }
     }

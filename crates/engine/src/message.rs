@@ -115,11 +115,6 @@ impl Message {
         self.0.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// Is it the very same, not only equal?
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// The payload, shared.
     pub(crate) fn payload(&self) -> Bytes {
         self.0.body.slice((self.0.topic_len + self.0.properties_len) as usize..)

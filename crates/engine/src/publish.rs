@@ -110,7 +110,7 @@ impl Engine {
         let maximum = connection.announced.receive_maximum;
         // Those of an earlier connection do not count [MQTT-4.9.0-1].
         let waiting = usize::from(connection.open_exchanges)
-            + usize::from(connection.unanswered)
+            + connection.unanswered as usize
             + connection.slowed.as_ref().map_or(0, |slowed| slowed.of_no_exchange);
         let received = self.hub.sessions.get(session)?.received.as_deref();
         let is_repeated =
@@ -245,11 +245,13 @@ impl Engine {
         reason: ReasonCode,
         needs_room: bool,
     ) {
-        let has_no_room = self.hub.journal.full || view.weight() > MESSAGE_MAXIMUM;
+        let has_no_room = self.hub.journal.has_no_room() || view.weight() > MESSAGE_MAXIMUM;
         if has_no_room && needs_room && (publish.packet_id.is_some() || publish.retain) {
             return self.no_room(cx, id, publish, Drop::JournalFull);
         }
-        if let Some(exchange) = view.exchange.filter(|_| self.hub.journal.is_restored && !publish.dup) {
+        if let Some(exchange) =
+            view.exchange.filter(|it| !publish.dup && self.hub.journal.before.contains_key(it))
+        {
             // The identifier of a message that came before the restart now means another.
             self.hub.release_exchange(cx, exchange, ShardSet::EMPTY);
         }

@@ -22,6 +22,7 @@ use crate::hub::{Cx, Hub};
 use crate::mail::Letter;
 use crate::message::{Message, MessageView};
 use crate::partition::{Partition, ShardId};
+use crate::retained_value::RetainedValue;
 use crate::session::SessionId;
 use crate::session::fetch::{Ask, PAGES_UNDER_WAY};
 use crate::session::outgoing::{Extra, Options};
@@ -43,7 +44,8 @@ const PAGE_STEPS: usize = 4096;
 /// The retained messages of the topics that are at home in this shard.
 #[derive(Debug, Default)]
 pub(crate) struct RetainedStore {
-    messages: BTreeMap<Box<str>, Kept>,
+    /// With the record of each, once it has one.
+    messages: BTreeMap<RetainedValue, Home>,
     bytes: u64,
     /// How many of them are the Server's own, which no bound counts.
     own: usize,
@@ -54,18 +56,30 @@ pub(crate) struct RetainedStore {
     held: Vec<Query>,
 }
 
-/// A retained message, and the number of its record, once it has one.
-#[derive(Debug)]
-struct Kept {
-    message: Message,
-    record: Option<u64>,
+/// Where the record of a retained message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Home(u64);
+
+impl Home {
+    /// It has none yet, or never will.
+    const NONE: Self = Self(u64::MAX);
+    const PENDING: u64 = 1 << 63;
+
+    /// Not written yet; by its serial number.
+    const fn pending(serial: u64) -> Self {
+        Self(serial | Self::PENDING)
+    }
+
+    const fn record(self) -> Option<u64> {
+        if self.0 & Self::PENDING == 0 { Some(self.0) } else { None }
+    }
 }
 
 /// What came of setting one.
 #[derive(Debug, Default)]
 struct Set {
     /// Kept from now on.
-    new: Option<Message>,
+    is_new: bool,
     /// There was one before.
     was: bool,
     /// Its record.
@@ -109,9 +123,9 @@ impl RetainedStore {
     /// same, because it is out of date.
     fn set(&mut self, now: Time, view: MessageView<'_>, messages_maximum: usize, bytes_maximum: u64) -> Set {
         let old = self.remove(view.topic);
-        let mut set =
-            Set { old: old.as_ref().and_then(|old| old.record), was: old.is_some(), ..Set::default() };
-        set.is_kept = old.is_some_and(|old| old.message.view().durability != Durability::Memory);
+        let record = old.as_ref().and_then(|(_, home)| home.record());
+        let mut set = Set { old: record, was: old.is_some(), ..Set::default() };
+        set.is_kept = old.is_some_and(|(old, _)| old.view().durability != Durability::Memory);
         if view.payload.is_empty() {
             return set;
         }
@@ -126,29 +140,28 @@ impl RetainedStore {
             set.is_full = true;
             return set;
         }
-        let message = view.to_message();
-        set.new = Some(message.clone());
-        self.put(view.topic, message, None);
+        set.is_new = true;
+        self.put(view, Home::NONE);
         set
     }
 
     /// The message of a topic.
-    pub(crate) fn get(&self, topic: &str) -> Option<&Message> {
-        self.messages.get(topic).map(|kept| &kept.message)
+    pub(crate) fn get(&self, topic: &str) -> Option<&RetainedValue> {
+        Some(self.messages.get_key_value(topic.as_bytes())?.0)
     }
 
     /// Those from a topic on, by topic.
     pub(crate) fn from<'a>(
         &'a self,
         from: Bound<&str>,
-    ) -> impl Iterator<Item = (&'a str, &'a Message)> + use<'a> {
-        let range = self.messages.range::<str, _>((from, Bound::Unbounded));
-        range.map(|(topic, kept)| (&**topic, &kept.message))
+    ) -> impl Iterator<Item = (&'a str, &'a RetainedValue)> + use<'a> {
+        let range = self.messages.range::<[u8], _>((from.map(str::as_bytes), Bound::Unbounded));
+        range.map(|(kept, _)| (kept.view().topic, kept))
     }
 
     fn expire(&mut self, topics: &[Box<str>]) {
         for topic in topics {
-            let record = self.remove(topic).and_then(|old| old.record);
+            let record = self.remove(topic).and_then(|(_, home)| home.record());
             self.expired.extend(record.map(|record| (topic.clone(), record)));
         }
     }
@@ -158,40 +171,47 @@ impl RetainedStore {
         std::mem::take(&mut self.expired)
     }
 
-    fn put(&mut self, topic: &str, message: Message, record: Option<u64>) {
-        if is_own(topic) {
+    fn put(&mut self, view: MessageView<'_>, home: Home) {
+        if is_own(view.topic) {
             self.own += 1;
         } else {
-            self.bytes += message.weight() as u64;
+            self.bytes += view.weight() as u64;
         }
-        self.messages.insert(topic.into(), Kept { message, record });
+        self.messages.insert(RetainedValue::new(view), home);
     }
 
     /// As a restart found it.
     pub(crate) fn restore(&mut self, view: &MessageView<'_>, record: u64) {
-        self.put(view.topic, view.to_message(), Some(record));
+        self.put(*view, Home(record));
     }
 
-    /// Is it gone?
-    pub(crate) fn forget(&mut self, topic: &str) {
-        self.remove(topic);
+    /// What a restart found is out of date; its record.
+    pub(crate) fn forget(&mut self, topic: &str) -> Option<u64> {
+        self.remove(topic)?.1.record()
     }
 
-    fn remove(&mut self, topic: &str) -> Option<Kept> {
-        let old = self.messages.remove(topic)?;
+    fn remove(&mut self, topic: &str) -> Option<(RetainedValue, Home)> {
+        let old = self.messages.remove_entry(topic.as_bytes())?;
         if is_own(topic) {
             self.own -= 1;
         } else {
-            self.bytes -= old.message.weight() as u64;
+            self.bytes -= old.0.view().weight() as u64;
         }
         Some(old)
     }
 
-    /// The record of a message is being written. False where there is a newer message.
-    pub(crate) fn recorded(&mut self, message: &Message, number: u64) -> bool {
-        let kept = self.messages.get_mut(message.view().topic).filter(|kept| kept.message.is_same(message));
-        kept.is_some_and(|kept| {
-            kept.record = Some(number);
+    /// What was set last will have a record.
+    fn pending(&mut self, topic: &str, serial: u64) {
+        if let Some(home) = self.messages.get_mut(topic.as_bytes()) {
+            *home = Home::pending(serial);
+        }
+    }
+
+    /// The record with that serial number is being written. False where there is a newer message.
+    pub(crate) fn recorded(&mut self, topic: &str, serial: u64, number: u64) -> bool {
+        let home = self.messages.get_mut(topic.as_bytes()).filter(|home| **home == Home::pending(serial));
+        home.is_some_and(|home| {
+            *home = Home(number);
             true
         })
     }
@@ -199,15 +219,16 @@ impl RetainedStore {
     /// Looks at some messages, others each time, and lets go those that have expired [MQTT-3.3.2-5].
     fn sweep(&mut self, now: Time) {
         let after = self.swept.take();
-        let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut steps = self.messages.range::<str, _>((from, Bound::Unbounded)).take(SWEEP_STEPS);
+        let from = after.as_deref().map_or(Bound::Unbounded, |topic| Bound::Excluded(topic.as_bytes()));
         let mut expired = Vec::new();
-        for (topic, message) in steps.by_ref() {
-            if message.message.is_expired(now) {
-                expired.push(topic.clone());
+        let mut last = None;
+        for (kept, _) in self.messages.range::<[u8], _>((from, Bound::Unbounded)).take(SWEEP_STEPS) {
+            if kept.view().is_expired(now) {
+                expired.push(kept.view().topic.into());
             }
-            self.swept = Some(topic.clone());
+            last = Some(kept);
         }
+        self.swept = last.map(|kept| kept.view().topic.into());
         self.expire(&expired);
     }
 
@@ -224,23 +245,23 @@ impl RetainedStore {
         let mut expired = Vec::new();
         let mut bytes = 0;
         let prefix = literal_prefix(filter);
-        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        for (step, (topic, Kept { message, .. })) in
-            self.messages.range::<str, _>((from, Bound::Unbounded)).enumerate()
-        {
-            if !topic.starts_with(prefix) {
+        let from =
+            after.map_or(Bound::Included(prefix.as_bytes()), |topic| Bound::Excluded(topic.as_bytes()));
+        for (step, (kept, _)) in self.messages.range::<[u8], _>((from, Bound::Unbounded)).enumerate() {
+            let view = kept.view();
+            if !view.topic.starts_with(prefix) {
                 break;
             }
-            if TopicName::parse(topic).is_ok_and(|name| matches(filter, name)) {
-                if message.is_expired(now) {
-                    expired.push(topic.clone());
+            if TopicName::parse(view.topic).is_ok_and(|name| matches(filter, name)) {
+                if view.is_expired(now) {
+                    expired.push(view.topic.into());
                 } else {
-                    bytes += message.weight();
-                    page.messages.push(message.clone());
+                    bytes += view.weight();
+                    page.messages.push(kept.to_message());
                 }
             }
             if step + 1 >= PAGE_STEPS || page.messages.len() >= PAGE_MESSAGES || bytes >= bytes_maximum {
-                page.next = Some(topic.clone());
+                page.next = Some(view.topic.into());
                 break;
             }
         }
@@ -278,9 +299,13 @@ impl Engine {
             if set.is_kept {
                 self.hub.journal.retained(cx.now, view.topic, None, set.old);
             }
-        } else if (set.new.is_some() || set.was) && !is_own(view.topic) {
+        } else if (set.is_new || set.was) && !is_own(view.topic) && self.hub.journal.enabled {
             // What the Server says of itself is said anew after a restart.
-            self.hub.journal.retained(cx.now, view.topic, set.new, set.old);
+            let new = set.is_new.then(|| MessageView { exchange: None, ..view }.to_message());
+            let serial = self.hub.journal.retained(cx.now, view.topic, new, set.old);
+            if set.is_new {
+                self.retained.pending(view.topic, serial);
+            }
         }
         self.record_expired(cx);
     }

@@ -149,7 +149,7 @@ impl Engine {
         if session.fetches.as_ref().is_some_and(|fetches| fetches.len() >= limit.max(SNAPSHOTS_MAXIMUM)) {
             return Err(ReasonCode::QuotaExceeded);
         }
-        if self.hub.journal.full && session.key != 0 {
+        if self.hub.journal.has_no_room() && session.key != 0 {
             return Err(ReasonCode::QuotaExceeded);
         }
         if !session.subscriptions.contains_key(filter.as_str()) && self.refuses_growth() {

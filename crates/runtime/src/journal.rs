@@ -5,7 +5,7 @@
 //! Never: a wait. What the log does not take now is offered again when it has moved.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use dunlin_engine::{Event, JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, ShardId, Time};
 use dunlin_store::{
@@ -24,6 +24,10 @@ pub(crate) struct Log {
     written: AtomicU64,
     /// Somebody waits for what is written only.
     writes: bool,
+    /// Shards whose batch it has no room for.
+    stuck: AtomicUsize,
+    /// It will soon have none.
+    is_low: AtomicBool,
     /// Shards that want to be woken when it moves: [`WAITS`], or as soon as it has written [`WAITS_FOR_WRITE`].
     waiting: Box<[AtomicU8]>,
 }
@@ -44,20 +48,50 @@ impl Log {
         shards: usize,
         writes: bool,
     ) -> Self {
-        let Progress { synced, written, .. } = journal.progress();
+        let Progress { synced, written, is_low, .. } = journal.progress();
         let (synced, written) = (AtomicU64::new(synced.0), AtomicU64::new(written.0));
         let waiting = (0..shards).map(|_| AtomicU8::new(0)).collect();
-        Self { journal, writers, synced, written, writes, waiting }
+        let (stuck, is_low) = (AtomicUsize::new(0), AtomicBool::new(is_low));
+        Self { journal, writers, synced, written, writes, stuck, is_low, waiting }
+    }
+
+    /// Has it no room for somebody's batch, or only for what is under way? Then there is none for what comes now, whoever brings it.
+    fn is_short(&self) -> bool {
+        self.is_low.load(Ordering::SeqCst) || self.stuck.load(Ordering::SeqCst) > 0
+    }
+
+    /// A shard's batch has found no room, or has found it. True where all shards are to hear of it.
+    fn set_stuck(&self, is_stuck: bool) -> bool {
+        if is_stuck {
+            self.stuck.fetch_add(1, Ordering::SeqCst) == 0
+        } else {
+            self.stuck.fetch_sub(1, Ordering::SeqCst) == 1
+        }
+    }
+
+    /// What it says of its room. True where that is news.
+    fn set_low(&self, progress: &Progress) -> bool {
+        let is_news = self.is_low.swap(progress.is_low, Ordering::SeqCst) != progress.is_low;
+        match progress.shortage.filter(|_| progress.is_low) {
+            _ if !is_news => {}
+            Some(shortage) => {
+                warn!(target: "dunlin::journal", ?shortage, "the log has no room: what would need it is refused");
+            }
+            None => warn!(target: "dunlin::journal", "the log has room again"),
+        }
+        is_news
     }
 
     /// The log has moved. Which shards are to be woken.
     pub(crate) fn moved(&self, progress: Progress) -> impl Iterator<Item = ShardId> {
         let wrote = self.written.fetch_max(progress.written.0, Ordering::SeqCst) < progress.written.0;
         let synced = self.synced.fetch_max(progress.synced.0, Ordering::SeqCst) < progress.synced.0;
-        // Half a commit is news only to those who wait for no more; the other half follows.
+        // Half a commit is news only to those who wait for no more; the other half follows. How much room there is concerns all.
+        let has_turned = self.set_low(&progress);
         let least = if wrote && !synced { WAITS_FOR_WRITE } else { WAITS };
         let is_woken = move |waiting: &AtomicU8| {
-            waiting.load(Ordering::SeqCst) >= least && waiting.swap(0, Ordering::SeqCst) > 0
+            let waits = waiting.load(Ordering::SeqCst) >= least && waiting.swap(0, Ordering::SeqCst) > 0;
+            waits || has_turned
         };
         let woken = self.waiting.iter().enumerate().filter(move |(_, waiting)| is_woken(waiting));
         woken.filter_map(|(index, _)| ShardId::new(index))
@@ -87,6 +121,8 @@ pub(crate) struct Scribe {
     batch: Parcel,
     /// The log has no room for the rest of it.
     is_stuck: bool,
+    /// The engine was told that it has none for some shard's.
+    is_short: bool,
     /// The progress of Sessions that goes past it. The engine counts what the stuck batch itself has of it as the first.
     relief: Parcel,
     releases: Vec<(u16, u64)>,
@@ -135,6 +171,7 @@ impl Shard {
         if self.shared.log.get().is_none() {
             return;
         }
+        self.look_for_room();
         // Once more where something was stored: its end may have been waited for to begin the next.
         for _ in 0..2 {
             self.append_rest();
@@ -187,21 +224,42 @@ impl Shard {
                     scribe.checkpoints.push((partition, upto, releases));
                 }
             }
-            Some(AppendError::Full(shortage)) if !was_stuck => {
+            Some(AppendError::Full(_)) if !was_stuck => {
                 release(log, &mut scribe.batch.batch.releases);
-                warn!(target: "dunlin::journal", ?shortage, "the log has no room: what would need it is refused");
+                if !scribe.relief.is_open {
+                    scribe.relief.open(|_| ());
+                }
             }
             Some(AppendError::Full(_) | AppendError::Busy { .. }) => {}
             Some(error) => error!(target: "dunlin::journal", %error, "the log takes no more"),
         }
-        let is_stuck = scribe.is_stuck;
-        if is_stuck != was_stuck {
-            if !is_stuck {
-                warn!(target: "dunlin::journal", "the log has room again");
-            } else if !scribe.relief.is_open {
-                scribe.relief.open(|_| ());
-            }
-            self.handle(Event::JournalFull(is_stuck));
+        if scribe.is_stuck != was_stuck {
+            self.room_changed();
+        }
+    }
+
+    /// The log has no room for the batch any more, or has it again: the other shards are to know, as their messages may need room here.
+    fn room_changed(&mut self) {
+        let Some(log) = self.shared.log.get() else { return };
+        let is_stuck = self.scribe.is_stuck;
+        if log.set_stuck(is_stuck) {
+            let post = &self.shared.post;
+            post.map().iter().filter(|shard| *shard != self.id()).for_each(|shard| post.inbox(shard).nudge());
+        }
+        self.handle(Event::JournalFull(is_stuck));
+        self.look_for_room();
+    }
+
+    /// Tells the engine whether the log has room for what others hand over.
+    fn look_for_room(&mut self) {
+        let Some(log) = self.shared.log.get() else { return };
+        if log.is_low.load(Ordering::SeqCst) {
+            // Two threads of the log may have told what they know in the wrong order.
+            log.set_low(&log.journal.progress());
+        }
+        let is_short = log.is_short();
+        if std::mem::replace(&mut self.scribe.is_short, is_short) != is_short {
+            self.handle(Event::JournalShort(is_short));
         }
     }
 

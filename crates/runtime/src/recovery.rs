@@ -2,19 +2,21 @@
 //!
 //! In:    an opened log.
 //! Out:   engines that know everything that was safe when the last process ended.
-//! Never: a start that fails for damage: what cannot be read is left out and said.
+//! Never: a start that fails for damage, or for want of room: what cannot be read is left out and said.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dunlin_engine::{Effects, Engine, Event, JOURNAL_PARTITIONS, JournalLive, Settings, ShardId, ShardMap};
-use dunlin_store::{Entry, Journal, PartitionId, ReadError, RecordNumber};
+use dunlin_engine::{Effects, Engine, Event, JournalSource, Settings, ShardId, ShardMap};
+use dunlin_store::{Checkpoint, Entry, Journal, PartitionId, ReadError, RecordNumber, Shortage, Writer};
 use tracing::{info, warn};
 
 use crate::clock;
 use crate::journal::{Log, claim_all};
 use crate::server::StartError;
+
+/// Threads that read the log at most: each goes through all of it.
+const READERS_MAXIMUM: usize = 8;
 
 /// An engine, and what it wanted done before it was given to its shard.
 pub(crate) struct Prepared {
@@ -35,41 +37,10 @@ pub(crate) fn prepare(
     let Some(journal) = journal else { return Ok((shards, None)) };
     let began = Instant::now();
     let writers = claim_all(&**journal).map_err(|error| StartError::Journal(error.to_string()))?;
-    let (mut records, mut lost) = (0_u64, 0_u64);
-    let home = |partition: u16| map.home_of_log(partition).index();
-    for partition in Engine::RESTORED_FIRST..JOURNAL_PARTITIONS {
-        let engine = &mut shards[home(partition)].engine;
-        let read = journal.replay(PartitionId(partition), RecordNumber(0), &mut |entry| {
-            restore(engine, partition, entry, &mut records, &mut lost);
-            ControlFlow::Continue(())
-        });
-        read.map_err(unreadable)?;
-    }
-    for partition in 0..Engine::RESTORED_FIRST {
-        match journal.load(PartitionId(partition)) {
-            Ok(None) => {}
-            Ok(Some(checkpoint)) => {
-                let engine = &mut shards[home(partition)].engine;
-                engine.restore_checkpoint(partition, checkpoint.upto.0, &checkpoint.state);
-            }
-            Err(error) => {
-                warn!(target: "dunlin::journal", partition, %error, "a checkpoint cannot be read; what only it knew is lost");
-            }
-        }
-    }
-    let from = |PartitionId(partition): PartitionId| {
-        RecordNumber(if partition < Engine::RESTORED_FIRST { 0 } else { u64::MAX })
-    };
-    let read = journal.replay_all(&from, &mut |PartitionId(partition), entry| {
-        if partition < Engine::RESTORED_FIRST {
-            restore(&mut shards[home(partition)].engine, partition, entry, &mut records, &mut lost);
-        }
-    });
-    read.map_err(unreadable)?;
-    let unreadable = finish(map, &mut shards, &**journal, &writers)?;
+    let read = read(&mut shards, &**journal, &writers)?;
     exchange_mail(map, &mut shards);
-    // What was replayed may have been in the page cache only.
-    journal.sync().map_err(|shortage| StartError::Journal(format!("it cannot be written ({shortage:?})")))?;
+    make_safe(&**journal)?;
+    let Figures { records, lost, unreadable } = read;
     if lost + unreadable > 0 {
         warn!(target: "dunlin::journal", lost, unreadable, "records of the log are damaged");
     }
@@ -78,39 +49,110 @@ pub(crate) fn prepare(
     Ok((shards, Some(Log::new(Arc::clone(journal), writers, map.count(), settings.writes()))))
 }
 
-fn restore(engine: &mut Engine, partition: u16, entry: Entry<'_>, records: &mut u64, lost: &mut u64) {
-    match entry {
-        Entry::Record { number, bytes } => {
-            *records += 1;
-            engine.restore_record(partition, number.0, bytes);
+/// What was read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    records: u64,
+    lost: u64,
+    unreadable: u64,
+}
+
+impl Figures {
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            lost: self.lost + other.lost,
+            unreadable: self.unreadable + other.unreadable,
         }
-        Entry::Lost { from, to } => *lost += to.0 - from.0,
     }
 }
 
-/// Tells every engine that it has seen all, and the log what counts.
-fn finish(
-    map: ShardMap,
-    shards: &mut [Prepared],
-    journal: &dyn Journal,
-    writers: &[dunlin_store::Writer],
-) -> Result<u64, StartError> {
-    let mut unreadable = 0;
-    for (shard, Prepared { engine, effects }) in map.iter().zip(shards) {
-        let mine = (0..JOURNAL_PARTITIONS).filter(|partition| map.home_of_log(*partition) == shard);
-        let next: Vec<(u16, u64)> =
-            mine.map(|partition| (partition, journal.bounds(PartitionId(partition)).next.0)).collect();
-        let (live, damaged) = engine.restored(clock::now(), &next, effects);
-        unreadable += damaged;
-        for (JournalLive { partition, records }, (_, next)) in live.into_iter().zip(next) {
-            let writer = writers[usize::from(partition)];
-            let mut records = records.into_iter().map(RecordNumber);
-            journal
-                .retain(writer, RecordNumber(next), &mut records)
-                .map_err(|error| StartError::Journal(error.to_string()))?;
+/// Each shard reads what is at home there, several at a time.
+fn read(shards: &mut [Prepared], journal: &dyn Journal, writers: &[Writer]) -> Result<Figures, StartError> {
+    let share = shards.len().div_ceil(READERS_MAXIMUM.min(shards.len()).max(1)).max(1);
+    let read_share = |shards: &mut [Prepared]| -> Result<Figures, StartError> {
+        shards.iter_mut().try_fold(Figures::default(), |sum, Prepared { engine, effects }| {
+            let mut reader = Reader { journal, writers, figures: Figures::default() };
+            let unreadable = engine.restore_from(clock::now(), &mut reader, effects)?;
+            Ok(sum.plus(Figures { unreadable, ..reader.figures }))
+        })
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            shards.chunks_mut(share).map(|shards| scope.spawn(|| read_share(shards))).collect();
+        threads.into_iter().try_fold(Figures::default(), |sum, thread| match thread.join() {
+            Ok(figures) => Ok(sum.plus(figures?)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+}
+
+/// The log, as one engine reads it.
+struct Reader<'a> {
+    journal: &'a dyn Journal,
+    writers: &'a [Writer],
+    figures: Figures,
+}
+
+impl JournalSource for Reader<'_> {
+    type Error = StartError;
+
+    fn records(
+        &mut self,
+        is_wanted: &dyn Fn(u16) -> bool,
+        give: &mut dyn FnMut(u16, u64, &[u8]),
+    ) -> Result<(), StartError> {
+        let from = |PartitionId(partition): PartitionId| {
+            RecordNumber(if is_wanted(partition) { 0 } else { u64::MAX })
+        };
+        let Figures { records, lost, .. } = &mut self.figures;
+        let read = self.journal.replay_all(&from, &mut |PartitionId(partition), entry| match entry {
+            Entry::Record { number, bytes } => {
+                *records += 1;
+                give(partition, number.0, bytes);
+            }
+            Entry::Lost { from, to } => *lost += to.0 - from.0,
+        });
+        read.map_err(unreadable)
+    }
+
+    fn checkpoint(&mut self, partition: u16) -> Result<Option<(u64, Vec<u8>)>, StartError> {
+        match self.journal.load(PartitionId(partition)) {
+            Ok(found) => Ok(found.map(|Checkpoint { upto, state }| (upto.0, state))),
+            Err(error) => {
+                warn!(target: "dunlin::journal", partition, %error, "a checkpoint cannot be read; what only it knew is lost");
+                Ok(None)
+            }
         }
     }
-    Ok(unreadable)
+
+    fn next(&mut self, partition: u16) -> u64 {
+        self.journal.bounds(PartitionId(partition)).next.0
+    }
+
+    fn retain(
+        &mut self,
+        partition: u16,
+        next: u64,
+        live: &mut dyn Iterator<Item = u64>,
+    ) -> Result<(), StartError> {
+        let writer = self.writers[usize::from(partition)];
+        let retained = self.journal.retain(writer, RecordNumber(next), &mut live.map(RecordNumber));
+        retained.map_err(|error| StartError::Journal(error.to_string()))
+    }
+}
+
+/// What was replayed may have been in the page cache only.
+fn make_safe(journal: &dyn Journal) -> Result<(), StartError> {
+    match journal.sync() {
+        Ok(_) => Ok(()),
+        Err(shortage @ (Shortage::NoSpace | Shortage::Quota)) => {
+            // Whoever comes to fetch what fills it makes room. What nobody was told of may go with the power until then.
+            warn!(target: "dunlin::journal", ?shortage, "the log has no room: what would need it is refused");
+            Ok(())
+        }
+        Err(shortage) => Err(StartError::Journal(format!("it cannot be written ({shortage:?})"))),
+    }
 }
 
 /// Carries the letters of all engines until there are none: before a Client is let in, every shard must know what the Sessions of the

@@ -13,6 +13,7 @@ use crate::log::{Log, Role, Slot};
 use crate::manifest::{Manifest, Standing, Stored};
 use crate::port::{Notice, PartitionId, RecordNumber, Shortage};
 use crate::segment::{Kind, START, Segment, SegmentInfo, file_name};
+use crate::wire::round_up;
 use std::io;
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ impl<F> FreeFile<F> {
 pub(crate) struct Attempt {
     info: SegmentInfo,
     recycled: bool,
+    /// There is nothing else to write to: a smaller one is better than none.
+    is_only: bool,
 }
 
 /// Work to be done away from the [`Log`].
@@ -73,7 +76,8 @@ pub struct Finished<D: Disk> {
 
 #[derive(Debug)]
 enum Done<D: Disk> {
-    Prepared(Arc<Segment<D::File>>),
+    /// With its length in bytes.
+    Prepared(Arc<Segment<D::File>>, u64),
     Copied(Copied<D>),
     Bytes(u64),
     Nothing,
@@ -104,9 +108,10 @@ impl<D: Disk> Chore<D> {
         };
         let (name, result, work) = match self.work {
             Work::Prepare { attempt, manifest, first, doomed } => {
-                let made = prepare(disk, keys, self.log, self.segment_size, attempt);
-                let made = made
-                    .and_then(|segment| store(&manifest, first).map(|()| Done::Prepared(Arc::new(segment))));
+                let made = prepare(disk, keys, self.log, self.segment_size, &attempt);
+                let made = made.and_then(|(segment, length)| {
+                    store(&manifest, first).map(|()| Done::Prepared(Arc::new(segment), length))
+                });
                 ("making a spare segment", made, Outcome::Prepare { doomed })
             }
             Work::Retire { manifest, first, doomed } => {
@@ -142,19 +147,39 @@ impl<D: Disk> Chore<D> {
     }
 }
 
+/// A new segment with its length, which is shorter only where it is the only one and the disk has no room for more: still one
+/// that takes the largest append.
 fn prepare<D: Disk>(
     disk: &D,
     keys: &Keyring,
     log: [u8; 16],
+    size: u64,
+    attempt: &Attempt,
+) -> io::Result<(Segment<D::File>, u64)> {
+    let quarter = round_up(START + size / 4, 4096);
+    let shorter = [(size / 2) & !4095, quarter].into_iter().filter(|_| attempt.is_only);
+    let mut made = prepare_of(disk, keys, log, size, attempt);
+    for length in shorter.filter(|length| *length < size) {
+        if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+            made = prepare_of(disk, keys, log, length, attempt);
+        }
+    }
+    made
+}
+
+fn prepare_of<D: Disk>(
+    disk: &D,
+    keys: &Keyring,
+    log: [u8; 16],
     length: u64,
-    attempt: Attempt,
-) -> io::Result<Segment<D::File>> {
+    attempt: &Attempt,
+) -> io::Result<(Segment<D::File>, u64)> {
     let name = attempt.info.name();
     let made = create(disk, &name, attempt.recycled).and_then(|file| {
-        let segment = Segment::begin(file, attempt.info, log, keys, length)?;
+        let segment = Segment::begin(file, attempt.info.clone(), log, keys, length)?;
         segment.file.sync()?;
         disk.sync_dir()?;
-        Ok(segment)
+        Ok((segment, length))
     });
     if made.is_err()
         && let Ok(file) = disk.open(&name)
@@ -224,14 +249,16 @@ impl<D: Disk> Log<D> {
     fn prepare(&mut self) -> Option<Work<D>> {
         if self.attempt.is_none() {
             match self.new_segment(Kind::Fresh, None) {
-                Ok((info, recycled)) => self.attempt = Some(Attempt { info, recycled }),
+                Ok((info, recycled)) => {
+                    self.attempt = Some(Attempt { info, recycled, is_only: false });
+                }
                 Err(shortage) => {
                     self.shortage = Some(shortage);
                     return None;
                 }
             }
         }
-        let attempt = self.attempt.clone()?;
+        let attempt = Attempt { is_only: self.active.is_none(), ..self.attempt.clone()? };
         let doomed = self.doomed();
         let manifest = self.manifest(Some((attempt.info.clone(), 0)), &doomed);
         Some(Work::Prepare { attempt, manifest, first: self.manifest_first, doomed })
@@ -247,8 +274,9 @@ impl<D: Disk> Log<D> {
         let unread = self.free.iter().enumerate().filter(|(_, free)| free.is_unread());
         let free = unread.max_by_key(|(_, free)| free.length).map(|(at, _)| at);
         let growth = size - free.map_or(0, |at| self.free[at].length.min(size));
-        // One segment is kept for copying, without which nothing partly dead would ever be given back.
-        let kept = if kind == Kind::Fresh { size } else { 0 };
+        // One segment is kept for copying, without which nothing partly dead would ever be given back. But without any to write to
+        // nothing would: after a start the last one is not written to any more.
+        let kept = if kind == Kind::Fresh && self.active.is_some() { size } else { 0 };
         if self.allocated() + growth + kept > self.options.quota {
             return Err(Shortage::Quota);
         }
@@ -361,12 +389,11 @@ impl<D: Disk> Log<D> {
 
     fn finish_well(&mut self, done: Done<D>, work: Outcome) {
         match (done, work) {
-            (Done::Prepared(segment), Outcome::Prepare { doomed }) => {
+            (Done::Prepared(segment, length), Outcome::Prepare { doomed }) => {
                 self.free_up(&doomed);
                 self.attempt = None;
                 let file = segment.info.file;
                 self.spare = Some(file);
-                let length = self.options.segment_size;
                 self.slots.insert(file, Slot::new(segment, Role::Spare, length, START));
                 if self.paused {
                     return;

@@ -169,7 +169,12 @@ impl<'a> ChunkView<'a> {
 
     /// Whether a record's stored bytes are what was written.
     pub(crate) fn holds(&self, item: &Item) -> bool {
-        self.stored(item).is_some_and(|bytes| sum(bytes) == item.crc)
+        self.whole(item).is_some()
+    }
+
+    /// A record's stored bytes, if they are what was written.
+    pub(crate) fn whole(&self, item: &Item) -> Option<&'a [u8]> {
+        self.stored(item).filter(|bytes| sum(bytes) == item.crc)
     }
 
     fn stored(&self, item: &Item) -> Option<&'a [u8]> {

@@ -214,11 +214,21 @@ impl Index {
             .find_map(|run| run.chunks().find(|chunk| chunk.end() > number && run.living(chunk) > 0))
     }
 
-    /// The chunk that starts with this number, if it lies there.
-    pub(crate) fn chunk_at(&self, start: u64, file: u32, offset: u64) -> Option<ChunkRef> {
-        let run = &self.runs[self.run_at(start)?];
-        let mut chunks = run.chunks();
-        chunks.find(|chunk| chunk.file == file && chunk.offset == offset && chunk.start == start)
+    /// The runs that reach beyond a number.
+    pub(crate) fn runs_from(&self, number: u64) -> impl Iterator<Item = &Run> {
+        self.runs.iter().skip(self.runs.partition_point(|run| run.end <= number))
+    }
+
+    /// The chunks of the run that starts there in which something lives, each with the numbers that do not.
+    pub(crate) fn visits(&self, start: u64) -> impl Iterator<Item = (ChunkRef, Vec<u64>)> {
+        let run = self.run_at(start).map(|at| &self.runs[at]);
+        run.into_iter().flat_map(|run| {
+            run.chunks().filter_map(|chunk| {
+                let dead: Vec<u64> =
+                    (chunk.start..chunk.end()).filter(|number| run.is_dead(*number)).collect();
+                (dead.len() as u64 != chunk.span).then_some((chunk, dead))
+            })
+        })
     }
 
     /// The living numbers of a chunk.

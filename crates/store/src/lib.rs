@@ -28,6 +28,7 @@ mod overlay;
 mod port;
 mod read;
 mod recover;
+mod replay;
 mod scan;
 mod segment;
 mod sheet;

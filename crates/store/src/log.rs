@@ -390,7 +390,7 @@ impl<D: Disk> Log<D> {
         // What waits may have to go to the spare as a whole; each batch ends in at most one step of padding.
         let need = waiting + reserve + crate::batch::ALIGN * (self.queue.len() as u64 + 2);
         let active = self.active.map_or(0, |file| self.remaining(file)).saturating_sub(inflight);
-        let spare = self.spare.map_or(0, |_| self.capacity());
+        let spare = self.spare.map_or(0, |file| self.remaining(file));
         if need <= active || need <= spare {
             return Ok(());
         }
@@ -412,8 +412,15 @@ impl<D: Disk> Log<D> {
 
     /// How far durability has come.
     #[must_use]
-    pub const fn progress(&self) -> Progress {
-        Progress { synced: self.synced, written: self.written, shortage: self.shortage }
+    pub fn progress(&self) -> Progress {
+        let Self { synced, written, shortage, .. } = *self;
+        Progress { synced, written, shortage, is_low: shortage.is_some() && self.is_low() }
+    }
+
+    /// Is so little left before [`Self::admit`] refuses that it should be kept for what is under way?
+    fn is_low(&self) -> bool {
+        let needed = self.options.reserve + self.options.batch_max;
+        self.spare.is_none() && self.active.is_none_or(|file| self.remaining(file) < needed)
     }
 
     /// The numbers that the log may have.

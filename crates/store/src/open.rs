@@ -49,12 +49,13 @@ impl<D: Disk> Log<D> {
         recovery.segments(&segments);
         let (last, seen) = ((recovery.last(), recovery.home), recovery.seen);
         let ends = std::mem::take(&mut recovery.ends);
+        let tails = std::mem::take(&mut recovery.tails);
         let rewriting = recovery.rewriting();
         let unconfirmed = std::mem::take(&mut recovery.unconfirmed);
         if rebuilt && seen > 0 {
             notices.push(Notice::ManifestRebuilt);
         }
-        let slots = slots(&segments, &partitions, &ends, &rewriting, &files, &notices);
+        let slots = slots(&segments, &partitions, (&ends, &tails), &rewriting, &files, &notices);
         let sealed = options.keys.current().is_some();
         let mut log = Self {
             disk,
@@ -294,7 +295,7 @@ fn damaged_checkpoint<D: Disk>(disk: &D, file: String, length: u64, partition: P
 fn slots<F: DiskFile>(
     segments: &[(Arc<Segment<F>>, u64)],
     partitions: &[PartitionState],
-    ends: &BTreeMap<u32, u64>,
+    (ends, tails): (&BTreeMap<u32, u64>, &BTreeMap<u32, u64>),
     rewriting: &BTreeSet<u32>,
     files: &BTreeMap<String, u64>,
     notices: &[Notice],
@@ -307,12 +308,17 @@ fn slots<F: DiskFile>(
         let mut length = files.get(&name).copied().unwrap_or(0);
         let used = ends.get(&number).copied().unwrap_or(START);
         // What could not be put into quarantine stays where it is, and what is not yet written again.
-        let kept = rewriting.contains(&number)
-            || notices
-                .iter()
-                .any(|n| matches!(n, Notice::Damage { file, quarantined: None, .. } if *file == name));
-        if !kept && length > used + SLACK && segment.file.truncate(used).is_ok() {
-            length = used;
+        let needed = if rewriting.contains(&number) { tails.get(&number).copied() } else { Some(used) };
+        let needed = needed.map(|end| end.max(used)).filter(|_| {
+            let is_kept =
+                |n: &Notice| matches!(n, Notice::Damage { file, quarantined: None, .. } if *file == name);
+            !notices.iter().any(is_kept)
+        });
+        if let Some(end) = needed
+            && length > end + SLACK
+            && segment.file.truncate(end).is_ok()
+        {
+            length = end;
         }
         let mut slot = Slot::new(Arc::clone(segment), Role::Sealed, length, used);
         (slot.records, slot.bytes) = balance.get(&number).copied().unwrap_or_default();

@@ -74,6 +74,8 @@ pub struct Progress {
     pub written: Ticket,
     /// Set while no more room can be made. What was accepted stays accepted and is tried again.
     pub shortage: Option<Shortage>,
+    /// No more room can be made and little is left: enough for what is under way to owners that begin nothing new.
+    pub is_low: bool,
 }
 
 /// Told after every change of [`Progress`], from a thread of the log: it must not block or call back.

@@ -10,10 +10,8 @@ use crate::disk::Disk;
 use crate::index::ChunkRef;
 use crate::log::{Log, Place};
 use crate::port::{Checkpoint, Entry, Notice, PartitionId, ReadError, RecordNumber};
-use crate::scan::{self, Part};
-use crate::segment::{START, Segment, quarantine, read_around};
+use crate::segment::{Segment, quarantine, read_around};
 use crate::store::{Shared, guard};
-use crate::wire::index;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
@@ -130,7 +128,7 @@ impl<D: Disk> Shared<D> {
     }
 
     /// Takes note of a chunk that does not hold, or of one record in it.
-    fn damaged(
+    pub(crate) fn damaged(
         &self,
         partition: PartitionId,
         segment: &Segment<D::File>,
@@ -202,86 +200,6 @@ impl<D: Disk> Shared<D> {
                 }
             }
         }
-    }
-
-    pub(crate) fn replay_all(
-        &self,
-        from: &dyn Fn(PartitionId) -> RecordNumber,
-        visit: &mut dyn FnMut(PartitionId, Entry<'_>),
-    ) -> Result<(), ReadError> {
-        let (mut segments, bounds) = {
-            let log = guard(&self.log);
-            let segments: Vec<_> =
-                log.slots.values().map(|slot| (Arc::clone(&slot.segment), slot.used)).collect();
-            let known = log.partitions.iter().map(|state| (state.lost.clone(), state.low, state.durable));
-            (segments, known.collect::<Vec<_>>())
-        };
-        let mut starts = Vec::new();
-        for (number, (lost, low, _)) in (0..).zip(&bounds) {
-            let partition = PartitionId(number);
-            let start = from(partition).0.max(*low);
-            for (a, b) in lost.ranges.iter().filter(|(_, to)| *to > start) {
-                let from = RecordNumber((*a).max(start));
-                visit(partition, Entry::Lost { from, to: RecordNumber(*b) });
-            }
-            starts.push(start);
-        }
-        segments.sort_by_key(|(segment, _)| segment.info.order);
-        for (segment, used) in segments {
-            self.replay_segment(&segment, used, &starts, visit)?;
-        }
-        for (number, (start, (_, _, durable))) in (0..).zip(starts.iter().zip(&bounds)) {
-            let partition = PartitionId(number);
-            self.replay(partition, RecordNumber(*start.max(durable)), &mut |entry| {
-                visit(partition, entry);
-                ControlFlow::Continue(())
-            })?;
-        }
-        Ok(())
-    }
-
-    fn replay_segment(
-        &self,
-        segment: &Segment<D::File>,
-        used: u64,
-        starts: &[u64],
-        visit: &mut dyn FnMut(PartitionId, Entry<'_>),
-    ) -> Result<(), ReadError> {
-        let contents = read_around(&segment.file, START, used.saturating_sub(START));
-        if !contents.unreadable.is_empty() {
-            return Err(ReadError::Io(std::io::ErrorKind::Other));
-        }
-        let (parts, _) = scan::segment(&contents.bytes, segment.info.id);
-        let batches = parts.into_iter().filter_map(|part| match part {
-            Part::Batch(batch) => Some(batch.chunks),
-            Part::Hole { .. } => None,
-        });
-        for found in batches.flatten() {
-            let (partition, start) = (found.head.partition, found.head.start);
-            let from = starts.get(usize::from(partition.0)).copied().unwrap_or(u64::MAX);
-            if found.head.end() <= from {
-                continue;
-            }
-            let living = {
-                let log = guard(&self.log);
-                let state = log.partition(partition);
-                let at = state.and_then(|s| s.index.chunk_at(start, segment.info.file, found.offset));
-                at.and_then(|at| Some(state?.index.living_in(&at).collect::<Vec<_>>()))
-            };
-            let at = index(found.offset - START);
-            let bytes = contents.bytes[at..at + index(found.head.size())].to_vec();
-            let chunk = Chunk::open(bytes, segment.info.id, found.offset, segment.key.as_ref());
-            let (Some(living), Some(chunk)) = (living, chunk) else { continue };
-            for (number, bytes) in chunk.records() {
-                if number.0 >= from
-                    && living.binary_search(&number.0).is_ok()
-                    && let Some(bytes) = bytes
-                {
-                    visit(partition, Entry::Record { number, bytes });
-                }
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn load(&self, partition: PartitionId) -> Result<Option<Checkpoint>, ReadError> {

@@ -15,7 +15,7 @@ use crate::index::Index;
 use crate::log::{Lost, PartitionState};
 use crate::port::{Notice, PartitionId, RecordNumber};
 use crate::scan::{self, Fault, Found, Part, Scanned};
-use crate::segment::{Kind, START, Segment, quarantine, read_around};
+use crate::segment::{Contents, Kind, START, Segment, quarantine, read_around, read_into};
 use crate::wire::index;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -51,12 +51,16 @@ pub(crate) struct Recovery<'a, D: Disk> {
     /// Whole batches that no later one confirms. The process may have ended before they were synced, or
     /// after a sync that failed, and what the page cache shows proves nothing: they are written again.
     pub(crate) unconfirmed: Vec<Unconfirmed<D>>,
+    /// Where those end in their files.
+    pub(crate) tails: BTreeMap<u32, u64>,
     /// Files with batches that were written again, and as what.
     replaced: Vec<(u32, u64)>,
     /// Bytes of a batch at most that can be written again.
     limit: u64,
     /// The end of the batches of each file.
     pub(crate) ends: BTreeMap<u32, u64>,
+    /// The bytes of a segment.
+    contents: Contents,
 }
 
 impl<'a, D: Disk> Recovery<'a, D> {
@@ -79,9 +83,11 @@ impl<'a, D: Disk> Recovery<'a, D> {
             before: None,
             home: 0,
             unconfirmed: Vec::new(),
+            tails: BTreeMap::new(),
             replaced: Vec::new(),
             limit,
             ends: BTreeMap::new(),
+            contents: Contents::default(),
         }
     }
 
@@ -118,8 +124,7 @@ impl<'a, D: Disk> Recovery<'a, D> {
     /// A segment whose end the manifest knows was safe up to there, and what lies behind was superseded.
     fn fresh(&mut self, segment: &Shared<D>, used: u64) {
         let limit = if used == 0 { u64::from(u32::MAX) } else { used.saturating_sub(START) };
-        let contents = read_around(&segment.file, START, limit);
-        let (parts, end) = scan::segment(&contents.bytes, segment.info.id);
+        let (parts, end) = self.scan(segment, limit);
         let mut holes = Vec::new();
         let mut first = true;
         for part in parts {
@@ -151,6 +156,11 @@ impl<'a, D: Disk> Recovery<'a, D> {
         if !first || end > START {
             self.before = Some((Arc::clone(segment), end.max(used)));
         }
+    }
+
+    fn scan(&mut self, segment: &Segment<D::File>, limit: u64) -> (Vec<Part>, u64) {
+        read_into(&segment.file, START, limit, &mut self.contents);
+        scan::segment(&self.contents.bytes, segment.info.id)
     }
 
     fn batch(&mut self, segment: &Shared<D>, batch: Scanned, first: bool, holes: &[(u64, u64)]) {
@@ -204,6 +214,7 @@ impl<'a, D: Disk> Recovery<'a, D> {
                     continue;
                 }
                 if let Some(chunks) = opened(&segment, &batch) {
+                    self.tails.insert(segment.info.file, u64::from(batch.head.offset) + batch.head.padded());
                     self.unconfirmed.push((segment, chunks));
                     continue;
                 }
@@ -227,8 +238,7 @@ impl<'a, D: Disk> Recovery<'a, D> {
     }
 
     fn copied(&mut self, segment: &Shared<D>, used: u64) {
-        let contents = read_around(&segment.file, START, used.saturating_sub(START));
-        let (parts, end) = scan::segment(&contents.bytes, segment.info.id);
+        let (parts, end) = self.scan(segment, used.saturating_sub(START));
         for part in parts {
             match part {
                 Part::Hole { offset, length } => self.hole(segment, offset, length),

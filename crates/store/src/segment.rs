@@ -182,6 +182,7 @@ fn parse(sheet: &Sheet, file: u32) -> Option<Header> {
 }
 
 /// Bytes that could be read, with zeros and their places where they could not.
+#[derive(Default)]
 pub(crate) struct Contents {
     pub(crate) bytes: Vec<u8>,
     /// Offsets and lengths in the file.
@@ -190,9 +191,17 @@ pub(crate) struct Contents {
 
 /// Reads a file from `offset` to its end, or `limit` bytes of it, around what the device cannot give.
 pub(crate) fn read_around(file: &impl DiskFile, offset: u64, limit: u64) -> Contents {
+    let mut contents = Contents::default();
+    read_into(file, offset, limit, &mut contents);
+    contents
+}
+
+/// The same into memory that is used again.
+pub(crate) fn read_into(file: &impl DiskFile, offset: u64, limit: u64, contents: &mut Contents) {
     const STEP: usize = 1 << 20;
     const BLOCK: usize = 4096;
-    let mut contents = Contents { bytes: Vec::new(), unreadable: Vec::new() };
+    contents.bytes.clear();
+    contents.unreadable.clear();
     loop {
         let at = contents.bytes.len();
         let step = STEP.min(index(limit) - at);
@@ -226,7 +235,7 @@ pub(crate) fn read_around(file: &impl DiskFile, offset: u64, limit: u64) -> Cont
         };
         contents.bytes.truncate(at + got);
         if got < step || step == 0 || contents.bytes.len() as u64 == limit {
-            return contents;
+            return;
         }
     }
 }

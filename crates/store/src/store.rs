@@ -12,7 +12,7 @@ use crate::port::{
 };
 use crate::read::Cache;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,7 +32,8 @@ pub(crate) struct Shared<D: Disk> {
     pub(crate) done: Condvar,
     watches: Mutex<Vec<Watch>>,
     /// Records are read in the order of the disk: nothing may move meanwhile. Changed with the log locked.
-    replaying: AtomicBool,
+    /// How many replays are under way.
+    replaying: AtomicUsize,
     stop: AtomicBool,
     committed: AtomicBool,
 }
@@ -82,7 +83,7 @@ impl<D: Disk> Store<D> {
             chores: Condvar::new(),
             done: Condvar::new(),
             watches: Mutex::new(Vec::new()),
-            replaying: AtomicBool::new(false),
+            replaying: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             committed: AtomicBool::new(false),
         };
@@ -171,19 +172,19 @@ impl<D: Disk> Shared<D> {
     }
 
     fn is_replaying(&self) -> bool {
-        self.replaying.load(Ordering::Acquire)
+        self.replaying.load(Ordering::Acquire) > 0
     }
 
     /// Calls `read` while records stay where they are: no batch is written and nothing is copied.
     pub(crate) fn while_nothing_moves<R>(&self, read: impl FnOnce() -> R) -> R {
         let mut log = guard(&self.log);
-        self.replaying.store(true, Ordering::Release);
+        self.replaying.fetch_add(1, Ordering::AcqRel);
         while log.inflight.is_some() || log.chore_out {
             log = self.done.wait(log).unwrap_or_else(PoisonError::into_inner);
         }
         drop(log);
         let result = read();
-        self.replaying.store(false, Ordering::Release);
+        self.replaying.fetch_sub(1, Ordering::AcqRel);
         self.work.notify_one();
         self.chores.notify_one();
         result

@@ -125,7 +125,10 @@ impl Engine {
         let (is_wanted, of_topic) = (!route.is_empty(), route.durability);
         if self.hub.journal.enabled {
             view.durability = of_topic.unwrap_or(self.hub.settings.durability.default);
-            if self.hub.journal.full && view.durability != Durability::Memory && (view.retain || is_wanted) {
+            if self.hub.journal.has_no_room()
+                && view.durability != Durability::Memory
+                && (view.retain || is_wanted)
+            {
                 return Err(NotPublished::NoRoom);
             }
         }

@@ -10,8 +10,8 @@ use dunlin_codec::{QoS, TopicFilter, TopicName, matches};
 
 use super::STEPS;
 use crate::engine::Engine;
-use crate::message::Message;
 use crate::retained::literal_prefix;
+use crate::retained_value::RetainedValue;
 use crate::time::Time;
 
 /// Characters below `/` in a level that are looked at: those before them may be a level of their own.
@@ -54,7 +54,7 @@ pub struct LevelRow {
     pub deeper: bool,
 }
 
-fn row(now: Time, message: &Message, payload_maximum: usize) -> RetainedRow {
+fn row(now: Time, message: &RetainedValue, payload_maximum: usize) -> RetainedRow {
     let view = message.view();
     RetainedRow {
         topic: view.topic.into(),

@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 
 pub use self::describe::describe_record;
 pub(crate) use self::record::Exchange;
-pub use self::restore::JournalLive;
+pub use self::restore::{JournalLive, JournalSource};
 pub(crate) use self::restore::{Restoring, group_partition};
 use self::row::Row;
 pub(crate) use self::row::{Due, Lane, Opening};
@@ -34,7 +34,7 @@ use crate::durability::Durability;
 use crate::frame::Passing;
 use crate::map::{Map, seeded};
 use crate::message::Message;
-use crate::partition::{Partition, ShardId, ShardMap};
+use crate::partition::{Partition, ShardId, ShardMap, ShardSet};
 use crate::session::SessionId;
 use crate::session::entry::Home;
 use crate::time::Time;
@@ -63,8 +63,10 @@ pub const JOURNAL_PARTITIONS: u16 = 2 * PROGRESS;
 pub(crate) struct Journal {
     /// Without it nothing outlives the process, and nothing waits.
     pub(crate) enabled: bool,
-    /// The log has no room: what would need it is refused.
-    pub(crate) full: bool,
+    /// The log has no room for what was handed over: all but progress waits.
+    full: bool,
+    /// It has none for anybody's, though nothing of this shard may wait for it.
+    short: bool,
     /// Little may wait to be written while it is not ample.
     pub(crate) memory: Memory,
     /// Not written yet; the first has the serial number `first`.
@@ -108,8 +110,9 @@ pub(crate) struct Journal {
     owed: Vec<VecDeque<(u64, u64)>>,
     owed_written: Vec<VecDeque<(u64, u64)>>,
     pub(crate) restoring: Option<Box<Restoring>>,
-    /// There was a journal before: publishers may send again what came then.
-    pub(crate) is_restored: bool,
+    /// Exchanges of Sessions here that were open at a restart, and the other shards whose records name them: publishers may send
+    /// again what came then.
+    pub(crate) before: Map<Exchange, ShardSet>,
 }
 
 /// How far what was written has come.
@@ -192,6 +195,7 @@ impl Journal {
         Self {
             enabled,
             full: false,
+            short: false,
             memory: Memory::Ample,
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -227,7 +231,7 @@ impl Journal {
             owed: vec![VecDeque::new(); map.count()],
             owed_written: vec![VecDeque::new(); map.count()],
             restoring: None,
-            is_restored: false,
+            before: seeded(seed),
         }
     }
 
@@ -252,10 +256,20 @@ impl Journal {
         !self.enabled || self.reach.safe >= self.serial()
     }
 
+    /// Has the log no room, so that what would need it is to be refused?
+    pub(crate) const fn has_no_room(&self) -> bool {
+        self.full || self.short
+    }
+
+    /// Has the log no room for what some shard hands over?
+    pub(crate) const fn set_short(&mut self, short: bool) {
+        self.short = short;
+    }
+
     /// Is there so much to be written or waited for that nothing more should be read? Never while the log is full: then what
     /// needs room is refused, and what is read makes room.
     pub(crate) fn is_too_busy(&self) -> bool {
-        !self.full && self.is_crowded()
+        !self.has_no_room() && self.is_crowded()
     }
 
     fn is_crowded(&self) -> bool {
@@ -343,6 +357,14 @@ impl Journal {
         Some(pending)
     }
 
+    /// Exchanges of a Session that were open at a restart.
+    pub(crate) fn before_of(&self, partition: u8, key: u64) -> Vec<Exchange> {
+        let is_its = |exchange: &&Exchange| (exchange.partition, exchange.key) == (partition, key);
+        let mut exchanges: Vec<Exchange> = self.before.keys().filter(is_its).copied().collect();
+        exchanges.sort_unstable();
+        exchanges
+    }
+
     /// Did this exchange bring its message to the partition before a restart?
     pub(crate) fn has_seen(&self, partition: u8, exchange: Option<Exchange>) -> bool {
         !self.seen.is_empty()
@@ -369,20 +391,27 @@ impl Journal {
         }
     }
 
-    /// A retained message was set.
-    pub(crate) fn retained(&mut self, now: Time, topic: &str, message: Option<Message>, old: Option<u64>) {
+    /// A retained message was set. Its serial number.
+    pub(crate) fn retained(
+        &mut self,
+        now: Time,
+        topic: &str,
+        message: Option<Message>,
+        old: Option<u64>,
+    ) -> u64 {
         if !self.enabled {
-            return;
+            return 0;
         }
         let partition = Partition::of(&[topic]).index();
         let body = match message {
             Some(message) => Body::Retained { message },
             None => Body::Cleared { topic: topic.into() },
         };
-        self.push(now, partition, body, 1, true);
+        let serial = self.push(now, partition, body, 1, true);
         if let Some(old) = old {
             self.retained_replaced(partition, old);
         }
+        serial
     }
 
     /// The record of a retained message does not count any more once all that is pending is stored.

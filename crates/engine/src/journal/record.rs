@@ -8,6 +8,7 @@
 //! microseconds. The payload of a message comes last, without a length. `docs/journal-format.md` has the table.
 
 use dunlin_codec::{PacketId, QoS};
+use smallvec::SmallVec;
 
 use crate::durability::Durability;
 use crate::message::MessageView;
@@ -78,7 +79,7 @@ pub(crate) enum Record<'a> {
     /// A message for Sessions.
     Deliver {
         exchange: Option<Exchange>,
-        targets: Vec<Target>,
+        targets: SmallVec<[Target; 1]>,
         message: MessageView<'a>,
     },
     /// How far a Session has come, in both directions: everything that has not ended.
@@ -349,7 +350,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Record<'_>> {
         DELIVER => {
             let exchange = if reader.flag()? { Some(reader.exchange()?) } else { None };
             let count = reader.number()?;
-            let targets = (0..count).map(|_| reader.target()).collect::<Option<Vec<_>>>()?;
+            let mut targets = SmallVec::new();
+            for _ in 0..count {
+                targets.push(reader.target()?);
+            }
             Record::Deliver { exchange, targets, message: reader.message()? }
         }
         PROGRESS => Record::Progress {
@@ -433,13 +437,11 @@ impl<'a> Reader<'a> {
 
     fn target(&mut self) -> Option<Target> {
         let (key, seq, flags) = (self.number()?, self.number()?, self.number()?);
-        Some(Target {
-            key,
-            seq,
-            qos: QoS::from_u8((flags & 3) as u8)?,
-            retain: flags & 4 != 0,
-            identifiers: (0..flags >> 3).map(|_| self.small()).collect::<Option<_>>()?,
-        })
+        let mut identifiers = Vec::new();
+        for _ in 0..flags >> 3 {
+            identifiers.push(self.small()?);
+        }
+        Some(Target { key, seq, qos: QoS::from_u8((flags & 3) as u8)?, retain: flags & 4 != 0, identifiers })
     }
 
     fn will(&mut self) -> Option<WillView<'a>> {
@@ -517,10 +519,10 @@ mod tests {
             Record::Unsubscribed { key: 200, filter: "a/+/#" },
             Record::Deliver {
                 exchange: Some(exchange),
-                targets: vec![target.clone(), target],
+                targets: smallvec::smallvec![target.clone(), target],
                 message: message("t"),
             },
-            Record::Deliver { exchange: None, targets: vec![], message: message("t") },
+            Record::Deliver { exchange: None, targets: SmallVec::new(), message: message("t") },
             Record::Progress { key: 1, outgoing, received: vec![1, 65_535] },
             Record::Released { exchange },
             Record::Retained { message: message("r") },

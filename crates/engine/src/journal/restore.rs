@@ -4,21 +4,21 @@
 //! Out:   the state that was stored last; which records count.
 //! Never: an error that stops a start. What cannot be read is counted and left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dunlin_codec::{SubscriptionOptions, TopicFilter};
 
 use super::record::{Record, Target, WillView, decode};
-use super::{Exchange, Journal, PROGRESS};
+use super::{Exchange, JOURNAL_PARTITIONS, Journal, PROGRESS};
 use crate::connect::TENANT;
 use crate::effect::Effects;
 use crate::engine::Engine;
 use crate::hub::Cx;
-use crate::mail::MemberEvent;
+use crate::mail::{Letter, MemberEvent};
 use crate::map::{Map, seeded};
 use crate::message::MessageView;
-use crate::partition::Partition;
+use crate::partition::{Partition, ShardId, ShardSet};
 use crate::session::entry::Home;
 use crate::session::outgoing::{Options, Progress};
 use crate::session::{Session, SessionId, Subscription, Will};
@@ -26,25 +26,53 @@ use crate::subscribe::SubAckToken;
 use crate::time::Time;
 
 /// What is only needed while records are read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Restoring {
-    sessions: Map<(u8, u64), SessionId>,
-    /// How far each Session had come, by the last record that says so.
-    progress: Map<(u8, u64), Reached>,
+    sessions: Map<(u8, u64), Known>,
     /// The first record that each partition's checkpoint does not contain.
-    upto: BTreeMap<u8, u64>,
+    upto: [u64; PROGRESS as usize],
     /// Records of retained messages and groups that count although they are older than the checkpoint.
     retained: BTreeMap<u8, Vec<u64>>,
     groups: BTreeMap<u8, Vec<u64>>,
-    /// Topics that are retained, with the number of their record.
-    topics: BTreeMap<Box<str>, u64>,
-    /// Every record that may count, with the deliveries it is for.
-    deliveries: BTreeMap<u16, Vec<u64>>,
-    /// Sessions that were connected, as far as is known so far.
-    connected: BTreeSet<(u8, u64)>,
+    /// Every record that may count, as runs of numbers.
+    deliveries: BTreeMap<u16, Runs>,
     /// The latest time that anything says.
     latest: Time,
     unreadable: u64,
+}
+
+/// What is known of a Session so far, which may be its name only.
+#[derive(Debug, Default)]
+struct Known {
+    id: Option<SessionId>,
+    /// How far it had come, by the last record that says so.
+    reached: Option<Reached>,
+    /// It was connected.
+    connected: bool,
+}
+
+/// Numbers, mostly ascending and mostly without gaps: the first and the last of each run.
+#[derive(Debug, Default)]
+struct Runs(Vec<(u64, u64)>);
+
+impl Runs {
+    fn push(&mut self, number: u64) {
+        match self.0.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => self.0.push((number, number)),
+        }
+    }
+
+    /// All of them, ascending, each once.
+    fn sorted(mut self) -> impl Iterator<Item = u64> {
+        self.0.sort_unstable();
+        let mut next = 0;
+        self.0.into_iter().flat_map(move |(first, last)| {
+            let from = next.max(first);
+            next = next.max(last + 1);
+            from..=last
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -71,12 +99,91 @@ pub struct JournalLive {
     pub records: Vec<u64>,
 }
 
+/// A log, as a start reads it.
+pub trait JournalSource {
+    /// Why it cannot be read. Damage is no such reason: what is damaged is left out.
+    type Error;
+
+    /// Gives every record of the partitions that are wanted, each partition's in ascending order: partition, number, bytes.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    fn records(
+        &mut self,
+        is_wanted: &dyn Fn(u16) -> bool,
+        give: &mut dyn FnMut(u16, u64, &[u8]),
+    ) -> Result<(), Self::Error>;
+
+    /// The newest checkpoint of a partition, if there is one that can be read: the first record that it does not contain, and the
+    /// state.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    fn checkpoint(&mut self, partition: u16) -> Result<Option<(u64, Vec<u8>)>, Self::Error>;
+
+    /// The number that the next record of a partition gets.
+    fn next(&mut self, partition: u16) -> u64;
+
+    /// Of the records of a partition below `next`, only these count, ascending.
+    ///
+    /// # Errors
+    /// Where the log does not take that.
+    fn retain(
+        &mut self,
+        partition: u16,
+        next: u64,
+        live: &mut dyn Iterator<Item = u64>,
+    ) -> Result<(), Self::Error>;
+}
+
 impl Engine {
+    /// Reads all that a log has of what is at home here, into an engine that has just begun. The order is part of it: how far Sessions
+    /// have come, then checkpoints, then what happened since. Engines of several shards may do so at the same time; all must have
+    /// come so far, and all letters in `effects` and those that they bring about must be carried, before a Client is let in.
+    ///
+    /// Returns how many records could not be understood.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub fn restore_from<S: JournalSource>(
+        &mut self,
+        now: Time,
+        log: &mut S,
+        effects: &mut Effects,
+    ) -> Result<u64, S::Error> {
+        let (map, shard) = (self.hub.map, self.hub.shard);
+        let is_mine = |partition: u16| map.home_of_log(partition) == shard;
+        log.records(
+            &|partition| partition >= PROGRESS && is_mine(partition),
+            &mut |partition, number, bytes| {
+                self.restore_progress(partition, number, bytes);
+            },
+        )?;
+        for partition in (0..PROGRESS).filter(|partition| is_mine(*partition)) {
+            if let Some((upto, state)) = log.checkpoint(partition)? {
+                self.restore_checkpoint(partition, upto, &state);
+            }
+        }
+        log.records(
+            &|partition| partition < PROGRESS && is_mine(partition),
+            &mut |partition, number, bytes| {
+                self.restore_record(partition, number, bytes);
+            },
+        )?;
+        let mine = (0..JOURNAL_PARTITIONS).filter(|partition| is_mine(*partition));
+        let next: Vec<(u16, u64)> = mine.map(|partition| (partition, log.next(partition))).collect();
+        let mut restoring = self.end_restoring(now, &next, effects);
+        for (partition, next) in next {
+            log.retain(partition, next, &mut self.live_records(partition, &mut restoring))?;
+        }
+        Ok(restoring.unreadable)
+    }
+
     /// The state of a partition at its newest checkpoint. To be called before its records are given, and before anything else.
     /// Records numbered below `upto` may be given all the same.
     pub fn restore_checkpoint(&mut self, partition: u16, upto: u64, state: &[u8]) {
         let Ok(partition) = u8::try_from(partition) else { return };
-        self.restoring().upto.insert(partition, upto);
+        self.restoring().upto[usize::from(partition)] = upto;
         let mut rest = state;
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
             let Some((record, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else {
@@ -110,7 +217,8 @@ impl Engine {
             return;
         };
         self.key_was_used(key);
-        self.restoring().progress.insert((partition, key), Reached { record: number, outgoing, received });
+        let reached = Reached { record: number, outgoing, received };
+        self.restoring().sessions.entry((partition, key)).or_default().reached = Some(reached);
     }
 
     /// No new Session may have it: what was for the old one would be for the new one.
@@ -122,12 +230,20 @@ impl Engine {
     fn restoring(&mut self) -> &mut Restoring {
         let seed = self.hub.seed;
         self.hub.journal.restoring.get_or_insert_with(|| {
-            Box::new(Restoring { sessions: seeded(seed), progress: seeded(seed), ..Restoring::default() })
+            Box::new(Restoring {
+                sessions: seeded(seed),
+                upto: [0; PROGRESS as usize],
+                retained: BTreeMap::new(),
+                groups: BTreeMap::new(),
+                deliveries: BTreeMap::new(),
+                latest: Time::ZERO,
+                unreadable: 0,
+            })
         })
     }
 
     fn restore(&mut self, partition: u8, number: Option<u64>, bytes: &[u8]) {
-        let upto = self.restoring().upto.get(&partition).copied().unwrap_or(0);
+        let upto = self.restoring().upto[usize::from(partition)];
         let is_old = number.is_some_and(|number| number < upto);
         let Some(record) = decode(bytes).filter(Record::is_sound) else {
             self.restoring().unreadable += 1;
@@ -164,7 +280,7 @@ impl Engine {
             }
             Record::Closed { key, expiry, at, will } => {
                 self.seen_time(at);
-                self.restoring().connected.remove(&(partition, key));
+                self.set_connected(partition, key, false);
                 let Some(session) = self.restored_session(partition, key) else { return };
                 session.expiry = expiry;
                 session.disconnected_at = at;
@@ -175,7 +291,8 @@ impl Engine {
                 }
             }
             Record::Ended { key } => {
-                if let Some(id) = self.restoring().sessions.remove(&(partition, key))
+                let known = self.restoring().sessions.get_mut(&(partition, key));
+                if let Some(id) = known.and_then(|known| known.id.take())
                     && self.hub.sessions.get(id).is_some()
                 {
                     self.hub.sessions.remove(id);
@@ -224,8 +341,14 @@ impl Engine {
     }
 
     fn restored_session(&mut self, partition: u8, key: u64) -> Option<&mut Session> {
-        let id = *self.restoring().sessions.get(&(partition, key))?;
+        let id = self.restoring().sessions.get(&(partition, key))?.id?;
         self.hub.sessions.get_mut(id)
+    }
+
+    fn set_connected(&mut self, partition: u8, key: u64, connected: bool) {
+        if let Some(known) = self.restoring().sessions.get_mut(&(partition, key)) {
+            known.connected = connected;
+        }
     }
 
     fn seen_time(&mut self, at: Time) {
@@ -257,22 +380,21 @@ impl Engine {
             }
             let mut session = Session::new(client_id, at);
             (session.key, session.partition) = (key, partition);
-            if let Some(Reached { record, outgoing, received }) =
-                self.restoring().progress.get(&(partition, key))
-            {
+            let known = self.restoring().sessions.entry((partition, key)).or_default();
+            if let Some(Reached { record, outgoing, received }) = &known.reached {
                 session.outgoing_mut().restore(outgoing, *record);
                 session.received =
                     (!received.is_empty()).then(|| Box::new(received.iter().copied().collect()));
             }
             let id = self.hub.sessions.insert(session);
-            self.restoring().sessions.insert((partition, key), id);
+            self.restoring().sessions.entry((partition, key)).or_default().id = Some(id);
         }
         let Some(session) = self.restored_session(partition, key) else { return };
         (session.expiry, session.will) = (expiry, will);
         if let Some(outgoing) = &mut session.outgoing {
             outgoing.doubt();
         }
-        self.restoring().connected.insert((partition, key));
+        self.set_connected(partition, key, true);
     }
 
     fn restore_delivery(
@@ -289,14 +411,17 @@ impl Engine {
         let mut live = 0;
         for target in targets {
             self.key_was_used(target.key);
-            let restoring = self.restoring();
-            let reached = restoring.progress.get(&(partition, target.key));
-            if reached.is_some_and(|reached| !reached.lives(target.seq)) {
+            let Some(Known { id: Some(id), reached, connected }) =
+                self.restoring().sessions.get(&(partition, target.key))
+            else {
+                continue;
+            };
+            if reached.as_ref().is_some_and(|reached| !reached.lives(target.seq)) {
                 continue;
             }
             // What came while it had no connection was not sent, unless it had one later.
-            let maybe_sent = is_old || restoring.connected.contains(&(partition, target.key));
-            let Some(session) = self.restored_session(partition, target.key) else { continue };
+            let (id, maybe_sent) = (*id, is_old || *connected);
+            let Some(session) = self.hub.sessions.get_mut(id) else { continue };
             let options = Options { qos: target.qos, retain: target.retain, extra: None };
             let outgoing = session.outgoing_mut();
             outgoing.restore_entry(target.seq, &options, number, shared, message.weight(), maybe_sent);
@@ -327,13 +452,11 @@ impl Engine {
         self.forget_retained(partition, message.topic);
         self.retained.restore(message, number);
         self.hub.journal.partitions[usize::from(partition)].retained.insert(number);
-        self.restoring().topics.insert(message.topic.into(), number);
     }
 
     fn forget_retained(&mut self, partition: u8, topic: &str) {
-        if let Some(old) = self.restoring().topics.remove(topic) {
+        if let Some(old) = self.retained.forget(topic) {
             self.hub.journal.partitions[usize::from(partition)].retained.remove(&old);
-            self.retained.forget(topic);
         }
     }
 
@@ -347,16 +470,27 @@ impl Engine {
         next: &[(u16, u64)],
         effects: &mut Effects,
     ) -> (Vec<JournalLive>, u64) {
-        let mut restoring = std::mem::take(self.restoring());
-        self.hub.journal.restoring = None;
+        let mut restoring = self.end_restoring(now, next, effects);
+        let live = |(partition, _): &(u16, u64)| JournalLive {
+            partition: *partition,
+            records: self.live_records(*partition, &mut restoring).collect(),
+        };
+        (next.iter().map(live).collect(), restoring.unreadable)
+    }
+
+    fn end_restoring(&mut self, now: Time, next: &[(u16, u64)], effects: &mut Effects) -> Box<Restoring> {
+        self.restoring();
+        let Some(mut restoring) = self.hub.journal.restoring.take() else { unreachable!("it was just made") };
         let behind = restoring.latest.since(now);
         let cx = &mut Cx { now, fx: effects };
         let window = self.hub.settings.limits.inflight_maximum.get();
-        let mut ids: Vec<_> = restoring.sessions.iter().map(|(name, id)| (*id, *name)).collect();
+        let known = std::mem::replace(&mut restoring.sessions, seeded(0));
+        let mut ids: Vec<_> =
+            known.into_values().filter_map(|known| Some((known.id?, known.connected))).collect();
         ids.sort_unstable();
-        for (id, name) in ids {
+        for (id, was_connected) in ids {
             let Some(session) = self.hub.sessions.get_mut(id) else { continue };
-            if restoring.connected.contains(&name) {
+            if was_connected {
                 // It was connected when the process ended; only now is it known that it is not.
                 session.disconnected_at = now;
                 if let Some(will) = &mut session.will {
@@ -389,16 +523,39 @@ impl Engine {
         }
         let partitions = &self.hub.journal.partitions;
         self.groups.restored(|partition, number| partitions[usize::from(partition)].groups.contains(&number));
-        self.hub.journal.is_restored = true;
+        self.tell_seen_before(cx);
         self.settle(cx);
-        let live = next
-            .iter()
-            .map(|(partition, _)| JournalLive {
-                partition: *partition,
-                records: self.live_records(*partition, &mut restoring),
-            })
-            .collect();
-        (live, restoring.unreadable)
+        restoring
+    }
+
+    /// Tells the homes of publishers which of their exchanges records here name: nobody else knows after a restart.
+    fn tell_seen_before(&mut self, cx: &mut Cx<'_>) {
+        let mut exchanges: Vec<Exchange> = self.hub.journal.seen.keys().copied().collect();
+        exchanges.sort_unstable();
+        let (map, own) = (self.hub.map, self.hub.shard);
+        for exchange in exchanges {
+            let home = map.home_of_log(exchange.partition.into());
+            if home == own {
+                self.seen_before(cx, own, exchange);
+            } else {
+                cx.fx.mail.post(home, Letter::Seen { exchange });
+            }
+        }
+    }
+
+    /// Records of that shard name an exchange of a Session here, which may have ended.
+    pub(crate) fn seen_before(&mut self, cx: &mut Cx<'_>, from: ShardId, exchange: Exchange) {
+        let Exchange { partition, key, .. } = exchange;
+        let mut sessions = self.hub.sessions.in_partition(partition).iter();
+        let is_here = |index: &u32| self.hub.sessions.slots.get(*index).is_some_and(|found| found.key == key);
+        let lives = sessions.any(is_here);
+        let shards = self.hub.journal.before.entry(exchange).or_insert(ShardSet::EMPTY);
+        if from != self.hub.shard {
+            shards.insert(from);
+        }
+        if !lives {
+            self.hub.release_exchange(cx, exchange, ShardSet::EMPTY);
+        }
     }
 
     /// A Session has all its deliveries: their records are counted.
@@ -416,14 +573,17 @@ impl Engine {
         }
     }
 
-    fn live_records(&self, partition: u16, restoring: &mut Restoring) -> Vec<u64> {
+    fn live_records(&self, partition: u16, restoring: &mut Restoring) -> impl Iterator<Item = u64> + use<> {
         let journal: &Journal = &self.hub.journal;
         let state = &journal.partitions[usize::from(partition)];
         let mut live = restoring.deliveries.remove(&partition).unwrap_or_default();
-        live.extend(state.controls.iter().chain(&state.retained).chain(&state.groups));
-        live.sort_unstable();
-        live.dedup();
-        live
+        state
+            .controls
+            .iter()
+            .chain(&state.retained)
+            .chain(&state.groups)
+            .for_each(|number| live.push(*number));
+        live.sorted()
     }
 
     fn restore_subscriptions(&mut self, cx: &mut Cx<'_>, id: SessionId) {

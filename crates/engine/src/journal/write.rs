@@ -124,9 +124,10 @@ impl Engine {
             usize::try_from(journal.urgent.saturating_sub(journal.first)).unwrap_or_default()
         };
         for _ in 0..count {
+            let serial = self.hub.journal.first;
             let Some(pending) = self.hub.journal.pop() else { break };
             if pending.outstanding > 0 {
-                self.write_one(batch, &mut writing, pending);
+                self.write_one(batch, &mut writing, serial, pending);
             }
         }
         self.hub.journal.write_groups_done(batch);
@@ -139,7 +140,7 @@ impl Engine {
         journal.writing = Some(writing);
     }
 
-    fn write_one(&mut self, batch: &mut JournalBatch, writing: &mut Writing, pending: Pending) {
+    fn write_one(&mut self, batch: &mut JournalBatch, writing: &mut Writing, serial: u64, pending: Pending) {
         let Pending { partition, body, .. } = pending;
         let journal = &mut self.hub.journal;
         match body {
@@ -154,7 +155,7 @@ impl Engine {
                 let view = message.view();
                 let record = Record::Retained { message: view };
                 let number = batch.put(journal, partition.into(), |out| record.encode(out));
-                if self.retained.recorded(&message, number) {
+                if self.retained.recorded(view.topic, serial, number) {
                     journal.partitions[usize::from(partition)].retained.insert(number);
                 } else {
                     // A newer one is pending.

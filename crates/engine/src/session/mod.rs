@@ -112,6 +112,18 @@ pub(crate) struct Pressure {
 }
 
 impl SessionId {
+    /// For where it is kept packed.
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        (u64::from(self.index) << 32 | u64::from(self.generation)).to_le_bytes()
+    }
+
+    /// The reverse.
+    pub(crate) const fn from_bytes(bytes: [u8; 8]) -> Self {
+        let [low @ .., _, _, _, _] = bytes;
+        let [_, _, _, _, high @ ..] = bytes;
+        Self { index: u32::from_le_bytes(high), generation: u32::from_le_bytes(low) }
+    }
+
     pub(crate) const fn new(index: u32, generation: u32) -> Self {
         Self { index, generation }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_engine::{
-    Effects, Engine, JOURNAL_PARTITIONS, JournalBatch, JournalLive, ShardId, ShardMap, Time,
+    Effects, Engine, JOURNAL_PARTITIONS, JournalBatch, JournalSource, ShardId, ShardMap, Time,
 };
 
 /// The log of all shards.
@@ -140,30 +140,42 @@ impl Disk {
         now: Time,
         effects: &mut Effects,
     ) {
-        let home = |partition: u16| map.home_of_log(partition) == shard;
-        let partitions: Vec<u16> = (0..JOURNAL_PARTITIONS).filter(|partition| home(*partition)).collect();
-        let (events, first): (Vec<u16>, Vec<u16>) =
-            partitions.iter().partition(|partition| **partition < Engine::RESTORED_FIRST);
-        let restore = |engine: &mut Engine, partitions: &[u16]| {
-            for partition in partitions {
-                for (number, bytes) in &self.records[usize::from(*partition)] {
-                    engine.restore_record(*partition, *number, bytes);
-                }
-            }
-        };
-        restore(engine, &first);
-        for (partition, (upto, state)) in self.checkpoints.iter().filter(|(partition, _)| home(**partition)) {
-            engine.restore_checkpoint(*partition, *upto, state);
-        }
-        restore(engine, &events);
-        let next: Vec<_> =
-            partitions.iter().map(|partition| (*partition, self.next[usize::from(*partition)])).collect();
-        let (live, unreadable) = engine.restored(now, &next, effects);
+        let Ok(unreadable) = engine.restore_from(now, self, effects);
         assert_eq!(unreadable, 0, "every record can be read");
-        for JournalLive { partition, records: live } in live {
-            let records = &mut self.records[usize::from(partition)];
-            records.retain(|number, _| live.binary_search(number).is_ok());
+        self.released.retain(|(partition, _)| map.home_of_log(*partition) != shard);
+    }
+}
+
+impl JournalSource for Disk {
+    type Error = std::convert::Infallible;
+
+    fn records(
+        &mut self,
+        is_wanted: &dyn Fn(u16) -> bool,
+        give: &mut dyn FnMut(u16, u64, &[u8]),
+    ) -> Result<(), Self::Error> {
+        for (partition, records) in (0..).zip(&self.records).filter(|(partition, _)| is_wanted(*partition)) {
+            records.iter().for_each(|(number, bytes)| give(partition, *number, bytes));
         }
-        self.released.retain(|(partition, _)| !home(*partition));
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, partition: u16) -> Result<Option<(u64, Vec<u8>)>, Self::Error> {
+        Ok(self.checkpoints.get(&partition).cloned())
+    }
+
+    fn next(&mut self, partition: u16) -> u64 {
+        self.next[usize::from(partition)]
+    }
+
+    fn retain(
+        &mut self,
+        partition: u16,
+        _: u64,
+        live: &mut dyn Iterator<Item = u64>,
+    ) -> Result<(), Self::Error> {
+        let live: BTreeSet<u64> = live.collect();
+        self.records[usize::from(partition)].retain(|number, _| live.contains(number));
+        Ok(())
     }
 }

@@ -368,6 +368,36 @@ fn a_full_journal_refuses_what_needs_it() {
     assert_eq!(world.take(publisher), ["PUBACK #6"]);
 }
 
+/// Where another shard's log has no room, a message that goes there is refused where it comes in, and a Session that would have to
+/// be kept does not begin; who is known is let in, and who leaves nothing behind.
+#[test]
+fn a_log_that_is_short_elsewhere_refuses_here() {
+    for shards in [1, 4] {
+        let mut world = World::durable(shards);
+        let client = world.enter(&hello(V5, "c").lasting(1000));
+        world.subscribe(client, "t", 1);
+        world.lose(client);
+        let publisher = world.connect(V5, "p");
+        world.set_short(true);
+        world.publish(publisher, &message("t", "1").qos(1, 1));
+        assert_eq!(world.take(publisher), ["PUBACK #1 97"]);
+        let newcomer = world.knock(&hello(V5, "n").lasting(1000));
+        assert_eq!(world.take(newcomer), ["CONNACK 97", "closed"]);
+        let newcomer = world.knock(&hello(V311, "o").resume());
+        assert_eq!(world.take(newcomer), ["CONNACK 88", "closed"]);
+        let passing = world.connect(V5, "n");
+        world.publish(passing, &message("u", "2").qos(1, 1));
+        assert_eq!(world.take(passing), ["PUBACK #1 10"]);
+        let client = world.enter(&hello(V5, "c").resume().lasting(1000));
+        world.ask(client, &[("u", at(1))], 0);
+        assert_eq!(world.take(client), ["SUBACK #1 [97]"]);
+        world.set_short(false);
+        world.publish(publisher, &message("t", "3").qos(1, 2));
+        assert_eq!(world.acknowledge_all(client), ["3"]);
+        assert_eq!(world.take(publisher), ["PUBACK #2"]);
+    }
+}
+
 /// A message that the journal cannot give back is counted, and what comes after it is delivered.
 #[test]
 fn a_damaged_record_holds_up_nothing() {

@@ -112,6 +112,36 @@ fn exchanges_end_with_the_session_of_their_publisher() {
     }
 }
 
+/// After a restart the end of an exchange is said to those whose records name it, and to nobody else.
+#[test]
+fn after_a_restart_only_those_who_know_an_exchange_hear_of_its_end() {
+    let mut world = World::durable(4);
+    let (publisher, subscriber) = (world.client_on(0, 0), world.client_on(1, 0));
+    let away = world.enter(&hello(V5, &subscriber).lasting(60));
+    world.subscribe(away, "t", 2);
+    world.lose(away);
+    let link = world.enter(&hello(V5, &publisher).lasting(60));
+    world.publish(link, &message("t", "before").qos(2, 1));
+    assert_eq!(world.take(link), ["PUBREC #1"]);
+    world.settle_disk();
+    world.crash(4);
+
+    let link = world.enter(&hello(V5, &publisher).resume().lasting(60));
+    world.jam();
+    world.publish(link, &message("nobody", "after").qos(2, 2));
+    world.pubrel(link, 2);
+    assert_eq!(world.take(link), ["PUBREC #2 10", "PUBCOMP #2"]);
+    world.pubrel(link, 1);
+    assert_eq!(world.take(link), NOTHING);
+    world.unjam();
+    assert_eq!(world.take(link), ["PUBCOMP #1"]);
+    // Its identifier is free for another message.
+    world.publish(link, &message("t", "other").qos(2, 1));
+    assert_eq!(world.take(link), ["PUBREC #1"]);
+    let back = world.enter(&hello(V5, &subscriber).resume().lasting(60));
+    assert_eq!(world.acknowledge_all(back), ["before", "other"]);
+}
+
 /// A Session that begins after a restart gets nothing that was for one that ended before it.
 #[test]
 fn a_new_session_is_not_taken_for_one_that_ended() {

@@ -19,6 +19,13 @@ impl World {
         self.store_at_once();
     }
 
+    /// Tells every shard whether the log has room for what others hand over.
+    pub(crate) fn set_short(&mut self, short: bool) {
+        for shard in self.map.iter() {
+            self.event(shard, Event::JournalShort(short));
+        }
+    }
+
     /// What is written while the disk is full: relief is stored, the rest waits.
     pub(super) fn relieve(&mut self, shard: ShardId) {
         while self.is_full && self.engines[shard.index()].write_deadline().is_some_and(|at| at <= self.now) {
