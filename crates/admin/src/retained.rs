@@ -87,6 +87,18 @@ pub struct Retained {
     pub user_properties: BTreeMap<String, String>,
 }
 
+impl Retained {
+    /// The payload, or its beginning; empty where it cannot be read.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        match (&self.payload, &self.payload_base64) {
+            (Some(text), _) => text.as_bytes().to_vec(),
+            (None, Some(text)) => STANDARD.decode(text).unwrap_or_default(),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
 impl From<RetainedRow> for Retained {
     fn from(row: RetainedRow) -> Self {
         let shortened = row.payload.len() < row.payload_bytes;
