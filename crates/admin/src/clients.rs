@@ -194,8 +194,7 @@ impl std::fmt::Display for Place {
     get, path = "/clients", operation_id = "list_clients", tag = "clients", params(Wanted), security(("token" = []), ("password" = [])),
     responses(
         (status = 200, description = "Some of them", body = Clients),
-        (status = "4XX", description = "Not allowed, or not understood", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "No answer", body = Problem, content_type = "application/problem+json")
+        Problem
     )
 )]
 async fn list(
@@ -252,8 +251,7 @@ pub(crate) async fn page(
     security(("token" = []), ("password" = [])),
     responses(
         (status = 200, description = "What is known of it", body = Client),
-        (status = "4XX", description = "There is no such client, or it is not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "No answer", body = Problem, content_type = "application/problem+json")
+        Problem
     )
 )]
 async fn show(
@@ -274,8 +272,7 @@ async fn show(
     security(("token" = []), ("password" = [])),
     responses(
         (status = 204, description = "It is closed"),
-        (status = "4XX", description = "It has no connection, or it is not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "No answer", body = Problem, content_type = "application/problem+json")
+        Problem
     )
 )]
 async fn disconnect(

@@ -15,10 +15,14 @@ mod health;
 mod input;
 mod problem;
 mod publish;
+mod retained;
 mod router;
 mod server;
+mod sessions;
 #[allow(dead_code, reason = "the pattern for resources that go on")]
 mod stream;
+mod subscriptions;
+mod topics;
 mod whole;
 
 pub use access::{Caller, Gate, Origin, Proof, Refused, Role};
@@ -28,6 +32,10 @@ pub use clients::{Client, Clients, Connection};
 pub use health::Health;
 pub use problem::Problem;
 pub use publish::{Message, Published};
+pub use retained::{Retained, RetainedMessages};
 pub use router::{Api, Host, document};
 pub use server::{Ports, Server, Tls, socket};
+pub use sessions::{Session, Sessions};
+pub use subscriptions::{Group, Messages, Subscription, Subscriptions, Waiting};
+pub use topics::{PublishedTopic, PublishedTopics, Topic, Topics};
 pub use whole::{BackUp, BackedUp};

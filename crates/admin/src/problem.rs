@@ -5,6 +5,7 @@
 //! Never: a secret, or what only the log may know.
 //! Spec:  RFC 9457.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 /// Why a request was not done. It has no `type`: the status says what kind of problem it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -86,6 +88,20 @@ impl Problem {
             retry_after: Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1)),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
         }
+    }
+}
+
+/// What every route that needs credentials may answer, for the document.
+impl IntoResponses for Problem {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let response = |description: &str| {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            let response = ResponseBuilder::new().description(description);
+            response.content("application/problem+json", content).build().into()
+        };
+        let refused = response("Not allowed, not understood, or not there");
+        let failed = response("No answer, or no room");
+        [("4XX".to_owned(), refused), ("5XX".to_owned(), failed)].into()
     }
 }
 

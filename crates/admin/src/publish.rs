@@ -114,8 +114,7 @@ impl From<NotPublished> for Problem {
     security(("token" = []), ("password" = [])),
     responses(
         (status = 202, description = "It is taken", body = Published),
-        (status = "4XX", description = "Not allowed, or not understood", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "No room, or no answer", body = Problem, content_type = "application/problem+json")
+        Problem
     )
 )]
 async fn publish(

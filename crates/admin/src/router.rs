@@ -20,7 +20,7 @@ use crate::access::{self, Gate};
 use crate::audit::{self, Audit};
 use crate::broker::Broker;
 use crate::problem::Problem;
-use crate::{clients, health, publish, whole};
+use crate::{clients, health, publish, retained, sessions, subscriptions, topics, whole};
 
 /// What the routes work with.
 pub(crate) type Shared = Arc<Api>;
@@ -62,9 +62,13 @@ pub struct Api {
         description = "What an operator sees of a running broker, and has it do.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    components(schemas(Problem)),
     modifiers(&Credentials),
     tags(
         (name = "clients", description = "Clients with a connection or a session"),
+        (name = "sessions", description = "What is kept of clients, whether they are connected or not"),
+        (name = "subscriptions", description = "Who has subscribed to what"),
+        (name = "retained", description = "Retained messages, and the topics that they are of"),
         (name = "messages", description = "Messages that an operator publishes"),
         (name = "broker", description = "The broker as a whole"),
         (name = "health", description = "For orchestrators; without credentials"),
@@ -85,7 +89,14 @@ impl Modify for Credentials {
 
 /// Those of every resource below `/api/v1`: a new one is added here.
 fn resources() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(clients::routes()).merge(publish::routes()).merge(whole::routes())
+    OpenApiRouter::new()
+        .merge(clients::routes())
+        .merge(sessions::routes())
+        .merge(subscriptions::routes())
+        .merge(retained::routes())
+        .merge(topics::routes())
+        .merge(publish::routes())
+        .merge(whole::routes())
 }
 
 fn described() -> (Router<Shared>, utoipa::openapi::OpenApi) {

@@ -28,8 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
     get, path = "/metrics", operation_id = "metrics", tag = "broker", security(("token" = []), ("password" = [])),
     responses(
         (status = 200, description = "All metrics", body = String, content_type = "text/plain"),
-        (status = "4XX", description = "Not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "No answer", body = Problem, content_type = "application/problem+json")
+        Problem
     )
 )]
 async fn metrics(_: Viewer, State(api): State<Shared>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -46,8 +45,7 @@ async fn metrics(_: Viewer, State(api): State<Shared>, headers: HeaderMap) -> Re
     security(("token" = []), ("password" = [])),
     responses(
         (status = 200, description = "As it would stand in the file", body = serde_json::Value),
-        (status = "4XX", description = "Not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "No answer", body = Problem, content_type = "application/problem+json")
+        Problem
     )
 )]
 async fn configuration(_: Administrator, State(api): State<Shared>) -> Json<serde_json::Value> {
@@ -78,8 +76,7 @@ pub struct BackedUp {
     security(("token" = []), ("password" = [])),
     responses(
         (status = 200, description = "The copy is complete", body = BackedUp),
-        (status = "4XX", description = "Not allowed, or the directory cannot be used", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "No answer", body = Problem, content_type = "application/problem+json")
+        Problem
     )
 )]
 async fn back_up(

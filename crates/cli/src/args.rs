@@ -87,6 +87,17 @@ pub(crate) enum Command {
     /// Clients of a running broker: list them, look at one, disconnect it
     #[command(subcommand)]
     Clients(operate::Clients),
+    /// Sessions of a running broker: list them, look at one, end it
+    #[command(subcommand)]
+    Sessions(operate::Sessions),
+    /// Who has subscribed to what at a running broker
+    Subscriptions(operate::Subscriptions),
+    /// Retained messages of a running broker: browse them, read one, delete it
+    #[command(subcommand)]
+    Retained(operate::Retained),
+    /// Topics of a running broker
+    #[command(subcommand)]
+    Topics(operate::Topics),
     /// Look for exposures in a configuration, a data directory and a running broker
     #[command(after_help = doctor::HELP)]
     Doctor(doctor::Doctor),

@@ -5,13 +5,12 @@ use std::net::IpAddr;
 use clap::{Args, Subcommand};
 use dunlin_admin::{self as admin, Asker, Client, quoted};
 
+use super::page::{Extent, Page};
 use super::place::Where;
-use super::table::{Table, plain, span};
+use super::subscriptions;
+use super::table::{plain, span};
 use crate::failure::Failure;
 use crate::say;
-
-/// Rows that one request asks for at most.
-const PAGE: u64 = 1000;
 
 /// `dunlin clients`
 #[derive(Debug, Subcommand)]
@@ -26,6 +25,26 @@ pub(crate) enum Clients {
         /// As JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        broker: Where,
+    },
+    /// What a client has subscribed to
+    Subscriptions {
+        /// Client identifier
+        #[arg(value_name = "ID", allow_hyphen_values = true)]
+        id: String,
+        #[command(flatten)]
+        extent: Extent,
+        #[command(flatten)]
+        broker: Where,
+    },
+    /// What is in flight to a client, and what waits for it
+    Messages {
+        /// Client identifier
+        #[arg(value_name = "ID", allow_hyphen_values = true)]
+        id: String,
+        #[command(flatten)]
+        extent: Extent,
         #[command(flatten)]
         broker: Where,
     },
@@ -57,12 +76,8 @@ pub(crate) struct List {
     /// Only those without one
     #[arg(long)]
     disconnected: bool,
-    /// So many at most; 0: all
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: u64,
-    /// One JSON object on a line for each client
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    extent: Extent,
     #[command(flatten)]
     broker: Where,
 }
@@ -76,6 +91,11 @@ impl Clients {
         match self {
             Self::List(list) => list.run(),
             Self::Show { id, json, broker } => show(&broker.asker()?, id, *json),
+            Self::Subscriptions { id, extent, broker } => {
+                let path = format!("clients/{}/subscriptions", quoted(id));
+                subscriptions::print(extent, &broker.asker()?, &path, &[])
+            }
+            Self::Messages { id, extent, broker } => messages(extent, &broker.asker()?, id),
             Self::Disconnect { id, broker } => {
                 broker.asker()?.delete(&format!("/api/v1/clients/{}/connection", quoted(id)))?;
                 say::line(&format!("dunlin: {} disconnected\n", plain(id)));
@@ -85,59 +105,28 @@ impl Clients {
     }
 }
 
+impl Page for admin::Clients {
+    type Row = Client;
+
+    fn parts(self) -> (Vec<Client>, Option<String>) {
+        (self.clients, self.next)
+    }
+}
+
 impl List {
     fn run(&self) -> Result<(), Failure> {
-        let asker = self.broker.asker()?;
-        let mut left = if self.limit == 0 { u64::MAX } else { self.limit };
-        let mut after = None;
-        let mut table = Table::new(&[
-            "CLIENT",
-            "USER",
-            "ADDRESS",
-            "VERSION",
-            "CONNECTED",
-            "SUBSCRIPTIONS",
-            "QUEUED",
-            "IN FLIGHT",
-        ]);
-        while left > 0 {
-            let page: admin::Clients = asker.get(&self.target(left.min(PAGE), after.as_deref()))?;
-            left = left.saturating_sub(page.clients.len() as u64);
-            for client in &page.clients {
-                if self.json {
-                    say::line(&format!("{}\n", serde_json::to_string(client).unwrap_or_default()));
-                } else {
-                    table.row(cells(client));
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        say::line(&table.text());
-        if after.is_some() && !self.json {
-            say::complaint(&format!("dunlin: there are more than {}; --limit 0 lists all\n", self.limit));
-        }
-        Ok(())
-    }
-
-    fn target(&self, limit: u64, after: Option<&str>) -> String {
-        let mut target = format!("/api/v1/clients?limit={limit}");
         let address = self.address.map(|address| address.to_string());
         let connected = if self.connected { Some("true") } else { self.disconnected.then_some("false") };
-        for (name, value) in [
+        let parameters = [
             ("prefix", self.prefix.as_deref()),
             ("address", address.as_deref()),
             ("user", self.of_user.as_deref()),
             ("connected", connected),
-            ("after", after),
-        ] {
-            if let Some(value) = value {
-                target.push_str(&format!("&{name}={}", quoted(value)));
-            }
-        }
-        target
+        ];
+        let heads =
+            ["CLIENT", "USER", "ADDRESS", "VERSION", "CONNECTED", "SUBSCRIPTIONS", "QUEUED", "IN FLIGHT"];
+        let asker = self.broker.asker()?;
+        self.extent.print::<admin::Clients>(&asker, "clients", &parameters, &heads, cells)
     }
 }
 
@@ -155,6 +144,28 @@ fn cells(client: &Client) -> Vec<String> {
         client.queued_messages.to_string(),
         client.in_flight.to_string(),
     ]
+}
+
+impl Page for admin::Messages {
+    type Row = admin::Waiting;
+
+    fn parts(self) -> (Vec<Self::Row>, Option<String>) {
+        (self.messages, self.next)
+    }
+}
+
+fn messages(extent: &Extent, asker: &Asker, id: &str) -> Result<(), Failure> {
+    let heads = ["STATE", "QOS", "BYTES", "ON DISK", "TOPIC"];
+    let path = format!("clients/{}/messages", quoted(id));
+    extent.print::<admin::Messages>(asker, &path, &[], &heads, |message| {
+        vec![
+            message.standing.clone(),
+            message.qos.to_string(),
+            message.payload_bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
+            if message.durable { "yes" } else { "no" }.to_owned(),
+            message.topic.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    })
 }
 
 fn show(asker: &Asker, id: &str, is_json: bool) -> Result<(), Failure> {

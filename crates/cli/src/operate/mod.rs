@@ -5,7 +5,16 @@
 //! Never: a secret on the command line; control characters of a Client on the terminal.
 
 mod clients;
+mod page;
 mod place;
+mod retained;
+mod sessions;
+mod subscriptions;
 mod table;
+mod topics;
 
 pub(crate) use clients::Clients;
+pub(crate) use retained::Retained;
+pub(crate) use sessions::Sessions;
+pub(crate) use subscriptions::Subscriptions;
+pub(crate) use topics::Topics;

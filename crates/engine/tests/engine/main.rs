@@ -18,6 +18,7 @@ mod durability_modes;
 mod expiry;
 mod flow_control;
 mod hostile;
+mod inspect;
 mod keep_alive;
 mod limits;
 mod mounts;
