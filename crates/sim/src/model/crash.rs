@@ -28,6 +28,8 @@ pub(super) struct Crashes {
     again: BTreeSet<usize>,
     /// When a Will was published or given up.
     wills: BTreeMap<usize, u64>,
+    /// A client was let in that is not written down.
+    some_unsure: bool,
 }
 
 /// What of a Session a crash may bring back.
@@ -62,10 +64,26 @@ fn after(time: Time, seconds: u32) -> Option<Time> {
     (seconds != u32::MAX).then(|| time.after(Duration::from_secs(seconds.into())))
 }
 
+impl Crashes {
+    /// Whether it is there is not known any more.
+    pub(super) fn doubt_message(&mut self, message: usize) {
+        self.doubtful.insert(message);
+    }
+}
+
 impl Model {
     /// All that happened before this step is stored.
     pub(crate) fn all_stored(&mut self) {
         self.crashes.stored = self.now.step;
+        if std::mem::take(&mut self.crashes.some_unsure) {
+            self.links.iter_mut().for_each(|link| link.is_unsure = false);
+        }
+    }
+
+    /// A client was let in while there was no room to write it down.
+    pub(super) fn note_unsure(&mut self, link: usize) {
+        self.links[link].is_unsure = true;
+        self.crashes.some_unsure = true;
     }
 
     /// Had the process ended since a step?
@@ -192,7 +210,7 @@ impl Model {
 
     /// Is what a state says sure to be stored?
     fn is_sure(&self, state: &State) -> bool {
-        let told = |link: usize| self.links[link].connack.is_some();
+        let told = |link: usize| self.links[link].is_told();
         !state.perhaps && (self.is_stored(state.step) || state.link.is_some_and(told))
     }
 
@@ -316,10 +334,10 @@ impl Model {
     fn doubt_wills(&mut self, session: usize, restart: Time) {
         let is_durable = self.sessions[session].survival.states.first().is_some_and(|state| state.expiry > 0);
         let own = |(at, link): (usize, &Link)| {
-            (link.session == Some(session)).then_some((at, link.testament?, link.connack.is_some()))
+            (link.session == Some(session)).then_some((at, link.testament?, link.is_told()))
         };
         let last_told =
-            self.links.iter().rposition(|link| link.session == Some(session) && link.connack.is_some());
+            self.links.iter().rposition(|link| link.session == Some(session) && link.is_told());
         let wills: Vec<_> = self.links.iter().enumerate().filter_map(own).collect();
         for (link, message, is_told) in wills {
             let resolved = self.crashes.wills.get(&message).copied();

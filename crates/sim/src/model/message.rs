@@ -49,6 +49,10 @@ impl Model {
     pub(crate) fn publish_taken(&mut self, message: usize) {
         let now = self.now;
         self.note_again(message);
+        if self.messages[message].retain && self.messages[message].qos == 0 && self.was_full_since(now.step) {
+            // It would have to be kept, and nobody could be told that it is not.
+            self.refused(message);
+        }
         let state = &mut self.messages[message];
         state.taken.get_or_insert(now);
         if state.qos < 2 || state.copies == 0 {
