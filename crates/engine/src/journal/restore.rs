@@ -256,7 +256,7 @@ impl Engine {
                 self.hub.sessions.remove(old);
             }
             let mut session = Session::new(client_id, at);
-            (session.key, session.partition) = (key, partition);
+            (session.key, session.partition, session.is_known) = (key, partition, true);
             if let Some(Reached { record, outgoing, received }) =
                 self.restoring().progress.get(&(partition, key))
             {

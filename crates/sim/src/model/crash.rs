@@ -257,12 +257,16 @@ impl Model {
             state.survival.states.iter_mut().for_each(|state| state.perhaps = true);
             state.subs.iter_mut().for_each(super::subscription::Sub::forget);
             state.exchanges.values_mut().for_each(Exchange::doubt);
-            // It may be another Session that the client takes for this one, and sends everything to once more.
-            for (at, message) in self.messages.iter_mut().enumerate() {
-                if message.actor == actor && message.taken.is_some() && !self.crashes.acked.contains(&at) {
-                    message.certain = false;
-                    self.crashes.doubtful.insert(at);
-                }
+            self.doubt_unacknowledged(actor);
+        }
+    }
+
+    /// It may be another Session that the client takes for its own, and sends everything to once more.
+    pub(super) fn doubt_unacknowledged(&mut self, actor: usize) {
+        for (at, message) in self.messages.iter_mut().enumerate() {
+            if message.actor == actor && message.taken.is_some() && !self.crashes.acked.contains(&at) {
+                message.certain = false;
+                self.crashes.doubtful.insert(at);
             }
         }
     }
@@ -349,10 +353,11 @@ impl Model {
                     self.wills.retain(|will| *will != message);
                     self.will_resolved(message);
                 }
-                // Nobody writes that it ended with the process: the next process waits once more.
-                None if is_told && (self.links[link].ended.is_none() || self.links[link].crashed) => {
+                None if is_told && self.links[link].ended.is_none() => {
                     self.await_will(session, link, restart);
                 }
+                // Only a checkpoint says that it ended with the process before: else the next one waits once more.
+                None if is_told && self.links[link].crashed => self.doubt_will(message),
                 None if self.links[link].ended.is_some_and(|ended| self.is_stored(ended.step)) => {}
                 None => self.doubt_will(message),
             }

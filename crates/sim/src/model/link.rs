@@ -241,6 +241,8 @@ impl Model {
             self.links[link].session = Some(new);
             self.links[link].resumed = false;
             self.note_state(new);
+        } else {
+            self.doubt_unacknowledged(self.sessions[session].actor);
         }
         None
     }

@@ -49,10 +49,6 @@ impl Model {
     pub(crate) fn publish_taken(&mut self, message: usize) {
         let now = self.now;
         self.note_again(message);
-        if self.messages[message].retain && self.messages[message].qos == 0 && self.was_full_since(now.step) {
-            // It would have to be kept, and nobody could be told that it is not.
-            self.refused(message);
-        }
         let state = &mut self.messages[message];
         state.taken.get_or_insert(now);
         if state.qos < 2 || state.copies == 0 {
@@ -62,6 +58,10 @@ impl Model {
                 let topic = state.topic;
                 self.retained[topic].push(message);
             }
+        }
+        if self.messages[message].retain && self.messages[message].qos == 0 && self.was_full_since(now.step) {
+            // It would have to be kept, and nobody could be told that it is not.
+            self.refused(message);
         }
     }
 
@@ -74,7 +74,9 @@ impl Model {
     /// Did every shard see `older` before it saw `newer`?
     pub(super) fn is_before(&self, older: usize, newer: usize) -> bool {
         let (a, b) = (&self.messages[older], &self.messages[newer]);
-        let (Some(last), Some(first)) = (a.last_taken, b.taken) else { return false };
+        // One whose publisher does not know whether it was taken may come again unnoticed.
+        let last = a.last_taken.filter(|_| a.certain || a.qos == 0);
+        let (Some(last), Some(first)) = (last, b.taken) else { return false };
         let same_way = a.actor == b.actor && !a.will && !b.will;
         (same_way && older < newer && last.step <= first.step) || self.quiet_between(last.step, first.step)
     }

@@ -250,7 +250,7 @@ impl Disk {
         let mut restore = |(engine, _): &mut Beginner, partition, entry: Entry<'_>| match entry {
             Entry::Record { number, bytes } => {
                 if let Ok(m) = std::env::var("DBG_MSG") { let m: u64 = m.parse().unwrap();
-                    if bytes.windows(8).any(|w| w == m.to_le_bytes()) { eprintln!("restored {partition}/{number:?} {} bytes", bytes.len()); } }
+                    if std::env::var("DBG_PART").is_ok_and(|p| p.parse::<u16>().unwrap() == partition % 256) || bytes.windows(8).any(|w| w == m.to_le_bytes()) { eprintln!("restored {partition}/{number:?} {} bytes {:?}", bytes.len(), dunlin_engine::describe_record(bytes)); } }
                 engine.restore_record(partition, number.0, bytes)
             }
             Entry::Lost { from, to } => lost += to.0 - from.0,
