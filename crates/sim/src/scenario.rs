@@ -140,7 +140,8 @@ impl Journaling {
         let drawn = rng.percent(40);
         let (sync, crashes) = (rng.pick(&[0, 300, 5_000, 80_000]), rng.pick(&[0, 1, 1, 2, 4]));
         let outage = rng.pick(&[0, 0, 100, 4_000, 30_000]);
-        let durability = rng.pick(&[Written::None, Written::None, Written::None, Written::Some, Written::All]);
+        let durability =
+            rng.pick(&[Written::None, Written::None, Written::None, Written::Some, Written::All]);
         let faulty = rng.percent(30);
         let mut often = |of: u16| if faulty && rng.percent(50) { of } else { 0 };
         let faults = Faults {

@@ -226,7 +226,9 @@ impl Engine {
             self.hub.pump(cx, session.index());
         }
         for session in unread {
-            if let Some(outgoing) = self.hub.sessions.get_mut(session).and_then(|found| found.outgoing.as_mut()) {
+            if let Some(outgoing) =
+                self.hub.sessions.get_mut(session).and_then(|found| found.outgoing.as_mut())
+            {
                 outgoing.reading = false;
             }
             self.hub.pump(cx, session.index());

@@ -340,8 +340,7 @@ impl Model {
         let own = |(at, link): (usize, &Link)| {
             (link.session == Some(session)).then_some((at, link.testament?, link.is_told()))
         };
-        let last_told =
-            self.links.iter().rposition(|link| link.session == Some(session) && link.is_told());
+        let last_told = self.links.iter().rposition(|link| link.session == Some(session) && link.is_told());
         let wills: Vec<_> = self.links.iter().enumerate().filter_map(own).collect();
         for (link, message, is_told) in wills {
             let resolved = self.crashes.wills.get(&message).copied();

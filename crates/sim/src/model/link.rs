@@ -242,7 +242,11 @@ impl Model {
             self.links[link].resumed = false;
             self.note_state(new);
         } else {
+            // It may be one that began after it, of which no client was told.
             self.doubt_unacknowledged(self.sessions[session].actor);
+            let state = &mut self.sessions[session];
+            state.subs.iter_mut().for_each(subscription::Sub::forget);
+            state.exchanges.values_mut().for_each(super::exchange::Exchange::doubt);
         }
         None
     }

@@ -175,7 +175,6 @@ impl Disk {
     pub(super) fn listen(&self) -> Result<Vec<(u16, u64)>, Broken> {
         let mut safe = Vec::new();
         for notice in self.store.notices() {
-            if std::env::var("DBG_MSG").is_ok() { eprintln!("{notice:?}"); }
             match notice {
                 Notice::Checkpointed { partition, upto } => safe.push((partition.0, upto.0)),
                 Notice::TornTail { .. }
@@ -211,7 +210,11 @@ impl Disk {
         loop {
             // Whoever has the device open has it no more.
             (self.commit, self.chore) = (None, None);
-            if kills_only || rng.percent(30) { self.device.kill() } else { self.device.crash() }
+            if kills_only || rng.percent(30) {
+                self.device.kill()
+            } else {
+                self.device.crash()
+            }
             if rng.percent(25) {
                 self.device.cut_power_after(rng.below(60) as u64);
             }
@@ -241,18 +244,12 @@ impl Disk {
 
     /// Gives new engines what the log has: the order is that of the runtime.
     fn restore(&mut self, map: ShardMap, now: Time, beginners: &mut [Beginner]) -> Result<(), Broken> {
-        let unreadable = |error: ReadError| Broken {
-            rule: "the log cannot be read",
-            detail: error.to_string(),
-        };
+        let unreadable =
+            |error: ReadError| Broken { rule: "the log cannot be read", detail: error.to_string() };
         let home = |partition: u16| map.home_of_log(partition).index();
         let mut lost = 0;
         let mut restore = |(engine, _): &mut Beginner, partition, entry: Entry<'_>| match entry {
-            Entry::Record { number, bytes } => {
-                if let Ok(m) = std::env::var("DBG_MSG") { let m: u64 = m.parse().unwrap();
-                    if std::env::var("DBG_PART").is_ok_and(|p| p.parse::<u16>().unwrap() == partition % 256) || bytes.windows(8).any(|w| w == m.to_le_bytes()) { eprintln!("restored {partition}/{number:?} {} bytes {:?}", bytes.len(), dunlin_engine::describe_record(bytes)); } }
-                engine.restore_record(partition, number.0, bytes)
-            }
+            Entry::Record { number, bytes } => engine.restore_record(partition, number.0, bytes),
             Entry::Lost { from, to } => lost += to.0 - from.0,
         };
         for partition in Engine::RESTORED_FIRST..JOURNAL_PARTITIONS {
@@ -291,7 +288,6 @@ impl Disk {
             let (live, unreadable) = engine.restored(now, &next, effects);
             ensure(unreadable == 0, "a record cannot be read", || format!("{unreadable} of {shard:?}"))?;
             for (JournalLive { partition, records }, (_, next)) in live.into_iter().zip(next) {
-                if std::env::var("DBG_MSG").is_ok() && (!records.is_empty()) { eprintln!("live {partition}: {records:?}, next {next}"); }
                 let writer = self.writers[usize::from(partition)];
                 let mut records = records.into_iter().map(RecordNumber);
                 let kept = self.store.retain(writer, RecordNumber(next), &mut records);

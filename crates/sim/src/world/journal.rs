@@ -123,7 +123,7 @@ impl World {
             let mut batch = JournalBatch::default();
             state.engine.write(self.now, &mut batch);
             self.trace.note(&[50, shard, batch.records.len(), batch.bytes.len()], || {
-                format!("shard {shard}: writes {} records, {} bytes, {:?} releases {:?}", batch.records.len(), batch.bytes.len(), batch.records.iter().map(|r| (r.partition, r.number)).collect::<Vec<_>>(), batch.releases)
+                format!("shard {shard}: writes {} records, {} bytes", batch.records.len(), batch.bytes.len())
             });
             disk.scribes[shard].take(batch);
             self.append_rest(shard)?;
@@ -276,10 +276,7 @@ impl World {
         let mut records = Vec::with_capacity(wanted.len());
         for (seq, number) in &wanted {
             match disk.read(partition, *number) {
-                Ok(bytes) => {
-                    if bytes.is_none() { self.trace.note(&[], || format!("ABSENT {partition}/{number} seq {seq} token {token:?}")); }
-                    records.push((*seq, bytes))
-                }
+                Ok(bytes) => records.push((*seq, bytes)),
                 Err(error) => {
                     let waits = matches!(error, ReadError::Io(_)) && (tries < TRIES || disk.device.is_off());
                     ensure(waits, "a record cannot be read", || {

@@ -165,9 +165,9 @@ impl World {
             seen: BTreeMap::new(),
             summary: Summary::default(),
             policies: Vec::new(),
-            disk: scenario.journal.map(|plan| {
-                Disk::new(seed, &plan, scenario.settings.syncs(), scenario.shards)
-            }),
+            disk: scenario
+                .journal
+                .map(|plan| Disk::new(seed, &plan, scenario.settings.syncs(), scenario.shards)),
             counted: Counters::default(),
             scenario,
         };
