@@ -327,9 +327,10 @@ impl Engine {
         let Opening { session, resumed, .. } = opening;
         let waits_for = self.waits_for(session);
         let due = Due::ConnAck(Box::new(opening));
-        if self.hub.journal.has_no_room() && resumed {
+        let is_known = self.hub.sessions.get(session).is_some_and(|found| found.is_known);
+        if self.hub.journal.has_no_room() && resumed && is_known {
             // Its Client may have come to fetch what fills the log. A crash before there is room again knows of this connection
-            // only what it acknowledged.
+            // only what it acknowledged; that of the Session itself it knows.
             return self.when_progress_is_safe(cx, session, waits_for, due);
         }
         self.when_safe(cx, waits_for, ShardSet::EMPTY, due);
@@ -350,6 +351,7 @@ impl Engine {
         }
         found.opening = None;
         found.connection = Some(id);
+        found.is_known = true;
         let window = found.window;
         if let Some(outgoing) = &mut found.outgoing {
             outgoing.reconnect(window);

@@ -466,11 +466,16 @@ impl Hub {
     /// Messages were read back.
     pub(crate) fn read_back(&mut self, cx: &mut Cx<'_>, id: SessionId, records: &[(u32, Option<Vec<u8>>)]) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let key = session.key;
+        let (key, partition) = (session.key, session.partition);
         let Some(outgoing) = &mut session.outgoing else { return };
         outgoing.reading = false;
         let mut lost = Vec::new();
         for (seq, bytes) in records {
+            let number = outgoing.record_of(*seq).filter(|_| bytes.is_none());
+            if number.is_some_and(|number| self.journal.is_to_come(id, partition, number)) {
+                outgoing.reading = true;
+                continue;
+            }
             let Some(Record::Deliver { targets, message, .. }) = bytes.as_deref().and_then(decode) else {
                 lost.push(*seq);
                 continue;

@@ -74,7 +74,7 @@ pub use outbox::Outbox;
 pub use partition::{Partition, ShardId, ShardMap, ShardSet};
 pub use policy::{Policy, Subscribing};
 pub use settings::{
-    AccessRules, DeniedPublish, Limits, Protocol, QueueFull, RefusedV31, Settings, Strict, Strictness,
-    WideSubscriptions,
+    AccessRules, CheckpointRules, DeniedPublish, Limits, Protocol, QueueFull, RefusedV31, Settings, Strict,
+    Strictness, WideSubscriptions,
 };
 pub use time::Time;

@@ -26,6 +26,24 @@ pub struct Settings {
     /// Where there is a journal. It stays as it was at the start.
     #[serde(skip)]
     pub durability: DurabilityRules,
+    /// Where there is a journal.
+    #[serde(skip)]
+    pub checkpoints: CheckpointRules,
+}
+
+/// When the state of a partition takes the place of the control records that led to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointRules {
+    /// At least so many of them. Default 1,024, which replay in a millisecond.
+    pub controls_minimum: usize,
+    /// And so many for each Session of the partition. Default 8: a checkpoint costs about one for each.
+    pub controls_per_session: usize,
+}
+
+impl Default for CheckpointRules {
+    fn default() -> Self {
+        Self { controls_minimum: 1024, controls_per_session: 8 }
+    }
 }
 
 /// What a Client is told that wants what it may not have. Each time is counted, and said in the log.

@@ -32,7 +32,7 @@ pub struct Options {
     pub shards: Option<usize>,
     /// Does the Server ask who clients are, and what they may do? Drawn from the seed where it is `None`.
     pub guarded: Option<bool>,
-    /// Has the Server a journal, and does it crash now and then? Drawn from the seed where it is `None`.
+    /// Has the Server a log on a disk, and does it crash now and then? Drawn from the seed where it is `None`.
     pub journal: Option<bool>,
 }
 
@@ -59,6 +59,10 @@ pub struct Summary {
     pub delivered: u64,
     /// How often the process ended and began anew.
     pub crashes: u64,
+    /// How often a shard was told that the log is full.
+    pub full: u64,
+    /// Checkpoints that the log took.
+    pub checkpoints: u64,
     /// Messages that engines say they dropped, for whatever reason.
     pub dropped: u64,
     /// Most bytes in the output of one connection.

@@ -35,11 +35,11 @@ impl Trace {
 
     /// Bytes that went over the wire.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        let mut chunks = bytes.chunks_exact(8);
-        for chunk in &mut chunks {
-            self.mix(chunk.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.mix(u64::from_be_bytes(*word));
         }
-        for byte in chunks.remainder() {
+        for byte in rest {
             self.mix(u64::from(*byte));
         }
     }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use dunlin_sim::{Failure, Options, run};
+use dunlin_sim::{Failure, Options, Summary, run};
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -30,6 +30,7 @@ fn every_seed_keeps_every_rule() {
     let next = AtomicU64::new(first);
     let failed = AtomicBool::new(false);
     let ran = AtomicU64::new(0);
+    let reached = [const { AtomicU64::new(0) }; 3];
     let work = || {
         let mut failures: Vec<Box<Failure>> = Vec::new();
         while !failed.load(Ordering::Relaxed) {
@@ -37,9 +38,16 @@ fn every_seed_keeps_every_rule() {
             if seed >= first + count {
                 break;
             }
-            if let Err(failure) = run(seed, &options()) {
-                failed.store(true, Ordering::Relaxed);
-                failures.push(failure);
+            match run(seed, &options()) {
+                Ok(Summary { crashes, full, checkpoints, .. }) => {
+                    for (sum, count) in reached.iter().zip([crashes, full, checkpoints]) {
+                        sum.fetch_add(count, Ordering::Relaxed);
+                    }
+                }
+                Err(failure) => {
+                    failed.store(true, Ordering::Relaxed);
+                    failures.push(failure);
+                }
             }
             ran.fetch_add(1, Ordering::Relaxed);
         }
@@ -55,5 +63,10 @@ fn every_seed_keeps_every_rule() {
         failures.is_empty(),
         "{}",
         failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+    );
+    let is_all = count < 500 || options().journal == Some(false);
+    assert!(
+        is_all || reached.iter().all(|sum| sum.load(Ordering::Relaxed) > 0),
+        "no crash, no full log, or no checkpoint in all the seeds: {reached:?}"
     );
 }

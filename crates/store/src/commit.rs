@@ -24,6 +24,17 @@ pub struct Commit<D: Disk> {
     sync: SyncPolicy,
 }
 
+/// A [`Commit`] that is written, or failed to be, and not synced.
+#[derive(Debug)]
+pub struct Unsynced<D: Disk> {
+    segment: Arc<Segment<D::File>>,
+    outcome: io::Result<Vec<Placed>>,
+    buffer: Vec<u8>,
+    ticket: Ticket,
+    confirms: bool,
+    sync: SyncPolicy,
+}
+
 /// A [`Commit`] that was done or failed.
 #[derive(Debug)]
 pub struct Committed {
@@ -43,6 +54,16 @@ impl<D: Disk> Commit<D> {
     /// The same; `tell` hears of the Ticket that is written while its sync is still to come.
     #[must_use]
     pub fn run_and_tell(self, tell: impl FnOnce(Ticket)) -> Committed {
+        let unsynced = self.write();
+        if let Some(ticket) = unsynced.ticket() {
+            tell(ticket);
+        }
+        unsynced.sync()
+    }
+
+    /// Its first half: writes, and leaves the sync to be done. Blocks on the disk.
+    #[must_use]
+    pub fn write(self) -> Unsynced<D> {
         let mut buffer = self.buffer;
         let placed = self.batch.encode(self.head, self.segment.key.as_ref(), &mut buffer);
         let confirms = self.head.flags & CONFIRM != 0;
@@ -52,12 +73,32 @@ impl<D: Disk> Commit<D> {
         if outcome.is_ok() {
             outcome = self.segment.file.write_at(&buffer, u64::from(self.head.offset));
         }
-        if outcome.is_ok() && !confirms && self.sync == SyncPolicy::Always {
-            tell(self.batch.ticket());
-            outcome = self.segment.file.sync();
+        let (segment, ticket) = (self.segment, self.batch.ticket());
+        Unsynced { segment, outcome: outcome.map(|()| placed), buffer, ticket, confirms, sync: self.sync }
+    }
+}
+
+impl<D: Disk> Unsynced<D> {
+    /// What is written, where that is news: a sync is still to come.
+    #[must_use]
+    pub fn ticket(&self) -> Option<Ticket> {
+        (self.outcome.is_ok() && self.is_to_be_synced()).then_some(self.ticket)
+    }
+
+    fn is_to_be_synced(&self) -> bool {
+        !self.confirms && self.sync == SyncPolicy::Always
+    }
+
+    /// Syncs, where that is to be done. Blocks on the disk.
+    #[must_use]
+    pub fn sync(self) -> Committed {
+        let is_to_be_synced = self.is_to_be_synced();
+        let Self { segment, mut outcome, buffer, confirms, .. } = self;
+        if is_to_be_synced && outcome.is_ok() {
+            outcome = segment.file.sync().and(outcome);
         }
         let written = buffer.len() as u64;
-        Committed { outcome: outcome.map(|()| placed), buffer, written, confirms }
+        Committed { outcome, buffer, written, confirms }
     }
 }
 

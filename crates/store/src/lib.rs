@@ -38,7 +38,7 @@ mod wire;
 
 pub use backup::{Backup, BackupError, Restored, restore};
 pub use chore::{Chore, Finished};
-pub use commit::{Commit, Committed};
+pub use commit::{Commit, Committed, Unsynced};
 pub use crypt::{Keyring, MasterKey, random_bytes};
 pub use dir_disk::DirDisk;
 pub use disk::{Disk, DiskFile};

@@ -117,6 +117,12 @@ impl SimDisk {
         guard(&self.state).capacity = bytes;
     }
 
+    /// Bytes that the files have together.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        guard(&self.state).used_beside(None)
+    }
+
     /// Calls that changed something so far.
     #[must_use]
     pub fn calls(&self) -> u64 {
@@ -126,6 +132,12 @@ impl SimDisk {
     /// Lets this many more changing calls through; all calls after them fail until [`SimDisk::crash`].
     pub fn cut_power_after(&self, calls: u64) {
         guard(&self.state).power = Some(calls);
+    }
+
+    /// Takes back [`SimDisk::cut_power_after`], where it is not too late.
+    pub fn keep_power(&self) {
+        let mut state = guard(&self.state);
+        state.power = state.power.filter(|left| *left == 0);
     }
 
     /// Whether the power is cut.
@@ -440,11 +452,19 @@ impl State {
     }
 
     fn room(&self, inode: u64, length: usize) -> io::Result<()> {
-        let named: BTreeSet<&u64> = self.names.values().collect();
-        let others = named.iter().filter(|other| ***other != inode);
-        let used: u64 = others.filter_map(|i| self.inodes.get(i)).map(|i| i.cache.len() as u64).sum();
+        if self.capacity == u64::MAX {
+            return Ok(());
+        }
+        let used = self.used_beside(Some(inode));
         let own = self.inodes.get(&inode).map_or(0, |i| i.cache.len()).max(length) as u64;
         if used.saturating_add(own) > self.capacity { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    /// Bytes of the files that have a name, but of this one.
+    fn used_beside(&self, inode: Option<u64>) -> u64 {
+        let named: BTreeSet<&u64> = self.names.values().collect();
+        let others = named.iter().filter(|other| Some(***other) != inode);
+        others.filter_map(|i| self.inodes.get(i)).map(|i| i.cache.len() as u64).sum()
     }
 
     fn crash(&mut self) {

@@ -22,7 +22,9 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use dunlin_engine::{Durability, DurabilityRules, Limits, ListenerRules, Protocol, Settings, Strictness};
+use dunlin_engine::{
+    CheckpointRules, Durability, DurabilityRules, Limits, ListenerRules, Protocol, Settings, Strictness,
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use access::Access;
@@ -238,6 +240,7 @@ impl Config {
             access: self.access.rules.clone(),
             listeners,
             durability: self.storage.durability_rules(),
+            checkpoints: CheckpointRules::default(),
         }
     }
 }

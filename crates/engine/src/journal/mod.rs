@@ -17,7 +17,7 @@ mod restore;
 mod row;
 mod write;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -188,6 +188,10 @@ struct Writing {
     numbered: Vec<(SessionId, u64)>,
     /// Records of progress that it replaces.
     replaced: Vec<(u16, u64)>,
+    /// The first delivery in it of each partition that has one.
+    first: BTreeMap<u8, u64>,
+    /// Sessions that asked for messages of it before the log had them.
+    unread: Vec<SessionId>,
 }
 
 impl Journal {
@@ -233,6 +237,16 @@ impl Journal {
             restoring: None,
             before: seeded(seed),
         }
+    }
+
+    /// A message could not be read back. True where the log may not have taken it yet: then the Session goes on when it has.
+    pub(crate) fn is_to_come(&mut self, session: SessionId, partition: u8, number: u64) -> bool {
+        let Some(writing) = &mut self.writing else { return false };
+        let is_to_come = writing.first.get(&partition).is_some_and(|first| *first <= number);
+        if is_to_come && writing.unread.last() != Some(&session) {
+            writing.unread.push(session);
+        }
+        is_to_come
     }
 
     /// A Session's progress does not count any more once all that is pending is stored.

@@ -379,7 +379,7 @@ impl Engine {
                 self.hub.sessions.remove(old);
             }
             let mut session = Session::new(client_id, at);
-            (session.key, session.partition) = (key, partition);
+            (session.key, session.partition, session.is_known) = (key, partition, true);
             let known = self.restoring().sessions.entry((partition, key)).or_default();
             if let Some(Reached { record, outgoing, received }) = &known.reached {
                 session.outgoing_mut().restore(outgoing, *record);

@@ -10,12 +10,8 @@ use crate::engine::Engine;
 use crate::hub::{Cx, Hub};
 use crate::session::SessionId;
 use crate::session::entry::Home;
+use crate::settings::CheckpointRules;
 use crate::time::Time;
-
-/// Control records of a partition for each Session there, before a checkpoint replaces them.
-const CONTROLS_PER_SESSION: usize = 8;
-/// At least so many.
-const CONTROLS_MINIMUM: usize = 1024;
 
 /// What goes to the log at once. Used again for the next batch.
 #[derive(Debug, Default)]
@@ -112,9 +108,10 @@ impl Engine {
         }
         let journal = &mut self.hub.journal;
         let is_held = journal.pending.front().is_some_and(|front| front.since.after(super::HOLD) <= now);
+        let CheckpointRules { controls_minimum, controls_per_session } = self.hub.settings.checkpoints;
         let is_due = |(partition, state): (u8, &super::PartitionState)| {
             let sessions = self.hub.sessions.in_partition(partition).len();
-            state.controls.len() >= CONTROLS_MINIMUM.max(CONTROLS_PER_SESSION * sessions)
+            state.controls.len() >= controls_minimum.max(controls_per_session * sessions)
         };
         let due = (0..=u8::MAX).zip(&journal.partitions).position(is_due);
         let count = if is_held || due.is_some() || journal.pending_bytes > journal.waiting_bytes_maximum() / 2
@@ -206,7 +203,7 @@ impl Engine {
     /// A batch is safe: whatever waited for it goes on.
     pub(crate) fn batch_stored(&mut self, cx: &mut Cx<'_>, relief_only: bool) {
         let journal = &mut self.hub.journal;
-        let mut numbered = Vec::new();
+        let (mut numbered, mut unread) = (Vec::new(), Vec::new());
         let whole = if relief_only { None } else { journal.writing.take() };
         if let Some(writing) = &whole {
             journal.reach.safe = journal.reach.safe.max(writing.upto);
@@ -217,6 +214,7 @@ impl Engine {
             journal.releases.extend(writing.replaced);
             exactly_once.extend(writing.exactly_once);
             numbered.extend(writing.numbered);
+            unread.extend(writing.unread);
         }
         for (session, seq, _) in exactly_once {
             self.delivery_recorded(cx, session, seq);
@@ -225,6 +223,14 @@ impl Engine {
             let Some(found) = self.hub.sessions.get_mut(session) else { continue };
             if let Some(outgoing) = &mut found.outgoing {
                 outgoing.reserved(below);
+            }
+            self.hub.pump(cx, session.index());
+        }
+        for session in unread {
+            if let Some(outgoing) =
+                self.hub.sessions.get_mut(session).and_then(|found| found.outgoing.as_mut())
+            {
+                outgoing.reading = false;
             }
             self.hub.pump(cx, session.index());
         }
@@ -306,6 +312,7 @@ impl Hub {
             let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX) + u32::from(exchange.is_some());
             self.journal.shared.insert((partition, number), count);
         }
+        writing.first.entry(partition).or_insert(number);
         if let Some(exchange) = exchange {
             self.journal.seen.entry(exchange).or_default().push((partition, number));
         }

@@ -43,6 +43,8 @@ pub(crate) struct Session {
     /// Its name in the journal, in its partition; 0 where it does not outlive the process.
     pub(crate) key: u64,
     pub(crate) partition: u8,
+    /// A Client was told of it, so that the journal has it where it has a key.
+    pub(crate) is_known: bool,
     pub(crate) connection: Option<ConnectionId>,
     /// The connection whose CONNACK waits until the Session is safe.
     pub(crate) opening: Option<ConnectionId>,
@@ -144,6 +146,7 @@ impl Session {
             client_id: client_id.into(),
             key: 0,
             partition: Partition::of_session(TENANT, client_id).index(),
+            is_known: false,
             connection: None,
             opening: None,
             version: ProtocolVersion::V311,

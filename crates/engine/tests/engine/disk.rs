@@ -20,6 +20,8 @@ pub(crate) struct Disk {
     written: BTreeSet<usize>,
     /// The number of the next record of each partition.
     next: Vec<u64>,
+    /// What is not stored cannot be read either: the log had no room to take it.
+    pub(crate) hides_unstored: bool,
 }
 
 impl Disk {
@@ -90,6 +92,9 @@ impl Disk {
     pub(crate) fn read(&self, partition: u16, number: u64) -> Option<Vec<u8>> {
         if let Some(bytes) = self.records[usize::from(partition)].get(&number) {
             return Some(bytes.clone());
+        }
+        if self.hides_unstored {
+            return None;
         }
         self.unstored.values().find_map(|batch| {
             let at = batch

@@ -85,6 +85,42 @@ fn a_full_journal_can_be_emptied() {
     assert_eq!(world.acknowledge_all(subscriber), NOTHING);
 }
 
+/// [MQTT-3.2.2-3] A Session that began while the log was full is not promised before there is room, however often its Client comes.
+#[test]
+fn a_session_that_begins_while_the_journal_is_full_is_not_promised() {
+    let mut world = World::durable(1);
+    world.fill_disk();
+    let first = world.knock(&hello(V5, "c").lasting(60));
+    assert_eq!(world.take(first), NOTHING);
+    world.lose(first);
+    let second = world.knock(&hello(V5, "c").lasting(60));
+    assert_eq!(world.take(second), NOTHING);
+    world.empty_disk();
+    assert_eq!(world.take(second), ["CONNACK 00 present"]);
+}
+
+/// What a full log has not taken of a batch cannot be read back. It is not lost: it is sent when there is room.
+#[test]
+fn what_a_full_journal_has_not_taken_is_waited_for() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60));
+    world.subscribe(subscriber, "t", 1);
+    world.settle_disk();
+    world.hold_disk();
+    let publisher = world.connect(V5, "p");
+    world.publish(publisher, &message("t", "1").qos(1, 1));
+    assert_eq!(world.take(subscriber), ["PUBLISH t=1 q1 #1"]);
+    world.pass(std::time::Duration::from_millis(10));
+    world.write();
+
+    world.fill_disk_before_the_batch();
+    world.lose(subscriber);
+    let (subscriber, _) = world.enter_reading(&hello(V5, "s").lasting(60));
+    assert_eq!(world.take(subscriber), NOTHING);
+    world.empty_disk();
+    assert_eq!(world.take(subscriber), ["PUBLISH t=1 q1 #1 dup"]);
+}
+
 /// Exchanges that a publisher never releases end with its Session.
 #[test]
 fn exchanges_end_with_the_session_of_their_publisher() {

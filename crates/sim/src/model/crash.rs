@@ -28,6 +28,8 @@ pub(super) struct Crashes {
     again: BTreeSet<usize>,
     /// When a Will was published or given up.
     wills: BTreeMap<usize, u64>,
+    /// A client was let in that is not written down.
+    some_unsure: bool,
 }
 
 /// What of a Session a crash may bring back.
@@ -62,10 +64,26 @@ fn after(time: Time, seconds: u32) -> Option<Time> {
     (seconds != u32::MAX).then(|| time.after(Duration::from_secs(seconds.into())))
 }
 
+impl Crashes {
+    /// Whether it is there is not known any more.
+    pub(super) fn doubt_message(&mut self, message: usize) {
+        self.doubtful.insert(message);
+    }
+}
+
 impl Model {
     /// All that happened before this step is stored.
     pub(crate) fn all_stored(&mut self) {
         self.crashes.stored = self.now.step;
+        if std::mem::take(&mut self.crashes.some_unsure) {
+            self.links.iter_mut().for_each(|link| link.is_unsure = false);
+        }
+    }
+
+    /// A client was let in while there was no room to write it down.
+    pub(super) fn note_unsure(&mut self, link: usize) {
+        self.links[link].is_unsure = true;
+        self.crashes.some_unsure = true;
     }
 
     /// Had the process ended since a step?
@@ -192,7 +210,7 @@ impl Model {
 
     /// Is what a state says sure to be stored?
     fn is_sure(&self, state: &State) -> bool {
-        let told = |link: usize| self.links[link].connack.is_some();
+        let told = |link: usize| self.links[link].is_told();
         !state.perhaps && (self.is_stored(state.step) || state.link.is_some_and(told))
     }
 
@@ -239,12 +257,16 @@ impl Model {
             state.survival.states.iter_mut().for_each(|state| state.perhaps = true);
             state.subs.iter_mut().for_each(super::subscription::Sub::forget);
             state.exchanges.values_mut().for_each(Exchange::doubt);
-            // It may be another Session that the client takes for this one, and sends everything to once more.
-            for (at, message) in self.messages.iter_mut().enumerate() {
-                if message.actor == actor && message.taken.is_some() && !self.crashes.acked.contains(&at) {
-                    message.certain = false;
-                    self.crashes.doubtful.insert(at);
-                }
+            self.doubt_unacknowledged(actor);
+        }
+    }
+
+    /// It may be another Session that the client takes for its own, and sends everything to once more.
+    pub(super) fn doubt_unacknowledged(&mut self, actor: usize) {
+        for (at, message) in self.messages.iter_mut().enumerate() {
+            if message.actor == actor && message.taken.is_some() && !self.crashes.acked.contains(&at) {
+                message.certain = false;
+                self.crashes.doubtful.insert(at);
             }
         }
     }
@@ -316,10 +338,9 @@ impl Model {
     fn doubt_wills(&mut self, session: usize, restart: Time) {
         let is_durable = self.sessions[session].survival.states.first().is_some_and(|state| state.expiry > 0);
         let own = |(at, link): (usize, &Link)| {
-            (link.session == Some(session)).then_some((at, link.testament?, link.connack.is_some()))
+            (link.session == Some(session)).then_some((at, link.testament?, link.is_told()))
         };
-        let last_told =
-            self.links.iter().rposition(|link| link.session == Some(session) && link.connack.is_some());
+        let last_told = self.links.iter().rposition(|link| link.session == Some(session) && link.is_told());
         let wills: Vec<_> = self.links.iter().enumerate().filter_map(own).collect();
         for (link, message, is_told) in wills {
             let resolved = self.crashes.wills.get(&message).copied();
@@ -331,10 +352,11 @@ impl Model {
                     self.wills.retain(|will| *will != message);
                     self.will_resolved(message);
                 }
-                // Nobody writes that it ended with the process: the next process waits once more.
-                None if is_told && (self.links[link].ended.is_none() || self.links[link].crashed) => {
+                None if is_told && self.links[link].ended.is_none() => {
                     self.await_will(session, link, restart);
                 }
+                // Only a checkpoint says that it ended with the process before: else the next one waits once more.
+                None if is_told && self.links[link].crashed => self.doubt_will(message),
                 None if self.links[link].ended.is_some_and(|ended| self.is_stored(ended.step)) => {}
                 None => self.doubt_will(message),
             }

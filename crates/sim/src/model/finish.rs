@@ -10,6 +10,8 @@ pub(crate) struct Dropped {
     pub(crate) too_large: u64,
     pub(crate) member_lost: u64,
     pub(crate) output_full: u64,
+    /// Not to be read back.
+    pub(crate) damaged: u64,
     pub(crate) all: u64,
 }
 
@@ -29,6 +31,7 @@ struct Missing {
 
 impl Model {
     pub(crate) fn check_complete(&self, dropped: &Dropped) -> Result<(), Broken> {
+        ensure(dropped.damaged == 0, "a record that was needed is gone", || format!("{dropped:?}"))?;
         let mut missing = Missing::default();
         for session in self.current.values() {
             self.miss_in_session(*session, &mut missing);

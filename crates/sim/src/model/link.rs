@@ -25,6 +25,10 @@ pub(super) struct Link {
     answered: bool,
     /// It ended with the process.
     pub(super) crashed: bool,
+    /// CONNACK came while the log had no room: a crash may forget the connection.
+    pub(super) is_unsure: bool,
+    /// When CONNECT was taken.
+    begun: u64,
     /// Another connection took the Session.
     replaced: bool,
     pub(super) will: Option<Will>,
@@ -72,6 +76,13 @@ pub(crate) const fn nobody(link: usize) -> usize {
     usize::MAX / 2 + link
 }
 
+impl Link {
+    /// Its client knows of it, and so would the next process.
+    pub(super) const fn is_told(&self) -> bool {
+        self.connack.is_some() && !self.is_unsure
+    }
+}
+
 impl Will {
     pub(crate) const fn new(message: usize, delay: u32) -> Self {
         Self { message, delay, due: None }
@@ -97,6 +108,8 @@ impl Model {
             farewell: false,
             answered: false,
             crashed: false,
+            is_unsure: false,
+            begun: 0,
             replaced: false,
             will: None,
             testament: None,
@@ -159,6 +172,7 @@ impl Model {
         link.keep_alive = connect.keep_alive;
         link.receive_maximum = connect.receive_maximum;
         link.testament = connect.will.map(|will| will.message);
+        link.begun = self.now.step;
         self.note_state(session);
     }
 
@@ -194,7 +208,10 @@ impl Model {
         ensure(state.session.is_some(), "CONNACK before CONNECT was read", || format!("connection {link}"))?;
         ensure(state.connack.is_none(), "second CONNACK", || format!("connection {link}"))?;
         state.connack = Some(self.now.step);
-        let expected = state.expected_present;
+        let (expected, begun) = (state.expected_present, state.begun);
+        if self.was_full_since(begun) {
+            self.note_unsure(link);
+        }
         let session = self.found_out(link, present);
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT311-3.2.2-1] [MQTT311-3.2.2-2]
         ensure(
@@ -224,6 +241,12 @@ impl Model {
             self.links[link].session = Some(new);
             self.links[link].resumed = false;
             self.note_state(new);
+        } else {
+            // It may be one that began after it, of which no client was told.
+            self.doubt_unacknowledged(self.sessions[session].actor);
+            let state = &mut self.sessions[session];
+            state.subs.iter_mut().for_each(subscription::Sub::forget);
+            state.exchanges.values_mut().for_each(super::exchange::Exchange::doubt);
         }
         None
     }
@@ -268,7 +291,8 @@ impl Model {
             || silent
             || never_connected
             || self.stopped.is_some()
-            || self.rules.full_disconnects;
+            || self.rules.full_disconnects
+            || self.was_full_since(self.now.step);
         ensure(allowed, "the Server closed a connection without a reason", || {
             format!("connection {link}, silent for {silence:?}")
         })?;
@@ -319,6 +343,7 @@ impl Model {
         }
         let expiry = self.sessions[session].expiry;
         self.deals_returned(session, link);
+        self.doubt_pending(session, link);
         let state = &mut self.sessions[session];
         state.link = None;
         state.expires = (expiry != u32::MAX).then(|| now.time.after(Duration::from_secs(expiry.into())));

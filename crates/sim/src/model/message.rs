@@ -59,6 +59,10 @@ impl Model {
                 self.retained[topic].push(message);
             }
         }
+        if self.messages[message].retain && self.messages[message].qos == 0 && self.was_full_since(now.step) {
+            // It would have to be kept, and nobody could be told that it is not.
+            self.refused(message);
+        }
     }
 
     pub(super) fn publish_will(&mut self, message: usize) {
@@ -70,7 +74,9 @@ impl Model {
     /// Did every shard see `older` before it saw `newer`?
     pub(super) fn is_before(&self, older: usize, newer: usize) -> bool {
         let (a, b) = (&self.messages[older], &self.messages[newer]);
-        let (Some(last), Some(first)) = (a.last_taken, b.taken) else { return false };
+        // One whose publisher does not know whether it was taken may come again unnoticed.
+        let last = a.last_taken.filter(|_| a.certain || a.qos == 0);
+        let (Some(last), Some(first)) = (last, b.taken) else { return false };
         let same_way = a.actor == b.actor && !a.will && !b.will;
         (same_way && older < newer && last.step <= first.step) || self.quiet_between(last.step, first.step)
     }
@@ -87,7 +93,7 @@ impl Model {
         self.note_acked(message);
         let state = &self.messages[message];
         let Some(taken) = state.taken.filter(|_| !matched && state.copies == 1) else { return Ok(()) };
-        for session in self.current.values() {
+        for session in self.current.values().filter(|session| !self.sessions[**session].survival.doubt) {
             let must = self.required(*session, message, taken.step).is_some();
             ensure(!must, "no matching subscribers said although there is one", || {
                 format!("message {message}, session {session}")

@@ -9,6 +9,7 @@ mod crash;
 mod delivery;
 mod exchange;
 mod finish;
+mod full;
 mod link;
 mod message;
 mod retained;
@@ -93,6 +94,7 @@ pub(crate) struct Model {
     /// What each client may do, and since which step; everything, where it is not named.
     rights: BTreeMap<usize, Vec<(u64, Rights)>>,
     crashes: crash::Crashes,
+    room: full::Room,
 }
 
 /// One Session from its first CONNECT to its end.
@@ -136,6 +138,7 @@ impl Model {
             deals: BTreeMap::new(),
             rights: BTreeMap::new(),
             crashes: crash::Crashes::default(),
+            room: full::Room::default(),
         }
     }
 

@@ -116,12 +116,30 @@ impl Model {
                 format!("connection {link}, packet {packet}")
             });
         };
-        let subs = &mut self.sessions[self.links[link].session.unwrap_or_default()].subs;
+        let now = self.now.step;
+        let session = self.links[link].session.unwrap_or_default();
+        let since = added.first().map_or(now, |at| self.sessions[session].subs[*at].taken.step);
+        let was_full = self.was_full_since(since);
+        let subs = &mut self.sessions[session].subs;
         ensure(reasons.len() == added.len(), "SUBACK of another length than SUBSCRIBE", || {
             format!("connection {link}: {} for {}", reasons.len(), added.len())
         })?;
         for (at, reason) in added.into_iter().zip(reasons) {
             let (filter, qos) = (subs[at].wish.filter, subs[at].wish.qos);
+            if *reason >= 0x80 && was_full {
+                // There was no room. The one before, if there was one, goes on.
+                subs[at].unsub_taken.get_or_insert(now);
+                let own = subs[..=at].iter_mut().filter(|sub| sub.wish.filter == filter);
+                own.for_each(|sub| sub.vague = true);
+                let pending = self.links[link].pending.values_mut().filter_map(|pending| match pending {
+                    Pending::Unsubscribe(endings) => Some(endings),
+                    Pending::Subscribe(_) => None,
+                });
+                let same = pending.flatten().filter(|ending| ending.filter == filter);
+                same.for_each(|ending| ending.existed = None);
+                continue;
+            }
+            subs[at].vague = false;
             ensure(*reason == qos, "subscription refused or granted another QoS", || {
                 format!("connection {link}, filter {filter}: asked {qos}, got {reason:#04x}")
             })?;
@@ -153,6 +171,21 @@ impl Model {
             ended.push(Ending { filter: *filter, existed, until });
         }
         self.links[link].pending.insert(packet, Pending::Unsubscribe(ended));
+    }
+
+    /// Its connection ended: what it has not been told was perhaps refused for want of room.
+    pub(super) fn doubt_pending(&mut self, session: usize, link: usize) {
+        let Self { links, sessions, room, .. } = self;
+        for pending in links[link].pending.values() {
+            let Pending::Subscribe(added) = pending else { continue };
+            for at in added {
+                let Sub { taken, wish, .. } = sessions[session].subs[*at];
+                if room.was_full_since(taken.step) {
+                    let own = sessions[session].subs.iter_mut().filter(|sub| sub.wish.filter == wish.filter);
+                    own.for_each(|sub| sub.vague = true);
+                }
+            }
+        }
     }
 
     /// The client received UNSUBACK; 3.x has no reasons.

@@ -124,7 +124,7 @@ impl World {
                     self.plan(delay, Action::Offer(link));
                 }
                 Effect::Read { token, partition, records } => {
-                    self.shards[shard].reads.push_back((token, partition, records));
+                    self.shards[shard].reads.push_back((token, partition, records, 0));
                     self.plan_sync(Action::ReadBack(shard));
                 }
                 Effect::Notice(notice) => {
@@ -190,6 +190,12 @@ impl World {
         self.trace.note(&[6, shard, link], || format!("shard {shard}: closes link {link}"));
         let limit = self.scenario.settings.limits.connect_timeout_ms;
         let limit = std::time::Duration::from_millis(limit.into());
+        if let Some((step, message)) = self.links[link].last_taken
+            && step == self.step
+            && self.model.was_full_since(step)
+        {
+            self.model.turned_away(message);
+        }
         self.model.closed_by_server(link, self.links[link].paused, limit)?;
         while !self.shards[shard].effects.outbox.is_empty(connection) {
             let (bytes, _) = self.take_output(shard, connection, usize::MAX);

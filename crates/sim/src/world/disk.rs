@@ -1,135 +1,299 @@
-//! A log in memory, as bad as a log may be: what is not stored may be lost or not, and what was released may come back.
+//! The log of the simulated Server: the real one, over a disk that loses, tears, fails and fills.
+//!
+//! In:    what shards write and release; when the disk gets to do something; when the process or the power goes.
+//! Out:   what is written, what is safe, records; engines with all that is left.
+//! Never: threads: each write, sync and chore is a step of its own, and the end may come before any of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
-use dunlin_engine::{
-    Effects, Engine, JOURNAL_PARTITIONS, JournalBatch, JournalLive, ShardId, ShardMap, Time,
+use dunlin_engine::{Effects, Engine, JOURNAL_PARTITIONS, JournalLive, ShardMap, Time};
+use dunlin_store::sim_disk::{Faults, SimDisk};
+use dunlin_store::{
+    Chore, Commit, Entry, Journal, Keyring, MasterKey, Notice, Options, PartitionId, ReadError, RecordNumber,
+    Store, SyncPolicy, Unsynced, Writer,
 };
 
+use super::scribe::{Log, Scribe};
+use crate::model::{Broken, ensure};
 use crate::rng::Rng;
+use crate::scenario::Journaling;
 
-/// The log of all shards.
-#[derive(Debug, Default)]
+/// An engine that begins, and what it wants done.
+pub(super) type Beginner = (Engine, Effects);
+
+/// The log of all shards, and the disk below it.
 pub(super) struct Disk {
-    /// For each partition, by number: what is appended, stored or not.
-    records: Vec<BTreeMap<u64, Vec<u8>>>,
-    released: BTreeSet<(u16, u64)>,
-    checkpoints: BTreeMap<u16, (u64, Vec<u8>)>,
-    /// Handed over by each shard and not stored.
-    unstored: BTreeMap<usize, JournalBatch>,
-    /// The number of the next record of each partition.
-    next: Vec<u64>,
+    pub(super) device: SimDisk,
+    pub(super) scribes: Vec<Scribe>,
+    options: Options,
+    store: Store<SimDisk>,
+    writers: Vec<Writer>,
+    commit: Option<Stage>,
+    chore: Option<Chore<SimDisk>>,
+    pub(super) commit_planned: bool,
+    pub(super) chore_planned: bool,
+    pub(super) idle_planned: bool,
+}
+
+/// How far a commit has come.
+enum Stage {
+    Begun(Commit<SimDisk>),
+    Written(Unsynced<SimDisk>),
+}
+
+/// What a step of the log changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    Nothing,
+    Begun,
+    Written,
+    Synced,
 }
 
 impl Disk {
-    pub(super) fn new() -> Self {
-        Self {
-            records: vec![BTreeMap::new(); JOURNAL_PARTITIONS.into()],
-            next: vec![0; JOURNAL_PARTITIONS.into()],
-            ..Self::default()
-        }
+    pub(super) fn new(seed: u64, plan: &Journaling, syncs: bool, shards: usize) -> Self {
+        let keys = Keyring::default().with(1, MasterKey::new([7; 32]));
+        let options = Options {
+            partitions: JOURNAL_PARTITIONS,
+            segment_size: plan.segment,
+            batch_max: plan.batch_max,
+            keys: if plan.sealed { keys } else { Keyring::default() },
+            sync: if syncs { SyncPolicy::Always } else { SyncPolicy::Never },
+            ..Options::default()
+        };
+        let device = SimDisk::new(seed);
+        let Ok(store) = Store::manual(device.clone(), options.clone()) else {
+            unreachable!("a new disk has no faults")
+        };
+        let mut disk = Self {
+            device,
+            scribes: Vec::new(),
+            options,
+            store,
+            writers: Vec::new(),
+            commit: None,
+            chore: None,
+            commit_planned: false,
+            chore_planned: false,
+            idle_planned: false,
+        };
+        disk.begin_life(shards);
+        disk.device.set_faults(plan.faults);
+        disk
     }
 
-    /// Is everything stored that was handed over?
+    fn begin_life(&mut self, shards: usize) {
+        self.scribes = (0..shards).map(|_| Scribe::default()).collect();
+        let claim = |partition| self.store.claim(PartitionId(partition)).ok();
+        self.writers = (0..JOURNAL_PARTITIONS).filter_map(claim).collect();
+        (self.commit, self.chore) = (None, None);
+        (self.commit_planned, self.chore_planned, self.idle_planned) = (false, false, false);
+    }
+
+    /// The log and the shard's part in it.
+    pub(super) fn desk(&mut self, shard: usize) -> (Log<'_>, &mut Scribe) {
+        let run_bytes = usize::try_from(self.options.append_max() / 2).unwrap_or(usize::MAX);
+        (Log { store: &self.store, writers: &self.writers, run_bytes }, &mut self.scribes[shard])
+    }
+
+    /// Is everything safe that was handed over?
     pub(super) fn is_idle(&self) -> bool {
-        self.unstored.is_empty()
+        self.scribes.iter().all(Scribe::is_idle) && self.is_synced()
     }
 
-    /// Is a batch of this shard on its way?
-    pub(super) fn is_busy(&self, shard: usize) -> bool {
-        self.unstored.contains_key(&shard)
+    /// Is everything safe that the log has?
+    pub(super) fn is_synced(&self) -> bool {
+        self.store.with(|log| log.progress().synced >= log.last_ticket())
     }
 
-    /// Takes a batch of a shard, whose records can be read at once.
-    pub(super) fn append(&mut self, shard: usize, batch: JournalBatch) {
-        let mut start = 0;
-        for record in &batch.records {
-            let next = &mut self.next[usize::from(record.partition)];
-            assert!(record.number == *next, "records are numbered without a gap");
-            *next += 1;
-            let bytes = batch.bytes[start..record.end].to_vec();
-            start = record.end;
-            self.records[usize::from(record.partition)].insert(record.number, bytes);
-        }
-        self.released.extend(&batch.releases);
-        let old = self.unstored.insert(shard, batch);
-        assert!(old.is_none(), "one batch at a time");
+    pub(super) fn progress(&self) -> dunlin_store::Progress {
+        self.store.progress()
     }
 
-    /// Stores what a shard handed over.
-    pub(super) fn store(&mut self, shard: usize) {
-        let Some(batch) = self.unstored.remove(&shard) else { return };
-        for checkpoint in batch.checkpoints {
-            let of = checkpoint.partition;
-            self.released.extend(checkpoint.releases.iter().map(|number| (of, *number)));
-            self.checkpoints.insert(of, (checkpoint.upto, checkpoint.state));
-        }
+    /// Is a commit under way?
+    pub(super) const fn commits(&self) -> bool {
+        self.commit.is_some()
     }
 
-    pub(super) fn read(&self, partition: u16, number: u64) -> Option<Vec<u8>> {
-        self.records[usize::from(partition)].get(&number).cloned()
-    }
-
-    /// The process is gone. Of what a shard handed over last the first records may be there, or all; what was released may be
-    /// gone for good, or not.
-    pub(super) fn crash(&mut self, rng: &mut Rng) {
-        let mut lost = Vec::new();
-        for batch in std::mem::take(&mut self.unstored).into_values() {
-            let kept = match rng.below(4) {
-                0 => batch.records.len(),
-                1 => rng.between(0, batch.records.len()),
-                _ => 0,
-            };
-            for record in &batch.records[kept..] {
-                self.records[usize::from(record.partition)].remove(&record.number);
-                lost.push((record.partition, record.number));
+    /// Begins a commit, writes it, or syncs it.
+    pub(super) fn step_commit(&mut self) -> Moved {
+        match self.commit.take() {
+            None => {
+                self.commit = self.store.with(dunlin_store::Log::flush).map(Stage::Begun);
+                if self.commit.is_some() { Moved::Begun } else { Moved::Nothing }
+            }
+            Some(Stage::Begun(commit)) => {
+                let unsynced = commit.write();
+                if let Some(ticket) = unsynced.ticket() {
+                    self.store.with(|log| log.wrote(ticket));
+                }
+                self.commit = Some(Stage::Written(unsynced));
+                Moved::Written
+            }
+            Some(Stage::Written(unsynced)) => {
+                let committed = unsynced.sync();
+                self.store.with(|log| log.complete(committed));
+                Moved::Synced
             }
         }
-        for (partition, number) in std::mem::take(&mut self.released) {
-            if rng.percent(50) {
-                self.records[usize::from(partition)].remove(&number);
+    }
+
+    /// Takes a chore, or does the one that was taken. Whether something was done.
+    pub(super) fn step_chore(&mut self) -> Moved {
+        match self.chore.take() {
+            None => {
+                self.chore = self.store.with(dunlin_store::Log::chore);
+                if self.chore.is_some() { Moved::Begun } else { Moved::Nothing }
             }
-        }
-        // Numbers of stored records are never used again, even where the records are gone.
-        for (partition, number) in lost {
-            let next = &mut self.next[usize::from(partition)];
-            *next = (*next).min(number);
+            Some(chore) => {
+                let finished = chore.run();
+                self.store.with(|log| log.finish(finished));
+                Moved::Synced
+            }
         }
     }
 
-    /// Restores the state of a shard.
-    pub(super) fn restore(
-        &mut self,
-        map: ShardMap,
-        shard: ShardId,
-        engine: &mut Engine,
-        now: Time,
-        effects: &mut Effects,
-    ) -> u64 {
-        let home = |partition: u16| map.home_of_log(partition) == shard;
-        let partitions: Vec<u16> = (0..JOURNAL_PARTITIONS).filter(|partition| home(*partition)).collect();
-        let (events, first): (Vec<u16>, Vec<u16>) =
-            partitions.iter().partition(|partition| **partition < Engine::RESTORED_FIRST);
-        let replay = |engine: &mut Engine, partitions: &[u16]| {
-            for partition in partitions {
-                for (number, bytes) in &self.records[usize::from(*partition)] {
-                    engine.restore_record(*partition, *number, bytes);
+    /// Some time has passed: what failed is tried again, and what is safe is said to be so.
+    pub(super) fn idle(&mut self) {
+        self.store.retry();
+        if self.commit.is_none() {
+            self.store.confirm();
+        }
+    }
+
+    /// A record, `None` where it is gone: whoever wanted it may have released it since. An error where the device does not answer.
+    pub(super) fn read(&self, partition: u16, number: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        let mut bytes = Vec::new();
+        match self.store.read(PartitionId(partition), RecordNumber(number), &mut bytes) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(ReadError::Absent) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Partitions whose checkpoint is safe, and up to which record. Nothing may be damaged.
+    pub(super) fn listen(&self) -> Result<Vec<(u16, u64)>, Broken> {
+        let mut safe = Vec::new();
+        for notice in self.store.notices() {
+            match notice {
+                Notice::Checkpointed { partition, upto } => safe.push((partition.0, upto.0)),
+                Notice::TornTail { .. }
+                | Notice::SegmentAbandoned { .. }
+                | Notice::CheckpointFailed { .. }
+                | Notice::ChoreFailed { .. } => {}
+                other => {
+                    return Err(Broken { rule: "the log is damaged", detail: format!("{other:?}") });
                 }
             }
+        }
+        Ok(safe)
+    }
+
+    /// Nothing fails any more, and there is room.
+    pub(super) fn heal(&self) {
+        self.device.set_faults(Faults { short_read: 100, ..Faults::default() });
+        self.device.set_capacity(u64::MAX);
+    }
+
+    /// The end of the process, with or without that of the power; and of the next ones, which may end while they begin. What is left
+    /// goes to new engines.
+    pub(super) fn restart(
+        &mut self,
+        map: ShardMap,
+        now: Time,
+        rng: &mut Rng,
+        kills_only: bool,
+        mut engines: impl FnMut() -> Vec<Beginner>,
+    ) -> Result<Vec<Beginner>, Broken> {
+        let faults = Faults { short_read: 100, ..Faults::default() };
+        self.device.set_faults(faults);
+        loop {
+            // Whoever has the device open has it no more.
+            (self.commit, self.chore) = (None, None);
+            if kills_only || rng.percent(30) {
+                self.device.kill()
+            } else {
+                self.device.crash()
+            }
+            if rng.percent(25) {
+                self.device.cut_power_after(rng.below(60) as u64);
+            }
+            match Store::manual(self.device.clone(), self.options.clone()) {
+                Ok(store) => self.store = store,
+                Err(_) if self.device.is_off() => continue,
+                Err(error) => {
+                    return Err(Broken { rule: "the log does not open", detail: format!("{error:?}") });
+                }
+            }
+            self.begin_life(map.count());
+            let mut beginners = engines();
+            match self.restore(map, now, &mut beginners) {
+                Ok(()) => {}
+                Err(_) if self.device.is_off() => continue,
+                Err(broken) => return Err(broken),
+            }
+            // What was replayed may have been in the page cache only.
+            match self.store.sync() {
+                Ok(_) if !self.device.is_off() => return Ok(beginners),
+                Ok(_) => {}
+                Err(_) if self.device.is_off() => {}
+                Err(_) => self.device.set_capacity(u64::MAX),
+            }
+        }
+    }
+
+    /// Gives new engines what the log has: the order is that of the runtime.
+    fn restore(&mut self, map: ShardMap, now: Time, beginners: &mut [Beginner]) -> Result<(), Broken> {
+        let unreadable =
+            |error: ReadError| Broken { rule: "the log cannot be read", detail: error.to_string() };
+        let home = |partition: u16| map.home_of_log(partition).index();
+        let mut lost = 0;
+        let mut restore = |(engine, _): &mut Beginner, partition, entry: Entry<'_>| match entry {
+            Entry::Record { number, bytes } => engine.restore_record(partition, number.0, bytes),
+            Entry::Lost { from, to } => lost += to.0 - from.0,
         };
-        replay(engine, &first);
-        for (partition, (upto, state)) in self.checkpoints.iter().filter(|(partition, _)| home(**partition)) {
-            engine.restore_checkpoint(*partition, *upto, state);
+        for partition in Engine::RESTORED_FIRST..JOURNAL_PARTITIONS {
+            let beginner = &mut beginners[home(partition)];
+            let read = self.store.replay(PartitionId(partition), RecordNumber(0), &mut |entry| {
+                restore(beginner, partition, entry);
+                ControlFlow::Continue(())
+            });
+            read.map_err(unreadable)?;
         }
-        replay(engine, &events);
-        let next: Vec<_> =
-            partitions.iter().map(|partition| (*partition, self.next[usize::from(*partition)])).collect();
-        let (live, unreadable) = engine.restored(now, &next, effects);
-        for JournalLive { partition, records: live } in live {
-            let records = &self.records[usize::from(partition)];
-            let dead = records.keys().filter(|number| live.binary_search(number).is_err());
-            self.released.extend(dead.map(|number| (partition, *number)));
+        for partition in 0..Engine::RESTORED_FIRST {
+            if let Some(checkpoint) = self.store.load(PartitionId(partition)).map_err(unreadable)? {
+                let (engine, _) = &mut beginners[home(partition)];
+                engine.restore_checkpoint(partition, checkpoint.upto.0, &checkpoint.state);
+            }
         }
-        unreadable
+        let from = |PartitionId(partition): PartitionId| {
+            RecordNumber(if partition < Engine::RESTORED_FIRST { 0 } else { u64::MAX })
+        };
+        let read = self.store.replay_all(&from, &mut |PartitionId(partition), entry| {
+            if partition < Engine::RESTORED_FIRST {
+                restore(&mut beginners[home(partition)], partition, entry);
+            }
+        });
+        read.map_err(unreadable)?;
+        ensure(lost == 0, "records that were safe are lost", || format!("{lost} of them"))?;
+        self.finish(map, now, beginners)
+    }
+
+    /// Tells every engine that it has seen all, and the log what counts.
+    fn finish(&self, map: ShardMap, now: Time, beginners: &mut [Beginner]) -> Result<(), Broken> {
+        for (shard, (engine, effects)) in map.iter().zip(beginners) {
+            let mine = (0..JOURNAL_PARTITIONS).filter(|partition| map.home_of_log(*partition) == shard);
+            let next: Vec<(u16, u64)> =
+                mine.map(|partition| (partition, self.store.bounds(PartitionId(partition)).next.0)).collect();
+            let (live, unreadable) = engine.restored(now, &next, effects);
+            ensure(unreadable == 0, "a record cannot be read", || format!("{unreadable} of {shard:?}"))?;
+            for (JournalLive { partition, records }, (_, next)) in live.into_iter().zip(next) {
+                let writer = self.writers[usize::from(partition)];
+                let mut records = records.into_iter().map(RecordNumber);
+                let kept = self.store.retain(writer, RecordNumber(next), &mut records);
+                ensure(kept.is_ok(), "records cannot be released", || format!("{kept:?}"))?;
+            }
+        }
+        Ok(())
     }
 }

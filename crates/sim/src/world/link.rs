@@ -70,6 +70,8 @@ pub(super) struct Link {
     pub(super) paused: bool,
     /// Where packets end in what the client sent.
     pub(super) tags: VecDeque<(u64, Tag)>,
+    /// The last message that the Server took, and at which step.
+    pub(super) last_taken: Option<(u64, usize)>,
     pub(super) sent: u64,
     pub(super) consumed: u64,
     /// In the client's socket.
@@ -139,6 +141,7 @@ impl Link {
             offered: Vec::new(),
             paused: false,
             tags: VecDeque::new(),
+            last_taken: None,
             sent: 0,
             consumed: 0,
             flight: VecDeque::new(),

@@ -17,6 +17,7 @@ mod link;
 mod phases;
 mod publish;
 mod receive;
+mod scribe;
 mod shard;
 mod socket;
 
@@ -69,14 +70,24 @@ enum Action {
     Answer(usize),
     /// Somebody's rights change.
     Rights,
-    /// A shard has something to be written.
+    /// A shard looks at the log.
     Write(usize),
-    /// What a shard handed over is stored.
-    Store(usize),
+    /// The log begins a commit, or goes on with one.
+    Commit,
+    /// The log keeps house.
+    Chore,
+    /// The log has had nothing to do.
+    Idle,
+    /// The disk fills.
+    Fill,
+    /// There is room on the disk again.
+    Room,
     /// Records for a shard are read.
     ReadBack(usize),
     /// The process ends.
     Crash,
+    /// The power goes soon.
+    CutPower,
 }
 
 /// Where the run is.
@@ -154,7 +165,9 @@ impl World {
             seen: BTreeMap::new(),
             summary: Summary::default(),
             policies: Vec::new(),
-            disk: scenario.journal.map(|_| Disk::new()),
+            disk: scenario
+                .journal
+                .map(|plan| Disk::new(seed, &plan, scenario.settings.syncs(), scenario.shards)),
             counted: Counters::default(),
             scenario,
         };
@@ -223,6 +236,11 @@ impl World {
     }
 
     fn perform(&mut self, action: Action) -> Result<(), Broken> {
+        self.carry_out(action)?;
+        if self.power_is_off() { self.crash() } else { Ok(()) }
+    }
+
+    fn carry_out(&mut self, action: Action) -> Result<(), Broken> {
         match action {
             Action::Arrive(link) => self.arrive(link),
             Action::Read(link) => self.client_reads(link),
@@ -236,10 +254,14 @@ impl World {
             Action::Mail(from, to) => self.deliver_mail(from, to),
             Action::Answer(link) => self.answer(link),
             Action::Rights => self.change_rights(),
-            Action::Write(shard) => self.write_journal(shard),
-            Action::Store(shard) => self.store_journal(shard),
+            Action::Write(shard) => self.look_at_log(shard),
+            Action::Chore => self.do_chore(),
             Action::ReadBack(shard) => self.read_back(shard),
             Action::Crash => self.crash(),
+            Action::Commit | Action::Idle | Action::Fill | Action::Room | Action::CutPower => {
+                self.happen_to_disk(action);
+                Ok(())
+            }
             Action::Timer(shard) => {
                 if self.shards[shard].timer.is_some_and(|at| at <= self.now) {
                     self.shards[shard].timer = None;
@@ -248,6 +270,16 @@ impl World {
                 self.plan_timer(shard);
                 Ok(())
             }
+        }
+    }
+
+    fn happen_to_disk(&mut self, action: Action) {
+        match action {
+            Action::Commit => self.commit(),
+            Action::Idle => self.idle_log(),
+            Action::Fill => self.fill_disk(),
+            Action::Room => self.empty_disk(),
+            _ => self.cut_power(),
         }
     }
 }

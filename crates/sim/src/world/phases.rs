@@ -30,6 +30,7 @@ impl World {
         self.scenario.window = self.scenario.window.max(60_000);
         self.scenario.latency = self.scenario.latency.min(300);
         self.scenario.tick = self.scenario.tick.min(300);
+        self.heal_disk();
         for link in 0..self.links.len() {
             let state = &mut self.links[link];
             state.stalled = self.now;
@@ -128,6 +129,7 @@ impl World {
     /// A newcomer subscribes to everything: it gets the last retained message of each topic.
     pub(super) fn probe(&mut self) -> Result<(), Broken> {
         self.phase = Phase::Probe;
+        self.keep_power();
         let probe = self.actors.len();
         let mut person = self.probe_person();
         person.client_id = "probe".to_owned();
@@ -230,6 +232,7 @@ fn dropped(counters: &Counters) -> Dropped {
         too_large: of(Drop::TooLarge),
         member_lost: of(Drop::MemberLost) + of(Drop::SessionEnded),
         output_full: of(Drop::OutputFull),
+        damaged: of(Drop::Damaged),
         all: counters.dropped.iter().sum(),
     }
 }

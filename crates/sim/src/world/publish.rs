@@ -30,7 +30,9 @@ pub(super) fn message_of(payload_bytes: &[u8]) -> Result<Option<usize>, ()> {
     }
     let head = payload_bytes.first_chunk::<8>().ok_or(())?;
     let number = usize::try_from(u64::from_le_bytes(*head)).map_err(|_| ())?;
-    if payload_bytes[8..].iter().all(|byte| *byte == head[0]) { Ok(Some(number)) } else { Err(()) }
+    // Without an early end, many bytes are compared at once.
+    let differs = payload_bytes[8..].iter().fold(0, |differs, byte| differs | byte ^ head[0]);
+    if differs == 0 { Ok(Some(number)) } else { Err(()) }
 }
 
 pub(super) fn packet_id(packet: u16) -> PacketId {
@@ -73,7 +75,7 @@ impl World {
             25..45 if retain => 0,
             _ => rng.between(8, 60),
         };
-        let size = if retain && rng.percent(15) { 0 } else { size };
+        let size = if retain && rng.percent(15) { 0 } else { size.min(self.scenario.payload_maximum) };
         let mut properties = PropertyBuf::new();
         if v5 && rng.percent(25) {
             properties.push(Property::PayloadFormatIndicator(0));

@@ -123,6 +123,14 @@ impl World {
             out.remove(at);
             return Ok(());
         }
+        if ack.reason == ReasonCode::QuotaExceeded
+            && let Some(at) = at
+            && found.is_some_and(|found| self.model.may_be_refused(found.message))
+        {
+            self.model.refused(out[at].message);
+            out.remove(at);
+            return Ok(());
+        }
         ensure(!ack.reason.is_failure(), "the Server refused a good message", what)?;
         let expected =
             |qos: u8, released: bool| found.is_some_and(|out| out.qos == qos && out.released == released);

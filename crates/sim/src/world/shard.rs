@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use dunlin_engine::{ConnectionId, Effects, Engine, MailBag, ReadToken, Time};
 
-/// Records that an engine wants to have read: for whom, of which partition, and which.
-pub(super) type Wanted = (ReadToken, u16, Vec<(u32, u64)>);
+/// Records that an engine wants to have read: for whom, of which partition, which, and how often that failed.
+pub(super) type Wanted = (ReadToken, u16, Vec<(u32, u64)>, u32);
 
 /// A shard as the runtime sees it.
 pub(super) struct Shard {
@@ -18,7 +18,7 @@ pub(super) struct Shard {
     pub(super) flush_planned: bool,
     /// When the next timer event is planned.
     pub(super) timer: Option<Time>,
-    /// When the next batch is planned.
+    /// When the next look at the log is planned.
     pub(super) write: Option<Time>,
     /// Records that are being read.
     pub(super) reads: VecDeque<Wanted>,

@@ -1,5 +1,7 @@
 //! Sockets: bytes arrive in pieces, writes are partial, readers stall, connections are cut.
 
+use std::collections::VecDeque;
+
 use dunlin_engine::{CloseCause, Event};
 
 use super::link::{Ending, Tag};
@@ -42,13 +44,11 @@ impl World {
         let count = if whole { len } else { self.rng.between(1, len.max(1)).min(len) };
         let state = &mut self.links[link];
         state.arrive_planned = false;
-        let piece = state.wire.drain(..count);
         if state.closed {
-            drop(piece);
             state.wire.clear();
             return Ok(());
         }
-        state.kernel.extend(piece);
+        move_bytes(&mut state.wire, count, &mut state.kernel);
         if state.wire.is_empty() && state.ending.is_some() {
             self.plan(0, Action::End(link));
         } else {
@@ -65,6 +65,7 @@ impl World {
                 return;
             }
             let Some((_, tag)) = state.tags.pop_front() else { return };
+            state.last_taken = None;
             self.trace.note(&[10, link], || format!("link {link}: the Server took {tag:?}"));
             self.summary.packets += 1;
             self.model.packet_taken(link);
@@ -73,7 +74,10 @@ impl World {
                 // What it may not say is as if it had not been said.
                 Tag::Publish(message) if self.model.is_unsaid(message) => {}
                 Tag::Connect(connect) => self.model.connect_taken(link, &connect),
-                Tag::Publish(message) => self.model.publish_taken(message),
+                Tag::Publish(message) => {
+                    self.links[link].last_taken = Some((self.step, message));
+                    self.model.publish_taken(message);
+                }
                 Tag::Subscribe(packet, wishes) => self.model.subscribe_taken(link, packet, &wishes),
                 Tag::Unsubscribe(packet, filters) => self.model.unsubscribe_taken(link, packet, &filters),
                 Tag::Done(packet) => self.model.exchange_ended(link, packet),
@@ -190,9 +194,9 @@ impl World {
         let len = state.flight.len();
         let count = if self.rng.percent(70) { len } else { self.rng.between(1, len.max(1)).min(len) };
         let state = &mut self.links[link];
-        let piece: Vec<u8> = state.flight.drain(..count).collect();
-        self.trace.bytes(&piece);
-        self.links[link].inbox.extend(piece);
+        let old = state.inbox.len();
+        move_bytes(&mut state.flight, count, &mut state.inbox);
+        self.trace.bytes(&state.inbox[old..]);
         self.receive(link)?;
         self.lingering_writes(link);
         if let Some((shard, connection)) = self.links[link].place
@@ -216,7 +220,8 @@ impl World {
         let window = self.scenario.window;
         let state = &mut self.links[link];
         let room = window.saturating_sub(state.flight.len()).min(state.linger.len());
-        let piece: Vec<u8> = state.linger.drain(..room).collect();
+        let mut piece = Vec::new();
+        move_bytes(&mut state.linger, room, &mut piece);
         state.flight.extend(piece);
         if !state.flight.is_empty() {
             self.plan_read(link);
@@ -231,4 +236,13 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The first `count` bytes; an iterator would take them one by one.
+fn move_bytes(from: &mut VecDeque<u8>, count: usize, to: &mut Vec<u8>) {
+    let (front, back) = from.as_slices();
+    let first = count.min(front.len());
+    to.extend_from_slice(&front[..first]);
+    to.extend_from_slice(&back[..count - first]);
+    from.drain(..count);
 }

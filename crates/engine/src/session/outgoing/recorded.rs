@@ -31,7 +31,7 @@ impl Outgoing {
             .or_else(|| Some(&self.flight[find(&self.flight, seq)?]))
     }
 
-    /// The record is being written: from now on the message can be read back. `resident`: a short queue stays in memory.
+    /// The record is being written: the message can be read back as soon as the log has taken it. `resident`: a short queue stays in memory.
     pub(crate) fn recorded(&mut self, seq: u32, number: u64, shared: bool, resident: bool) {
         let home = Home::Record { number, shared };
         if let Some(at) = find(&self.queue, seq) {
@@ -87,6 +87,14 @@ impl Outgoing {
                 Home::None | Home::Pending(_) => None,
             })
             .collect()
+    }
+
+    /// The record of a delivery, where it has one.
+    pub(crate) fn record_of(&self, seq: u32) -> Option<u64> {
+        match self.find(seq)?.home() {
+            Home::Record { number, .. } => Some(number),
+            Home::None | Home::Pending(_) => None,
+        }
     }
 
     /// A message was read back.

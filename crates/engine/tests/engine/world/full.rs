@@ -12,8 +12,19 @@ impl World {
         self.set_full(true);
     }
 
+    /// The disk is full before it has taken anything of the batches that wait.
+    pub(crate) fn fill_disk_before_the_batch(&mut self) {
+        (self.is_full, self.stores) = (true, false);
+        self.disk.as_mut().expect("a World with a journal").hides_unstored = true;
+        self.set_full(true);
+        for shard in self.map.iter() {
+            self.step(shard, Event::Stored { relief_only: true });
+        }
+    }
+
     /// There is room again.
     pub(crate) fn empty_disk(&mut self) {
+        self.disk.as_mut().expect("a World with a journal").hides_unstored = false;
         self.is_full = false;
         self.set_full(false);
         self.store_at_once();
