@@ -461,6 +461,7 @@ impl<'a> Reader<'a> {
             origin: None,
             exchange: None,
             durability: Durability::Synced,
+            number: 0,
         })
     }
 
@@ -498,6 +499,7 @@ mod tests {
             origin: None,
             exchange: None,
             durability: Durability::Synced,
+            number: 0,
         }
     }
 
