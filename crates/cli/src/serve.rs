@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use dunlin_engine::{ListenerRules, Settings};
@@ -21,6 +21,7 @@ use crate::args;
 use crate::certificates::Certificates;
 use crate::config::{Config, ConfigError};
 use crate::counters;
+use crate::explain::Explaining;
 use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
@@ -59,7 +60,8 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         entrance.map(|directory| Entrance::open(directory, listeners.doors())).transpose()?.map(Arc::new);
     let store = directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
     let control = directory.zip(store.as_ref());
-    let control = control.and_then(|(directory, store)| storage::listen(directory, store));
+    let running = Arc::new(OnceLock::new());
+    let control = control.and_then(|(directory, store)| storage::listen(directory, store, &running));
     let metrics = Metrics::bind(&config.metrics)?;
     let api = Api::bind(&config.api, directory, arguments.dev)?;
     let server = Server::start(ServerOptions {
@@ -84,6 +86,8 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     if let Some(address) = metrics.address() {
         say::line(&format!("dunlin: metrics on http://{address}/metrics\n"));
     }
+    // Set once, here.
+    let _ = running.set(Explaining::new(server.observer(), entrance.clone()));
     if let Some(url) = api.url() {
         say::line(&format!("dunlin: API on {url}\n"));
     }
@@ -206,6 +210,10 @@ impl Running {
             ("metrics", config.metrics != started.metrics),
             ("api", config.api != started.api),
             ("log.format", config.log.format != started.log.format),
+            (
+                "limits.explain_bytes_maximum",
+                config.limits.explain_bytes_maximum != started.limits.explain_bytes_maximum,
+            ),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
