@@ -2,6 +2,7 @@
 
 mod full;
 mod guard;
+mod ledger;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
