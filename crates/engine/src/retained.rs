@@ -178,10 +178,6 @@ impl RetainedStore {
         self.remove(topic);
     }
 
-    pub(crate) fn get(&self, topic: &str) -> Option<&Message> {
-        self.messages.get(topic).map(|kept| &kept.message)
-    }
-
     fn remove(&mut self, topic: &str) -> Option<Kept> {
         let old = self.messages.remove(topic)?;
         if is_own(topic) {
