@@ -128,6 +128,7 @@ impl<'a> Packed<'a> {
             expires_at,
             origin,
             exchange: None,
+            number: 0,
             durability: match self.flags >> DURABILITY {
                 0 => Durability::Memory,
                 1 => Durability::Written,
@@ -182,6 +183,7 @@ mod tests {
                     expires_at: (bits & 4 != 0).then(|| Time::from_micros(9)),
                     origin: (bits & 8 != 0).then_some(origin),
                     exchange: None,
+                    number: 0,
                     durability: [Durability::Memory, Durability::Written, Durability::Synced]
                         [usize::from(bits % 3)],
                 };
