@@ -15,6 +15,7 @@ use crate::counters::Drop;
 use crate::effect::{Effect, Notice, Wanted};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
+use crate::explain::What;
 use crate::hub::{Cx, Hub};
 use crate::mail::MemberEvent;
 use crate::policy::{Policy, Subscribing};
@@ -148,6 +149,8 @@ impl Engine {
         topic: &str,
     ) {
         self.hub.denied(cx, session, Wanted::Publish, topic);
+        let what = What::PublishDenied { qos: publish.qos, retain: publish.retain };
+        self.hub.note_failure(cx.now, session, topic, what);
         let Some(connection) = self.hub.connections.get(id) else { return };
         let AccessRules { denied_publish_v3, denied_publish_qos0, .. } = self.hub.settings.access;
         let rule = match (connection.version, publish.qos) {
@@ -175,6 +178,7 @@ impl Engine {
         let passes = policy.is_none_or(|policy| will_passes(&**policy, will));
         if !passes {
             self.hub.denied(cx, id, Wanted::Will, will.message.view().topic);
+            self.hub.note_failure(cx.now, id, will.message.view().topic, What::WillDenied);
         }
         passes
     }
@@ -281,6 +285,7 @@ impl Engine {
             self.hub.denied(cx, id, Wanted::Subscribe, &filter);
             if let Ok(filter) = TopicFilter::parse(&filter) {
                 self.unsubscribe_one(cx, id, filter);
+                self.hub.note_session(cx.now, id, filter.as_str(), What::Withdrawn);
             }
         }
     }

@@ -174,7 +174,7 @@ impl Hub {
     }
 
     /// A message cannot be kept for a Session.
-    pub(crate) fn drop_for_memory(&mut self, cx: &mut Cx<'_>, index: u32) {
-        self.drop_message(cx, index, Drop::MemoryFull);
+    pub(crate) fn drop_for_memory(&mut self, cx: &mut Cx<'_>, index: u32, message: (&str, u32)) {
+        self.drop_message(cx, index, message, Drop::MemoryFull);
     }
 }

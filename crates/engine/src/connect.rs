@@ -15,6 +15,7 @@ use crate::durability::Durability;
 use crate::effect::{Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
+use crate::explain::{SessionEnd, What};
 use crate::hub::Cx;
 use crate::journal::{Due, Opening};
 use crate::mail::MemberEvent;
@@ -367,6 +368,7 @@ impl Engine {
         };
         self.hub.send(cx, id, &Packet::ConnAck(connack));
         self.hub.counters.connects += 1;
+        self.hub.note_connected(cx.now, session, resumed);
         let address = self.hub.connections.get(id).and_then(|connection| connection.peer.address);
         let notice = Notice::Connected { client_id, address, version: version as u8, resumed };
         cx.fx.list.push(Effect::Notice(Box::new(notice)));
@@ -387,7 +389,7 @@ impl Engine {
         found.will = None;
         found.disconnected_at = cx.now;
         if found.is_ephemeral() {
-            return self.end_session(cx, session);
+            return self.end_session(cx, session, SessionEnd::WithConnection);
         }
         if found.key != 0 {
             self.hub.journal.control(cx.now, found.partition, &found.closed_record());
@@ -422,9 +424,11 @@ impl Engine {
             // have ended with that connection.
             if connect.clean_start || is_anothers {
                 // [MQTT-3.1.2-4] [MQTT311-3.1.2-6]
-                self.end_session(cx, session);
+                let why = if connect.clean_start { SessionEnd::CleanStart } else { SessionEnd::Another };
+                self.end_session(cx, session, why);
             } else if let Some(resumed) = self.hub.sessions.get_mut(session) {
                 // A Will that is still delayed is not sent: the Client is back [MQTT-3.1.3-9].
+                self.hub.ledger.will(cx.now, resumed, What::WillForgone);
                 resumed.will = None;
                 return (session, true);
             }
@@ -546,6 +550,7 @@ impl Engine {
         }
         self.hub.counters.connects_refused += 1;
         let address = connection.peer.address;
+        self.hub.ledger.session(cx.now, client_id, detail, What::Refused(reason as u8));
         let notice = Notice::Refused { client_id: client_id.into(), address, reason, detail: detail.into() };
         cx.fx.list.push(Effect::Notice(Box::new(notice)));
         cx.fx.list.push(Effect::Close { connection: id });
@@ -583,6 +588,7 @@ impl Will {
             exchange: None,
             // It has what its topic and its listener say when it goes out.
             durability: Durability::Synced,
+            number: 0,
         };
         Self { message: view.to_message(), expiry, delay: Duration::from_secs(delay.into()), due: None }
     }

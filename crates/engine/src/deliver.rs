@@ -9,6 +9,7 @@ use crate::counters::Drop;
 use crate::durability::Durability;
 use crate::effect::{Effect, ReadToken};
 use crate::event::ConnectionId;
+use crate::explain::What;
 use crate::frame::{Envelope, Passing};
 use crate::hub::{Cx, Hub};
 use crate::journal::record::{Record, decode};
@@ -33,13 +34,15 @@ impl Hub {
         if target.own != OwnMessages::Same && self.is_own(target.session, passing.view.origin) {
             match &target.own {
                 OwnMessages::Same => {}
-                OwnMessages::Never => return,
+                OwnMessages::Never => {
+                    return self.note_step(cx, target.session, &passing.view, What::NoLocal);
+                }
                 OwnMessages::By(other) => target = other,
             }
         }
         if passing.view.has_expired_before(cx.now) {
             // On its way from another shard [MQTT-3.3.2-5].
-            return self.drop_message(cx, target.session, Drop::Expired);
+            return self.drop_message(cx, target.session, passing.view.name(), Drop::Expired);
         }
         if passing.view.retain {
             self.overtake(target.session, passing.view.topic);
@@ -83,18 +86,23 @@ impl Hub {
         passing: &mut Passing<'_>,
     ) {
         let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
-        let Some(to) = connection else { return self.counters.drop(Drop::Offline) };
+        let Some(to) = connection else {
+            self.counters.drop(Drop::Offline);
+            return self.note_drop(cx, index, passing.view.name(), Drop::Offline);
+        };
         let (limit, waiting) = (self.output_maximum(cx), cx.fx.outbox.len(to));
         // A large message has its turn all the same where nothing waits.
         let is_alone = waiting == 0 && self.memory < Memory::Scarce && limit > 0;
         if waiting + passing.view.weight() > limit && !is_alone {
             let is_own = limit == self.settings.limits.output_bytes_maximum as usize;
             let reason = if is_own { Drop::OutputFull } else { Drop::MemoryFull };
-            return self.drop_message(cx, index, reason);
+            return self.drop_message(cx, index, passing.view.name(), reason);
         }
         if let Err(why) = self.write(cx, to, passing, QoS::AtMostOnce, retain, None, identifiers, false) {
-            self.drop_message(cx, index, why);
+            return self.drop_message(cx, index, passing.view.name(), why);
         }
+        let what = What::Written { qos: QoS::AtMostOnce, retain, delivery: None };
+        self.note_step(cx, index, &passing.view, what);
     }
 
     /// QoS 1 and 2: now if nothing waits before it, else from the queue, so that the order stays [MQTT-4.6.0-5] [MQTT-4.6.0-6]
@@ -196,15 +204,16 @@ impl Hub {
         let packet_id = outgoing.send(options, kept);
         let identifiers = extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
         let written = self.write(cx, to, passing, qos, retain, Some(packet_id), identifiers, false);
-        if let Err(why) = written {
-            self.unsend(cx, index, why);
+        match written {
+            Ok(()) => self.note_sent(cx, index, &passing.view, (qos, retain)),
+            Err(why) => self.unsend(cx, index, passing.view.name(), why),
         }
         written.is_ok()
     }
 
     /// What was just counted as sent is larger than the Client takes: as if it had been delivered [MQTT-3.1.2-25].
-    fn unsend(&mut self, cx: &mut Cx<'_>, index: u32, why: Drop) {
-        self.drop_message(cx, index, why);
+    fn unsend(&mut self, cx: &mut Cx<'_>, index: u32, message: (&str, u32), why: Drop) {
+        self.drop_message(cx, index, message, why);
         if let Some(gone) = self.outgoing(index).and_then(Outgoing::unsend) {
             self.forget(cx, index, gone, DealOutcome::Done);
         }
@@ -254,7 +263,7 @@ impl Hub {
         if self.memory >= Memory::Scarce && !is_kept_by_journal {
             match deal {
                 Some(_) => self.refuse_deal(cx, index, deal),
-                None => self.drop_for_memory(cx, index),
+                None => self.drop_for_memory(cx, index, passing.view.name()),
             }
             return false;
         }
@@ -268,6 +277,7 @@ impl Hub {
         while let Some(outgoing) = self.outgoing(index)
             && !fits(outgoing)
         {
+            let oldest = outgoing.first_of_queue();
             let (gone, why) = match outgoing.pop_expired(cx.now) {
                 Some(expired) => (Some(expired), Drop::Expired),
                 None if deal.is_some() => {
@@ -277,7 +287,9 @@ impl Hub {
                 None if policy == QueueFull::DropOldest => (outgoing.pop(), Drop::QueueFull),
                 None => (None, Drop::QueueFull),
             };
-            self.drop_message(cx, index, why);
+            let oldest = oldest.as_ref().map_or(("", 0), |(message, number)| (message.view().topic, *number));
+            let dropped = if gone.is_some() { oldest } else { passing.view.name() };
+            self.drop_message(cx, index, dropped, why);
             let Some(gone) = gone else {
                 let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
                 if let (QueueFull::Disconnect, Some(connection)) = (policy, connection) {
@@ -291,10 +303,11 @@ impl Hub {
                 self.refuse_deal(cx, index, gone.deal);
             }
         }
-        let message = passing.stored();
+        let (message, qos) = (passing.stored(), options.qos);
         if let Some(outgoing) = self.outgoing(index) {
             outgoing.queue(options, message);
         }
+        self.note_queued(cx, index, &passing.view, qos);
         self.press(cx, index, passing.view.origin);
         self.want_drained(cx, index);
         true
@@ -362,9 +375,9 @@ impl Hub {
                     // One with QoS 2 may be known to the Client by its identifier.
                     let is_new = doubt == Doubt::Perhaps && options.qos == QoS::AtLeastOnce;
                     if self.is_withheld(index, message.view().topic) {
-                        self.abandon(cx, index, packet_id, Drop::Denied);
+                        self.abandon(cx, index, packet_id, message.view().name(), Drop::Denied);
                     } else if is_new && message.is_expired(cx.now) {
-                        self.abandon(cx, index, packet_id, Drop::Expired);
+                        self.abandon(cx, index, packet_id, message.view().name(), Drop::Expired);
                     } else {
                         self.resend(cx, index, to, packet_id, &options, &message);
                     }
@@ -403,7 +416,7 @@ impl Hub {
                 false => (Drop::Expired, DealOutcome::Done),
             };
             let gone = outgoing.pop();
-            self.drop_message(cx, index, bound);
+            self.drop_message(cx, index, passing.view.name(), bound);
             if let Some(gone) = gone {
                 self.forget(cx, index, gone, outcome);
             }
@@ -414,8 +427,9 @@ impl Hub {
         let (id, dup) = (Some(packet_id), is_doubtful);
         if let Err(why) = self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, dup)
         {
-            self.unsend(cx, index, why);
+            return self.unsend(cx, index, message.view().name(), why);
         }
+        self.note_sent(cx, index, &passing.view, (options.qos, options.retain));
     }
 
     /// With DUP, which only these packets have, and those of which nobody knows after a restart [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-4.4.0-1]
@@ -435,13 +449,13 @@ impl Hub {
         if let Err(why) = self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, true)
         {
             // The Client takes less than on its last connection [MQTT-3.1.2-25], or came by another listener.
-            self.abandon(cx, index, packet_id, why);
+            self.abandon(cx, index, packet_id, passing.view.name(), why);
         }
     }
 
     /// A message in flight is not sent again.
-    fn abandon(&mut self, cx: &mut Cx<'_>, index: u32, packet_id: PacketId, why: Drop) {
-        self.drop_message(cx, index, why);
+    fn abandon(&mut self, cx: &mut Cx<'_>, index: u32, packet_id: PacketId, message: (&str, u32), why: Drop) {
+        self.drop_message(cx, index, message, why);
         if let Some(gone) = self.outgoing(index).and_then(|outgoing| outgoing.abandon(packet_id)) {
             self.forget(cx, index, gone, DealOutcome::Done);
         }
@@ -487,7 +501,7 @@ impl Hub {
         for seq in lost {
             let gone = self.outgoing(id.index()).and_then(|outgoing| outgoing.lose(seq));
             if let Some(gone) = gone {
-                self.drop_message(cx, id.index(), Drop::Damaged);
+                self.drop_message(cx, id.index(), ("", 0), Drop::Damaged);
                 self.forget(cx, id.index(), gone, DealOutcome::Done);
             }
         }
@@ -521,6 +535,7 @@ impl Hub {
         }
         pressure.slowed.push(publisher);
         self.counters.publishers_slowed += 1;
+        self.note_failure(cx.now, by.session, "", What::Slows);
         self.post(cx, publisher.shard, Letter::Slow { session: publisher.session, by });
         self.arm_session(by.session);
     }

@@ -13,6 +13,7 @@ use crate::counters::Drop;
 use crate::effect::{DisconnectCause, Effect, Notice};
 use crate::engine::Engine;
 use crate::event::ConnectionId;
+use crate::explain::{SessionEnd, What};
 use crate::hub::{Cx, Hub};
 use crate::journal::record::{Exchange, Record};
 use crate::journal::{Due, Lane};
@@ -38,6 +39,19 @@ impl Ended<'_> {
     /// [MQTT311-3.14.4-3].
     fn takes_will_back(self) -> bool {
         matches!(self, Self::ByClient(ReasonCode::Success))
+    }
+
+    /// The same for the ledger.
+    fn what(self) -> What {
+        match self {
+            Self::ByClient(reason) => What::Left(reason as u8),
+            Self::ByServer { reason, .. } => What::Closed(reason as u8),
+            Self::Lost => What::Lost,
+        }
+    }
+
+    fn detail(&self) -> &str {
+        if let Self::ByServer { detail, .. } = self { detail } else { "" }
     }
 
     fn cause(self) -> DisconnectCause {
@@ -109,6 +123,7 @@ impl Engine {
             return;
         };
         let Some(session) = self.hub.sessions.get_mut(session_id) else { return };
+        self.hub.ledger.session(cx.now, &session.client_id, how.detail(), how.what());
         session.connection = None;
         session.disconnected_at = cx.now;
         session.received.take_if(|received| received.len() == 0);
@@ -121,9 +136,12 @@ impl Engine {
             Notice::Disconnected { client_id: session.client_id.clone(), cause: how.cause(), rules_broken };
         cx.fx.list.push(Effect::Notice(Box::new(notice)));
         if how.takes_will_back() {
+            self.hub.ledger.will(cx.now, session, What::WillTakenBack);
             session.will = None;
         } else if let Some(will) = &mut session.will {
             will.due = Some(cx.now.after(will.delay));
+            let seconds = u32::try_from(will.delay.as_secs()).unwrap_or(u32::MAX);
+            self.hub.ledger.will(cx.now, session, What::WillDelayed(seconds));
         }
         let is_over = session.is_ephemeral();
         let is_due = session.will.as_ref().is_some_and(|will| will.delay.is_zero());
@@ -131,7 +149,7 @@ impl Engine {
         self.tell_groups(cx, session_id, MemberEvent::Offline);
         self.return_deals(cx, session_id);
         if is_over {
-            self.end_session(cx, session_id);
+            self.end_session(cx, session_id, SessionEnd::WithConnection);
         } else {
             self.hub.record_closed(cx, session_id);
             if is_due {
@@ -143,7 +161,7 @@ impl Engine {
 
     /// A Session and all its state are deleted, which retained messages are no part of [MQTT311-3.1.2-7]; a Will still to be sent
     /// is sent now [MQTT-3.1.2-8].
-    pub(crate) fn end_session(&mut self, cx: &mut Cx<'_>, id: SessionId) {
+    pub(crate) fn end_session(&mut self, cx: &mut Cx<'_>, id: SessionId, why: SessionEnd) {
         let is_connected = self
             .hub
             .sessions
@@ -156,6 +174,7 @@ impl Engine {
         self.publish_will(cx, id);
         self.tell_groups(cx, id, MemberEvent::Leave);
         self.return_deals(cx, id);
+        self.hub.note_end(cx.now, id, why);
         let Some(session) = self.hub.sessions.remove(id) else { return };
         if session.key != 0 {
             let record = Record::Ended { key: session.key };
@@ -206,7 +225,11 @@ impl Engine {
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
         view.origin = Some(self.hub.reference(id));
         let route = self.router.route(view.topic, &self.hub.sessions).ok();
-        let of_topic = route.and_then(|route| self.router.get(route).durability);
+        let of_topic = route.and_then(|route| {
+            let route = self.router.get_mut(route);
+            self.hub.follow(cx.now, route, &mut view);
+            route.durability
+        });
         view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(id));
         let durability = view.durability;
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.

@@ -12,6 +12,7 @@ use crate::counters::Counters;
 use crate::effect::{Effect, Effects};
 use crate::ending::Ended;
 use crate::event::Event;
+use crate::explain::{Ledger, SessionEnd};
 use crate::hub::{Cx, Hub};
 use crate::interest::Interest;
 use crate::journal::Journal;
@@ -72,6 +73,7 @@ impl Engine {
         let mut secret = Secret { seed, shard: shard.index(), count: 0 };
         let hash_seed = secret.next();
         let writes = settings.writes();
+        let explain_bytes = settings.limits.explain_bytes_maximum;
         let mut engine = Self {
             router: Router::new(hash_seed, Arc::clone(&settings)),
             retained: RetainedStore::default(),
@@ -99,6 +101,7 @@ impl Engine {
                 own_letters: Vec::new(),
                 spare_letters: Vec::new(),
                 journal: Journal::new(map, hash_seed, durable, writes),
+                ledger: Ledger::new(shard, hash_seed, explain_bytes),
                 memory: Memory::Ample,
                 output_share: u64::MAX,
             },
@@ -262,7 +265,7 @@ impl Engine {
         let slow_maximum = self.hub.slow_maximum();
         // [MQTT-3.1.2-23] [MQTT-4.1.0-2]
         if session.expires_at().is_some_and(|at| at <= cx.now) {
-            return self.end_session(cx, id);
+            return self.end_session(cx, id, SessionEnd::Expired);
         }
         if session.will.as_ref().and_then(|will| will.due).is_some_and(|due| due <= cx.now) {
             self.publish_will(cx, id);

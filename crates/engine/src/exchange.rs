@@ -8,6 +8,7 @@ use crate::connection::{Pause, Slowed};
 use crate::effect::Effect;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
+use crate::explain::What;
 use crate::hub::{Cx, Hub};
 use crate::journal::{Due, Exchange};
 use crate::mail::{DealOutcome, Letter, SessionRef};
@@ -15,6 +16,7 @@ use crate::partition::{ShardId, ShardSet};
 use crate::session::SessionId;
 use crate::session::outgoing::{Acked, Gone, Outgoing};
 use crate::settings::Strict;
+use crate::time::Time;
 
 /// A connection is read whatever the configuration says while less than this waits for it: more than what counts as drained.
 const PAUSING_OUTPUT_MIN: usize = 256 * 1024;
@@ -158,6 +160,9 @@ impl Engine {
     }
 
     fn exchange_ended(&mut self, cx: &mut Cx<'_>, session: SessionId, gone: Gone) {
+        if let Some(delivery) = gone.noted {
+            self.hub.note_acknowledged(cx, session.index(), delivery);
+        }
         // Acknowledged, or refused for good [MQTT-4.8.2-6].
         self.hub.forget(cx, session.index(), gone, DealOutcome::Done);
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
@@ -176,7 +181,8 @@ impl Engine {
     }
 
     /// A Session asks to slow a publisher of this shard.
-    pub(crate) fn slow(&mut self, session: SessionId, by: SessionRef) {
+    pub(crate) fn slow(&mut self, now: Time, session: SessionId, by: SessionRef) {
+        self.hub.note_failure(now, session, "", What::Slowed);
         let Some(session) = self.hub.sessions.get_mut(session) else { return };
         if !session.slowed_by.contains(&by) {
             session.slowed_by.push(by);

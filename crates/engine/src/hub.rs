@@ -9,6 +9,7 @@ use crate::connection::Connections;
 use crate::counters::{Counters, Drop};
 use crate::effect::{Effect, Effects, Notice};
 use crate::event::ConnectionId;
+use crate::explain::Ledger;
 use crate::frame::Frames;
 use crate::journal::Journal;
 use crate::mail::{Letter, SessionRef};
@@ -47,6 +48,7 @@ pub(crate) struct Hub {
     /// Connections that a delivery found to be beyond a bound; closed when the event is over.
     pub(crate) to_close: Vec<(ConnectionId, ReasonCode, &'static str)>,
     pub(crate) journal: Journal,
+    pub(crate) ledger: Ledger,
     /// What is left of what the process may hold.
     pub(crate) memory: crate::ceiling::Memory,
     /// Bytes that the outputs of this shard may hold before they shrink.
@@ -104,9 +106,11 @@ impl Hub {
         }
     }
 
-    /// Counts a message that a Session does not get, and says so now and then.
-    pub(crate) fn drop_message(&mut self, cx: &mut Cx<'_>, session: u32, bound: Drop) {
+    /// Counts a message that a Session does not get, and says so now and then. `message`: its topic and its number, as far as they
+    /// are known.
+    pub(crate) fn drop_message(&mut self, cx: &mut Cx<'_>, session: u32, message: (&str, u32), bound: Drop) {
         self.counters.drop(bound);
+        self.note_drop(cx, session, message, bound);
         let Some(session) = self.sessions.slots.get_mut(session) else { return };
         let dropped = session.dropped.get_or_insert_default();
         dropped.1 += 1;

@@ -3,6 +3,7 @@
 use crate::counters::Drop;
 use crate::durability::Durability;
 use crate::engine::Engine;
+use crate::explain::What;
 use crate::frame::Passing;
 use crate::hub::Cx;
 use crate::mail::{DealOptions, DealOutcome, Letter, MailBag, Opened, Publication};
@@ -80,7 +81,7 @@ impl Engine {
                 groups.deal_ended(cx, hub, deal, outcome);
             }
             Letter::Review { round, next } => self.review_some(cx, round, next),
-            Letter::Slow { session, by } => self.slow(session, by),
+            Letter::Slow { session, by } => self.slow(cx.now, session, by),
             Letter::Resume { session, by } => self.resume(cx, session, by),
             Letter::Safe { count } => self.hub.journal.confirmed(from, count, Durability::Synced),
             Letter::Written { count } => self.hub.journal.confirmed(from, count, Durability::Written),
@@ -112,12 +113,19 @@ impl Engine {
         };
         if takes_it && passing.view.has_expired_before(cx.now) {
             // Between its home and here [MQTT-3.3.2-5].
-            self.hub.drop_message(cx, session.index(), Drop::Expired);
+            let message = passing.view.name();
+            self.hub.drop_message(cx, session.index(), message, Drop::Expired);
             return self.hub.end_deal(cx, deal, DealOutcome::Done);
+        }
+        if takes_it {
+            self.hub.note_step(cx, session.index(), &passing.view, What::Dealt);
         }
         match deal {
             // Gone while it was on its way: QoS 1 and 2 go to another member.
-            None if !takes_it => self.hub.counters.drop(Drop::Offline),
+            None if !takes_it => {
+                self.hub.counters.drop(Drop::Offline);
+                self.hub.note_drop(cx, session.index(), passing.view.name(), Drop::Offline);
+            }
             _ if !takes_it => self.hub.end_deal(cx, deal, DealOutcome::Returned),
             None => {
                 let identifiers = identifiers.as_slice();

@@ -20,6 +20,7 @@ mod ending;
 mod engine;
 mod event;
 mod exchange;
+mod explain;
 mod frame;
 mod histogram;
 mod hub;
@@ -58,6 +59,10 @@ pub use durability::{Durability, DurabilityRules};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};
 pub use engine::Engine;
 pub use event::{CloseCause, ConnectionId, Event, Peer};
+pub use explain::{
+    Decision, Difference, Findings, Gap, GroupFound, Question, Reach, RetainedFound, SessionEnd,
+    SessionFound, SubscriptionFound, TopicFound, Watch, What, WillFound, gap,
+};
 pub use histogram::Histogram;
 pub use inspect::{
     ClientFilter, ClientPage, ClientRow, ConnectionRow, GroupRow, LevelRow, MessageRow, NotPublished,

@@ -369,7 +369,9 @@ mod record {
     const STORE: u8 = 1 << 4;
     const HAS_ORIGIN: u8 = 1 << 5;
     const HAS_EXCHANGE: u8 = 1 << 6;
+    const HAS_NUMBER: u8 = 1 << 7;
     const EXCHANGE: usize = 11;
+    const NUMBER: usize = 4;
     const NEVER: u64 = u64::MAX;
 
     pub(super) fn encode(publication: &Publication<'_>, out: &mut Vec<u8>) {
@@ -390,6 +392,7 @@ mod record {
             bytes[9..].copy_from_slice(&exchange.packet_id.get().to_le_bytes());
             bytes
         });
+        flags |= if message.number != 0 { HAS_NUMBER } else { 0 };
         header[0] = flags | if exchange.is_some() { HAS_EXCHANGE } else { 0 };
         header[10..18].copy_from_slice(&message.expires_at.map_or(NEVER, Time::as_micros).to_le_bytes());
         for (at, len) in
@@ -400,6 +403,9 @@ mod record {
         header[30] = message.durability as u8;
         out.extend_from_slice(&header);
         out.extend_from_slice(exchange.as_ref().map_or(&[][..], |bytes| bytes));
+        if message.number != 0 {
+            out.extend_from_slice(&message.number.to_le_bytes());
+        }
         out.extend_from_slice(message.topic.as_bytes());
         out.extend_from_slice(message.properties);
         out.extend_from_slice(message.payload);
@@ -411,6 +417,8 @@ mod record {
             |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let (exchange, rest) = rest.split_at(if header[0] & HAS_EXCHANGE == 0 { 0 } else { EXCHANGE });
         let exchange = <&[u8; EXCHANGE]>::try_from(exchange).ok().and_then(exchange_of);
+        let (number, rest) = rest.split_at(if header[0] & HAS_NUMBER == 0 { 0 } else { NUMBER });
+        let number = number.try_into().map_or(0, u32::from_le_bytes);
         let (topic, rest) = rest.split_at(word(18) as usize);
         let (properties, rest) = rest.split_at(word(22) as usize);
         let (payload, rest) = rest.split_at(word(26) as usize);
@@ -440,6 +448,7 @@ mod record {
                     1 => Durability::Written,
                     _ => Durability::Synced,
                 },
+                number,
             },
             route: flags & ROUTE != 0,
             store: flags & STORE != 0,
@@ -473,6 +482,7 @@ mod tests {
             origin,
             exchange: None,
             durability: Durability::Written,
+            number: u32::from(!payload.is_empty()) << 24,
         }
     }
 

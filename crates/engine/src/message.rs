@@ -28,6 +28,8 @@ pub(crate) struct MessageView<'a> {
     pub(crate) exchange: Option<Exchange>,
     /// What it has to survive.
     pub(crate) durability: Durability,
+    /// By which the ledger knows it; 0 where it is not followed.
+    pub(crate) number: u32,
 }
 
 /// A message that is kept: queued, in flight, retained, a Will. Cheap to clone.
@@ -46,12 +48,18 @@ struct Stored {
     origin: Option<SessionRef>,
     exchange: Option<Exchange>,
     durability: Durability,
+    number: u32,
 }
 
 impl MessageView<'_> {
     /// Bytes that a limit counts.
     pub(crate) fn weight(&self) -> usize {
         self.topic.len() + self.properties.len() + self.payload.len()
+    }
+
+    /// By which the ledger knows it: its topic, and its number.
+    pub(crate) const fn name(&self) -> (&str, u32) {
+        (self.topic, self.number)
     }
 
     pub(crate) fn is_expired(&self, now: Time) -> bool {
@@ -86,14 +94,25 @@ impl MessageView<'_> {
             origin: self.origin,
             exchange: self.exchange,
             durability: self.durability,
+            number: self.number,
         }))
     }
 }
 
 impl Message {
     pub(crate) fn view(&self) -> MessageView<'_> {
-        let Stored { body, topic_len, properties_len, qos, retain, expires_at, origin, exchange, durability } =
-            &*self.0;
+        let Stored {
+            body,
+            topic_len,
+            properties_len,
+            qos,
+            retain,
+            expires_at,
+            origin,
+            exchange,
+            durability,
+            number,
+        } = &*self.0;
         let (topic, rest) = body.split_at(*topic_len as usize);
         let (properties, payload) = rest.split_at(*properties_len as usize);
         // Checked when it was made from a &str; the check again costs less than the memory it reads.
@@ -108,6 +127,7 @@ impl Message {
             origin: *origin,
             exchange: *exchange,
             durability: *durability,
+            number: *number,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::counters::Drop;
 use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
+use crate::explain::What;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::journal::{Due, Exchange, Lane, MESSAGE_MAXIMUM};
@@ -174,6 +175,7 @@ impl Engine {
         topic: &str,
     ) {
         if topic.as_bytes().first() == Some(&b'$') && is_refused(topic) {
+            self.hub.note_refused(cx, id, topic, What::PublishRefused(ReasonCode::NotAuthorized as u8));
             return self.answer(cx, id, publish, ReasonCode::NotAuthorized);
         }
         let mut forwarded = PropertyBuf::new();
@@ -188,12 +190,13 @@ impl Engine {
             origin: Some(self.hub.reference(session)),
             exchange: self.hub.exchange_of(session, publish),
             durability: Durability::Synced,
+            number: 0,
         };
         let route_id = match self.router.route_of(id.index(), topic, &self.hub.sessions) {
             Ok(route) => route,
             Err(error) => return self.unroutable(cx, id, publish, error),
         };
-        let route = self.router.get(route_id);
+        let route = self.router.get_mut(route_id);
         let (number, is_empty, discouraged) = (route.number, route.is_empty(), route.discouraged);
         let of_topic = route.durability;
         if self.hub.connections.get(id).is_some_and(|connection| connection.restricted)
@@ -201,6 +204,7 @@ impl Engine {
         {
             return self.deny_publish(cx, id, session, publish, topic);
         }
+        self.hub.follow(cx.now, route, &mut view);
         let tells = is_empty && self.hub.settings.protocol.no_matching_subscribers;
         let reason = if tells { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
         if discouraged
@@ -273,6 +277,7 @@ impl Engine {
     /// acknowledgement, which would be a lie.
     fn no_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, full: Drop) {
         self.hub.counters.drop(full);
+        self.hub.note_refused(cx, id, publish.topic, What::NoRoom(full));
         if publish.packet_id.is_none() {
             return;
         }
@@ -377,6 +382,7 @@ impl Engine {
             origin: None,
             exchange: None,
             durability: Durability::Memory,
+            number: 0,
         };
         // Where the topic is beyond a limit of the configuration, nobody could have subscribed to it.
         let _ = self.publish(cx, view, None);
@@ -448,6 +454,8 @@ impl Engine {
 
     /// A topic that is none, or beyond a limit.
     fn unroutable(&mut self, cx: &mut Cx<'_>, id: ConnectionId, publish: &Publish<'_>, error: RouteError) {
+        let reason = ReasonCode::TopicNameInvalid as u8;
+        self.hub.note_refused(cx, id, publish.topic, What::PublishRefused(reason));
         if let RouteError::Name(TopicNameError::Null { .. }) = error {
             // [MQTT-1.5.4-2] [MQTT311-1.5.3-2]
             return self.disconnect(cx, id, ReasonCode::MalformedPacket, &error.to_string());

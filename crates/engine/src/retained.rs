@@ -17,6 +17,7 @@ use crate::connect::is_own;
 use crate::counters::Drop;
 use crate::durability::Durability;
 use crate::engine::Engine;
+use crate::explain::What;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::mail::Letter;
@@ -292,7 +293,12 @@ impl Engine {
         let set = self.retained.set(cx.now, view, messages, bytes);
         if set.is_full {
             let is_own = self.hub.memory < Memory::Scarce;
-            self.hub.counters.drop(if is_own { Drop::RetainedFull } else { Drop::MemoryFull });
+            let bound = if is_own { Drop::RetainedFull } else { Drop::MemoryFull };
+            self.hub.counters.drop(bound);
+            self.hub.ledger.failure(cx.now, "", view.topic, What::Dropped(bound), 0);
+        }
+        if set.was && view.payload.is_empty() && !is_own(view.topic) {
+            self.hub.ledger.failure(cx.now, "", view.topic, What::RetainedCleared, 0);
         }
         if view.durability == Durability::Memory {
             // What the log has must not come back in its place.
@@ -432,7 +438,7 @@ impl Engine {
                 continue;
             }
             if passing.view.is_expired(cx.now) {
-                self.hub.drop_message(cx, session.index(), Drop::Expired);
+                self.hub.drop_message(cx, session.index(), passing.view.name(), Drop::Expired);
                 continue;
             }
             // [MQTT-3.3.1-8] [MQTT311-3.3.1-8]
@@ -511,6 +517,7 @@ mod tests {
             origin: None,
             exchange: None,
             durability: Durability::Synced,
+            number: 0,
         };
         !store.set(Time::ZERO, view, 1000, 10_000).is_full
     }

@@ -10,6 +10,7 @@ use dunlin_codec::ReasonCode;
 
 use crate::admission::{Authority, Identity, Review};
 use crate::engine::Engine;
+use crate::explain::SessionEnd;
 use crate::hub::Cx;
 use crate::mail::Letter;
 use crate::session::SessionId;
@@ -90,6 +91,6 @@ impl Engine {
         if let Some(connection) = session.connection.or(session.opening) {
             self.disconnect(cx, connection, reason, "revoked");
         }
-        self.end_session(cx, id);
+        self.end_session(cx, id, SessionEnd::Revoked);
     }
 }

@@ -164,6 +164,9 @@ pub struct Limits {
     pub output_bytes_maximum: u32,
     /// Longest time that acknowledgements are withheld from a publisher to slow it, in milliseconds.
     pub slow_publisher_maximum_ms: u32,
+    /// Bytes that each shard keeps of what it decided, for whoever asks why a message did not arrive; 0 keeps nothing. 4 MiB
+    /// are some 20,000 losses, and as many steps of messages that arrived. It stays as it was at the start.
+    pub explain_bytes_maximum: u64,
     /// Connections in total; 0: as many as the process may open files. What comes beyond is closed at once and counted.
     pub connections_maximum: u32,
     /// Bytes that the process may hold in memory; 0 bounds nothing here, and is replaced with a share of the machine's memory by
@@ -239,6 +242,7 @@ impl Default for Limits {
             inflight_maximum: const { NonZeroU16::new(1024).unwrap() },
             output_bytes_maximum: 16 * 1024 * 1024,
             slow_publisher_maximum_ms: 5_000,
+            explain_bytes_maximum: 4 * 1024 * 1024,
             connections_maximum: 0,
             memory_bytes_maximum: 0,
             retained_messages_maximum: 1_000_000,

@@ -14,6 +14,7 @@ use crate::ceiling::Memory;
 use crate::counters::Drop;
 use crate::durability::Durability;
 use crate::engine::Engine;
+use crate::explain::{GroupFound, What};
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::interest::Waiter;
@@ -130,7 +131,8 @@ impl Groups {
         let Some(group) = self.slots.get_mut(index) else { return };
         let topic = passing.view.topic;
         if !group.members.iter().any(|member| member.may_receive(topic)) {
-            return hub.withheld(1);
+            hub.withheld(1);
+            return group.note_drop(cx, hub, &passing.view, Drop::Denied);
         }
         if passing.view.qos == QoS::AtMostOnce {
             let mail = &cx.fx.mail;
@@ -140,9 +142,9 @@ impl Groups {
             return match take_turn(&group.members, &mut group.turn, fits) {
                 Some(at) => group.members[at].give(cx, hub, None, &passing.stored()),
                 None if group.members.iter().any(|member| member.connected && member.may_receive(topic)) => {
-                    hub.counters.drop(Drop::OutputFull)
+                    group.dropped(cx, hub, &passing.view, Drop::OutputFull)
                 }
-                None => hub.counters.drop(Drop::Offline),
+                None => group.dropped(cx, hub, &passing.view, Drop::Offline),
             };
         }
         let limits = &hub.settings.limits;
@@ -153,10 +155,10 @@ impl Groups {
         let is_kept = group.dealt.len() >= DEALT_SCARCE
             || !group.members.iter().any(|member| member.has_room(&cx.fx.mail));
         if hub.memory >= Memory::Scarce && is_kept {
-            return hub.counters.drop(Drop::MemoryFull);
+            return group.dropped(cx, hub, &passing.view, Drop::MemoryFull);
         }
         if is_full {
-            return hub.counters.drop(Drop::QueueFull);
+            return group.dropped(cx, hub, &passing.view, Drop::QueueFull);
         }
         let number = self.next;
         self.next += 1;
@@ -289,6 +291,18 @@ impl Groups {
         Some((share, filter, &mut kept.home))
     }
 
+    /// For whoever asks about a topic.
+    pub(crate) fn found(&self, index: u32) -> Option<GroupFound> {
+        let group = self.slots.get(index)?;
+        Some(GroupFound {
+            share: group.share.clone(),
+            filter: group.filter.clone(),
+            members: group.members.len(),
+            connected: group.members.iter().filter(|member| member.connected).count(),
+            pending: group.pending.len(),
+        })
+    }
+
     fn find(&self, share: &str, filter: &str) -> Option<u32> {
         self.by_name.get(&(share.into(), filter.into())).copied()
     }
@@ -303,6 +317,17 @@ fn take_turn(members: &[Member], turn: &mut usize, fits: impl Fn(&Member) -> boo
 }
 
 impl Group {
+    /// Counts a message that no member gets.
+    fn dropped(&self, cx: &Cx<'_>, hub: &mut Hub, view: &MessageView<'_>, bound: Drop) {
+        hub.counters.drop(bound);
+        self.note_drop(cx, hub, view, bound);
+    }
+
+    fn note_drop(&self, cx: &Cx<'_>, hub: &mut Hub, view: &MessageView<'_>, bound: Drop) {
+        let what = What::GroupDropped(bound);
+        hub.ledger.failure(cx.now, &self.filter, view.topic, what, view.number);
+    }
+
     fn keep(&mut self, number: u64, kept: Kept) {
         self.pending_bytes += kept.message.weight();
         self.pending.insert(number, kept);
@@ -324,6 +349,7 @@ impl Group {
                 self.keep(number, kept);
             } else {
                 hub.withheld(1);
+                self.note_drop(cx, hub, &kept.message.view(), Drop::Denied);
                 hub.journal.group_done(cx.now, self.partition, kept.home);
             }
         }
@@ -341,7 +367,7 @@ impl Group {
         let fits = |member: &Member| member.has_room(&cx.fx.mail) && member.may_receive_this(&kept.message);
         let Some(at) = take_turn(&self.members, &mut self.turn, fits) else { return Some(kept) };
         if kept.message.is_expired(cx.now) {
-            hub.counters.drop(Drop::Expired);
+            self.dropped(cx, hub, &kept.message.view(), Drop::Expired);
             hub.journal.group_done(cx.now, self.partition, kept.home);
             return None;
         }

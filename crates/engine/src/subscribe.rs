@@ -11,6 +11,7 @@ use dunlin_codec::{
 
 use crate::engine::Engine;
 use crate::event::ConnectionId;
+use crate::explain::What;
 use crate::hub::Cx;
 use crate::interest::Waiter;
 use crate::journal::record::Record;
@@ -105,6 +106,9 @@ impl Engine {
                 }
                 Err(reason) => reason as u8,
             };
+            if reason > QoS::ExactlyOnce as u8 {
+                self.hub.note_session(cx.now, session, filter.as_str(), What::NotSubscribed(reason));
+            }
             if let Some(pending) = self.subacks.get_mut(index) {
                 // [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT311-3.8.4-5] [MQTT311-3.9.3-1]
                 pending.reasons.push(reason);
@@ -177,6 +181,8 @@ impl Engine {
         let born = old.map_or(joined, |old| old.born);
         let subscription = Subscription { options, identifier, joined, born, filtered };
         session.subscriptions.insert(filter.as_str().into(), subscription);
+        let what = What::subscribed(options, old.is_none());
+        self.hub.ledger.session(cx.now, &session.client_id, filter.as_str(), what);
         if session.key != 0 {
             let (key, options, filter) = (session.key, options.to_bits(), filter.as_str());
             let record = Record::Subscribed { key, options, identifier, filter };
@@ -299,6 +305,9 @@ impl Engine {
             let mounted = mount.as_ref().map(|mount| mount.filter(filter));
             let filter = mounted.as_deref().map_or(Ok(filter), TopicFilter::parse).unwrap_or(filter);
             let was_there = self.unsubscribe_one(cx, session, filter);
+            if was_there {
+                self.hub.note_session(cx.now, session, filter.as_str(), What::Unsubscribed);
+            }
             let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             // [MQTT-3.11.3-1]
             reasons.push(reason as u8);

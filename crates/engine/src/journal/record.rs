@@ -463,6 +463,7 @@ impl<'a> Reader<'a> {
             origin: None,
             exchange: None,
             durability: Durability::Synced,
+            number: 0,
         })
     }
 
@@ -500,6 +501,7 @@ mod tests {
             origin: None,
             exchange: None,
             durability: Durability::Synced,
+            number: 0,
         }
     }
 

@@ -37,7 +37,7 @@ impl Home {
 /// A delivery.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// Eight bits of flags above the number of the record, or its serial number.
+    /// Nine bits of flags above the number of the record, or its serial number.
     bits: u64,
     /// `None` where it is not needed again, or can be read back.
     pub(crate) message: Option<Message>,
@@ -47,7 +47,8 @@ pub(crate) struct Entry {
     pub(crate) weight: u32,
 }
 
-const NUMBER: u64 = (1 << 56) - 1;
+const NUMBER: u64 = (1 << 55) - 1;
+const NOTED: u64 = 1 << 55;
 const QOS2: u64 = 1 << 56;
 const RETAIN: u64 = 1 << 57;
 const COUNTED: u64 = 1 << 58;
@@ -95,6 +96,16 @@ impl Entry {
 
     pub(crate) const fn set_counted(&mut self, counted: bool) {
         self.bits = if counted { self.bits | COUNTED } else { self.bits & !COUNTED };
+    }
+
+    /// Its end is noted in the ledger.
+    #[inline]
+    pub(crate) const fn is_noted(&self) -> bool {
+        self.bits & NOTED != 0
+    }
+
+    pub(crate) const fn set_noted(&mut self) {
+        self.bits |= NOTED;
     }
 
     /// More about it is kept elsewhere.

@@ -75,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) access: Option<Box<Access>>,
     /// What the listener of its last connection says.
     pub(crate) durability: Durability,
+    /// Everything about its Client is noted.
+    pub(crate) watched: bool,
 }
 
 /// One Subscription of a Session.
@@ -166,6 +168,7 @@ impl Session {
             dropped: None,
             access: None,
             durability: Durability::Synced,
+            watched: false,
         }
     }
 

@@ -94,6 +94,8 @@ pub(crate) struct Gone {
     /// The deal it belonged to, if any.
     pub(crate) deal: Option<Deal>,
     pub(crate) home: Home,
+    /// Its number, where the ledger is to know.
+    pub(crate) noted: Option<u32>,
 }
 
 /// What an acknowledgement brings.
@@ -383,7 +385,8 @@ impl Outgoing {
 
     fn gone(&mut self, entry: &Entry) -> Gone {
         let extra = if entry.has_extra() { self.extras.remove(entry.seq) } else { None };
-        Gone { deal: extra.and_then(|extra| extra.deal), home: entry.home() }
+        let noted = if entry.is_noted() { Some(entry.seq) } else { None };
+        Gone { deal: extra.and_then(|extra| extra.deal), home: entry.home(), noted }
     }
 
     /// Deliveries that a shared group should give to another member, because this one is gone: QoS 1, and QoS 2 that was never
@@ -463,6 +466,38 @@ impl Outgoing {
     pub(crate) fn pop_expired(&mut self, now: Time) -> Option<Gone> {
         let is_expired = self.queue.front()?.message.as_ref()?.is_expired(now);
         if is_expired { self.pop() } else { None }
+    }
+
+    /// The end of the last that was sent is to be noted; its number.
+    pub(crate) fn note_last_sent(&mut self) -> Option<u32> {
+        let entry = self.flight.back_mut()?;
+        entry.set_noted();
+        Some(entry.seq)
+    }
+
+    /// The same for the last of the queue.
+    pub(crate) fn note_last_queued(&mut self) -> Option<u32> {
+        let entry = self.queue.back_mut()?;
+        entry.set_noted();
+        Some(entry.seq)
+    }
+
+    /// Does the first of the queue wait for the journal?
+    pub(crate) fn waits_for_journal(&self) -> bool {
+        self.queue.front().is_some_and(|front| !self.is_safe(front))
+    }
+
+    /// The topic of the first of the queue and the number of its message, as far as it is in memory.
+    pub(crate) fn first_of_queue(&self) -> Option<(Message, u32)> {
+        let message = self.queue.front()?.message.clone()?;
+        let number = message.view().number;
+        Some((message, number))
+    }
+
+    /// The messages of the queue that are in memory and have this topic.
+    pub(crate) fn queued_of(&self, topic: &str) -> usize {
+        let messages = self.queue.iter().filter_map(|entry| entry.message.as_ref());
+        messages.filter(|message| message.view().topic == topic).count()
     }
 
     /// Messages in the queue.
@@ -558,7 +593,7 @@ fn find(entries: &VecDeque<Entry>, seq: u32) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const ENDED: Acked = Acked::Ended(Gone { deal: None, home: Home::None });
+    const ENDED: Acked = Acked::Ended(Gone { deal: None, home: Home::None, noted: None });
 
     /// One that can be sent again.
     fn message() -> Option<Message> {
@@ -573,6 +608,7 @@ mod tests {
             origin,
             exchange: None,
             durability: crate::durability::Durability::Synced,
+            number: 0,
         };
         Some(view.to_message())
     }

@@ -3,5 +3,5 @@
 mod route;
 mod tree;
 
-pub(crate) use route::{Identifiers, OwnMessages, RouteError, RouteId, Router, Target};
+pub(crate) use route::{Identifiers, OwnMessages, Route, RouteError, RouteId, Router, Target};
 pub(crate) use tree::Subscriber;

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 
 use super::tree::{Subscriber, Tree};
 use crate::durability::Durability;
+use crate::explain::Seen;
 use crate::partition::ShardSet;
 use crate::session::Sessions;
 use crate::settings::Settings;
@@ -88,6 +89,8 @@ pub(crate) struct Route {
     pub(crate) durability: Option<Durability>,
     /// Of this route alone, for as long as the Router is there; never 0.
     pub(crate) number: u64,
+    /// For the ledger.
+    pub(crate) seen: Seen,
 }
 
 /// A kept route, until it is forgotten.
@@ -114,6 +117,7 @@ pub(crate) struct Router {
     length_maximum: usize,
     /// Routes found so far.
     numbers: u64,
+    forgot: bool,
     settings: Arc<Settings>,
 }
 
@@ -171,6 +175,7 @@ impl Router {
             levels_maximum: 0,
             length_maximum: 0,
             numbers: 0,
+            forgot: false,
             settings: Arc::clone(&settings),
         };
         router.configure(settings);
@@ -266,6 +271,29 @@ impl Router {
         some.map(move |route| (&*route.topic, route, route.generation == generation))
     }
 
+    /// The same, for the ledger.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: RouteId) -> &mut Route {
+        &mut self.routes[id.slot as usize]
+    }
+
+    /// What is known of the messages of topics that have a kept route.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = (&str, &Seen)> {
+        self.routes.iter().map(|route| (&*route.topic, &route.seen))
+    }
+
+    /// The same of one topic.
+    pub(crate) fn seen_of(&self, topic: &str) -> Option<&Seen> {
+        let hash = self.hasher.hash_one(topic);
+        let slot = self.index.find(hash, |slot| *self.routes[*slot as usize].topic == *topic)?;
+        Some(&self.routes[*slot as usize].seen)
+    }
+
+    /// Were kept routes, with what was known of their topics, let go at a bound?
+    pub(crate) const fn has_forgotten(&self) -> bool {
+        self.forgot
+    }
+
     /// While memory is not ample, few routes are kept.
     pub(crate) fn set_tight(&mut self, tight: bool) {
         self.kept_maximum = if tight { KEPT_TIGHT } else { KEPT_MAXIMUM };
@@ -280,6 +308,7 @@ impl Router {
         self.routes.clear();
         self.index.clear();
         self.kept = 0;
+        self.forgot = self.numbers > 0;
     }
 
     /// `stale`: where the topic had its route before Subscriptions changed.
@@ -294,8 +323,9 @@ impl Router {
         let name = self.check_topic(topic)?;
         self.numbers += 1;
         let durability = self.settings.durability.of_topic(name);
-        let route = Route { number: self.numbers, durability, ..Route::of(&self.tree, name, sessions) };
+        let mut route = Route { number: self.numbers, durability, ..Route::of(&self.tree, name, sessions) };
         if let Some(slot) = stale {
+            route.seen = self.routes[slot as usize].seen;
             let old = std::mem::replace(&mut self.routes[slot as usize], route);
             self.kept = self.kept - old.weight() + self.routes[slot as usize].weight();
             return Ok(self.id(slot));
