@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn no_more_than_the_budget_is_followed_and_it_is_filled_again() {
         let mut ledger = ledger();
-        let mut followed = |ledger: &mut Ledger, now| {
+        let followed = |ledger: &mut Ledger, now| {
             (0..1000)
                 .filter(|number| {
                     let followed = publish(ledger, now, &mut Seen::default(), &format!("t/{number}"));

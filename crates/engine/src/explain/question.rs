@@ -268,6 +268,13 @@ impl Engine {
         }
     }
 
+    /// Whom a Client of this shard was recognised as.
+    #[must_use]
+    pub fn identity_of(&self, client: &str) -> Option<Arc<Identity>> {
+        let session = self.hub.sessions.get(self.hub.sessions.find(client)?)?;
+        session.access.as_ref().map(|access| Arc::clone(&access.identity))
+    }
+
     fn session_found(&self, id: SessionId, topic: &str) -> Option<SessionFound> {
         let session = self.hub.sessions.get(id)?;
         let connection = session.connection.and_then(|id| self.hub.connections.get(id));
