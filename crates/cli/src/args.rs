@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use dunlin_engine::ShardMap;
 
-use crate::{access, api, authority, backup, bench, doctor, exit, journal, operate, tools, torture, user};
+use crate::{
+    access, api, authority, backup, bench, doctor, exit, explain, journal, operate, tools, torture, user,
+};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
@@ -101,6 +103,9 @@ pub(crate) enum Command {
     /// Look for exposures in a configuration, a data directory and a running broker
     #[command(after_help = doctor::HELP)]
     Doctor(doctor::Doctor),
+    /// Why a client did, or did not, get a message
+    #[command(after_help = explain::HELP)]
+    Explain(explain::Explain),
     /// Kill a broker again and again, and judge whether it keeps its word
     #[command(after_help = torture::EXIT_HELP)]
     Torture(torture::Torture),

@@ -13,6 +13,7 @@ mod counters;
 mod data;
 mod doctor;
 mod exit;
+mod explain;
 mod failure;
 mod file_limit;
 mod identity;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Journal(command) => command.run().into(),
         Command::Backup(backup) => backup.run().into(),
         Command::Restore(restore) => restore.run().into(),
+        Command::Explain(explain) => explain.run().into(),
         Command::Bench(tool) => tool.run().into(),
         Command::Serve(arguments) => ended(serve::run(arguments)),
         Command::Authority(command) => ended(command.run()),

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use dunlin_engine::{ListenerRules, Settings};
@@ -21,6 +21,7 @@ use crate::args;
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ConfigError};
 use crate::counters;
+use crate::explain::Explaining;
 use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
@@ -55,7 +56,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         entrance.map(|directory| Entrance::open(directory, &doors, &config)).transpose()?.map(Arc::new);
     let store = directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
     let control = directory.zip(store.as_ref());
-    let control = control.and_then(|(directory, store)| storage::listen(directory, store, entrance.clone()));
+    let running = Arc::new(OnceLock::new());
+    let control = control
+        .and_then(|(directory, store)| storage::listen(directory, store, entrance.clone(), &running));
     let metrics = Metrics::bind(&config.metrics)?;
     let api = Api::bind(&config.api, directory, arguments.dev)?;
     let journal = store.clone().map(|store| store as Arc<dyn Journal>);
@@ -66,6 +69,8 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     }
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
     let urls: Vec<_> = listeners.bound(server.places()).collect();
+    // Set once, here.
+    let _ = running.set(Explaining::new(server.observer(), entrance.clone()));
     say_where(&urls, &metrics, &api);
     let mut certificates = listeners.certificates().clone();
     api.add_to(&mut certificates);
@@ -265,6 +270,10 @@ impl Running {
             ("metrics", config.metrics != started.metrics),
             ("api", config.api != started.api),
             ("log.format", config.log.format != started.log.format),
+            (
+                "limits.explain_bytes_maximum",
+                config.limits.explain_bytes_maximum != started.limits.explain_bytes_maximum,
+            ),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))

@@ -5,7 +5,7 @@
 //! Never: a log that is too small for the largest packet that is let in.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dunlin_engine::JOURNAL_PARTITIONS;
 use dunlin_store::{DirDisk, Options, Store, SyncPolicy};
@@ -14,6 +14,7 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::control::Control;
+use crate::explain::Explaining;
 use crate::failure::Failure;
 use crate::start::Entrance;
 use crate::{backup, identity, journal};
@@ -51,16 +52,23 @@ pub(crate) fn open(directory: &Path, config: &Config, syncs: bool) -> Result<Arc
     Ok(Arc::new(store))
 }
 
+/// `running`: who answers about the server, once it runs.
 /// Answers whoever may open the directory's socket, until it is dropped; `None` where it cannot be made, as in a directory
 /// whose name is too long for one.
 pub(crate) fn listen(
     directory: &Path,
     store: &Arc<Store<DirDisk>>,
     entrance: Option<Arc<Entrance>>,
+    running: &Arc<OnceLock<Explaining>>,
 ) -> Option<Control> {
-    let store = Arc::clone(store);
+    let (store, running) = (Arc::clone(store), Arc::clone(running));
+    let started = |running: &OnceLock<Explaining>| {
+        running.get().map(Explaining::clone).ok_or_else(|| "the broker is starting; try again".to_owned())
+    };
     let answer = move |request: &str, arguments: &Value| match request {
         "backup" => backup::perform(&store, arguments),
+        "explain" => started(&running)?.explain(arguments),
+        "watch" => started(&running)?.watch(arguments),
         identity::READ_AGAIN | identity::PATHS => identity::answer(request, entrance.as_deref()),
         other => Err(format!("there is no request {other:?}")),
     };

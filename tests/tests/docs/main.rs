@@ -94,6 +94,23 @@ fn the_page_on_delivery_keeps_its_promises() {
     keep("docs/delivery.md", "3");
 }
 
+/// With a data directory, which the page calls `data`.
+#[test]
+fn the_page_on_explain_keeps_its_promises() {
+    let page = fs::read_to_string(root().join("docs/explain.md")).unwrap();
+    let promises = promises(&page);
+    assert_eq!(promises.len(), 2);
+    for (number, Promise { line, script, output }) in promises.into_iter().enumerate() {
+        let data = std::env::temp_dir().join(format!("dunlin-docs-data-{}-{number}", std::process::id()));
+        let directory = data.to_str().unwrap();
+        let broker = Broker::start(&["--shards", "2", "--data", directory]);
+        let script = script.replace("--data data", &format!("--data {directory}"));
+        assert_eq!(run(&script, &broker), output, "docs/explain.md, line {line}:\n{script}");
+        drop(broker);
+        fs::remove_dir_all(data).unwrap();
+    }
+}
+
 #[test]
 fn the_page_on_monitoring_keeps_its_promises() {
     keep("docs/monitoring.md", "2");

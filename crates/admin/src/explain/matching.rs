@@ -281,6 +281,14 @@ impl Judge<'_> {
         if let Some(cleared) = cleared.filter(|cleared| cleared.at >= publication.at) {
             return Some(self.cleared(cleared));
         }
+        let others = picture.others();
+        let full = others.iter().find_map(|told| match told.what {
+            What::Dropped(bound) if told.client.is_empty() && told.until >= publication.at => Some((told, bound)),
+            _ => None,
+        });
+        if let Some((told, bound)) = full {
+            return Some(self.no_room(told, bound));
+        }
         if let Some(retained) = picture.retained() {
             let only_shared = session.matching.iter().all(|subscription| subscription.is_shared);
             return Some(self.not_fetched(only_shared, retained.is_expired, &session.matching));

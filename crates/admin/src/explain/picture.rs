@@ -34,8 +34,6 @@ pub(super) struct Publication {
     /// 0 where it was not followed.
     pub(super) number: u32,
     pub(super) qos: Option<u8>,
-    pub(super) retain: Option<bool>,
-    pub(super) count: u64,
 }
 
 impl Picture {
@@ -129,16 +127,13 @@ impl Picture {
     /// The last message that is asked about, if any is known.
     pub(super) fn publication(&self) -> Option<Publication> {
         let topics: Vec<_> = self.findings.iter().filter_map(|found| found.topic.as_ref()).collect();
-        let count = topics.iter().map(|topic| topic.count).sum();
         let last = topics.iter().filter(|topic| topic.last <= self.until).max_by_key(|topic| topic.last);
         let followed = self.published().into_iter().find_map(|told| match told.what {
-            What::Published { qos, retain, .. } => Some(Publication {
+            What::Published { qos, .. } => Some(Publication {
                 at: told.at,
                 by: Some(told.client.to_string()).filter(|name| !name.is_empty()),
                 number: told.message,
                 qos: Some(qos as u8),
-                retain: Some(retain),
-                count,
             }),
             _ => None,
         });
@@ -147,8 +142,6 @@ impl Picture {
             by: topic.by.as_ref().map(ToString::to_string),
             number: 0,
             qos: None,
-            retain: None,
-            count,
         });
         match (followed, seen) {
             (Some(followed), Some(seen)) if seen.at > followed.at => Some(seen),

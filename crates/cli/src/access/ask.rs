@@ -20,7 +20,7 @@ impl Can {
 }
 
 /// The rule that decides and why, on one line.
-pub(super) fn reason(decision: &Decision<'_>, file: &str) -> String {
+pub(crate) fn reason(decision: &Decision<'_>, file: &str) -> String {
     let Some(rule) = decision.rule else { return format!("{} ({file})", Why::NoRule) };
     let mut out = format!("{} {}", placed(rule, file), decision.why);
     if let Some(filter) = decision.filter.as_deref().filter(|_| has_variables(rule)) {

@@ -179,6 +179,16 @@ impl Entrance {
         }
     }
 
+    /// Where a client's credentials become rights.
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// What the file of rules is called.
+    pub(crate) fn rules_name(&self) -> String {
+        if self.rules.exists() { self.rules.display().to_string() } else { "built-in rules".to_owned() }
+    }
+
     /// Each is asked: none has it noted for the next time.
     fn has_changed(&self) -> bool {
         let now = SystemTime::now();

@@ -13,7 +13,7 @@ use dunlin_engine::{
     Admission, Authority, Credentials, Exchange, Identity as Recognised, Outcome, Policy, Review, Step,
 };
 
-use crate::policy::{Rule, Rules};
+use crate::policy::{Decision, Request, Rule, Rules};
 
 use super::attempt::{Attempt, Grant, Known, Method, Standing};
 use super::chain::{Chain, Pending, Verdict};
@@ -124,6 +124,17 @@ impl Door {
             }
         };
         self.outcome(verdict, now)
+    }
+
+    /// What the rules as they are now say of somebody who logged in before, with the rule that decides; rules that credentials
+    /// carried are left out.
+    pub fn explain<T>(
+        &self,
+        recognised: &Recognised,
+        request: &Request<'_>,
+        tell: impl FnOnce(&Decision<'_>) -> T,
+    ) -> T {
+        tell(&self.rights().rules.explain(&from_engine(recognised), request))
     }
 
     fn outcome(&self, verdict: Verdict, now: SystemTime) -> Outcome {

@@ -117,6 +117,16 @@ pub(super) const LIMITS: Section = Section {
             "Longest time for which a publisher's acknowledgements are withheld to slow it; 0 never slows. Five \
              seconds stay below the 10 to 30 after which client libraries take an acknowledgement for lost.",
         ),
+        Key {
+            reloads: false,
+            ..limit(
+                "explain_bytes_maximum",
+                (0, 1 << 30, "bytes"),
+                "Memory in which each shard keeps what it decided about messages and sessions, for `dunlin explain`. 0 \
+                 keeps nothing. 4 MiB are some 20,000 losses and as many steps of messages that arrived; it is taken \
+                 as it is needed. docs/explain.md says more.",
+            )
+        },
         limit(
             "connections_maximum",
             (0, U32, "connections"),
