@@ -297,6 +297,9 @@ impl Hub {
                 }
                 return false;
             };
+            if let Some(delivery) = gone.noted {
+                self.note_discarded(cx, index, delivery, why);
+            }
             if why == Drop::Expired || gone.deal.is_none() {
                 self.forget(cx, index, gone, DealOutcome::Done);
             } else {

@@ -23,7 +23,12 @@ fn a_publisher_that_may_not() {
     client.subscribe("plant/pump", 1);
     let mut publisher = server.client("publisher");
     assert_eq!(publisher.publish(&qos1("plant/key")), 0x87);
-    let words = ["publisher published to plant/key", "is not allowed to", "access.toml:6 \"keys are secret\"", "Allow publisher to publish"];
+    let words = [
+        "publisher published to plant/key",
+        "is not allowed to",
+        "access.toml:6 \"keys are secret\"",
+        "Allow publisher to publish",
+    ];
     server.explains("listener", "plant/key", "publish_denied", &words);
     assert_eq!(publisher.publish(&qos1("office")), 0x87);
     server.explains("listener", "office", "publish_denied", &["no rule allows it"]);
@@ -34,7 +39,12 @@ fn a_subscriber_that_may_not() {
     let server = Guarded::new(RULES, "");
     let mut client = server.client("curious");
     assert_eq!(client.subscribe("plant/key", 1), 0x87);
-    let words = ["curious asked for plant/key", "not allowed to subscribe", "access.toml:6 \"keys are secret\"", "Allow curious to subscribe"];
+    let words = [
+        "curious asked for plant/key",
+        "not allowed to subscribe",
+        "access.toml:6 \"keys are secret\"",
+        "Allow curious to subscribe",
+    ];
     server.explains("curious", "plant/key", "subscribe_denied", &words);
 }
 
@@ -46,7 +56,12 @@ fn a_wide_subscription_that_is_filtered() {
     assert_eq!(client.subscribe("plant/#", 1), 1);
     let mut publisher = server.client("publisher");
     publisher.publish(&qos1("plant/key"));
-    let words = ["wide subscribed to plant/#", "not allowed to receive plant/key", "access.toml:6 \"keys are secret\"", "Allow wide to receive"];
+    let words = [
+        "wide subscribed to plant/#",
+        "not allowed to receive plant/key",
+        "access.toml:6 \"keys are secret\"",
+        "Allow wide to receive",
+    ];
     server.explains("wide", "plant/key", "receive_denied", &words);
 }
 

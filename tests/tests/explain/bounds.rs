@@ -31,7 +31,11 @@ fn a_full_queue_that_drops_the_oldest() {
 fn a_full_queue_that_drops_the_newest() {
     let scene = Scene::new("[limits]\nqueue_messages_maximum = 3\nqueue_full = \"drop_newest\"\n");
     overfill(&scene);
-    let words = ["limits.queue_messages_maximum = 3", "drop_newest: the new one is dropped", "change limits.queue_full"];
+    let words = [
+        "limits.queue_messages_maximum = 3",
+        "drop_newest: the new one is dropped",
+        "change limits.queue_full",
+    ];
     scene.explains("full", "queue/5", "queue_full_messages", &words);
 }
 
@@ -75,7 +79,11 @@ fn a_publisher_that_is_slowed() {
     for number in 1..=15 {
         eager.send(Publish::new("work", "message").qos(1, number).bytes(Version::V5));
     }
-    let words = ["eager is being slowed", "limits.slow_publisher_maximum_ms = 60000", "Make the slow subscriber faster"];
+    let words = [
+        "eager is being slowed",
+        "limits.slow_publisher_maximum_ms = 60000",
+        "Make the slow subscriber faster",
+    ];
     scene.explains("eager", "work", "publisher_slowed", &words);
     let answer = scene.explains("slow", "work", "waits_for_acknowledgements", &["Receive Maximum"]);
     assert!(answer["notes"].to_string().contains("publishers to it are slowed"), "{answer:#}");
@@ -84,7 +92,7 @@ fn a_publisher_that_is_slowed() {
 #[test]
 fn a_log_that_is_full() {
     let scene = Scene::new(
-        "[storage]\nsegment_bytes = 1_048_576\nquota_bytes = 4_194_304\n[limits]\nmaximum_packet_size = 131072\n",
+        "[storage]\nsegment_bytes = 2_097_152\nquota_bytes = 8_388_608\n[limits]\nmaximum_packet_size = 131072\n",
     );
     scene.away("absent", "big", 1);
     let mut publisher = scene.client("publisher");

@@ -21,9 +21,19 @@ fn messages_that_did_arrive() {
     scene.explains("well", "one", "not_acknowledged", &words);
     client.ack(PUBACK, received.id);
     client.ping();
-    let answer = scene.explains("well", "one", "acknowledged", &["It did arrive", "look at what the application does"]);
+    let answer = scene.explains(
+        "well",
+        "one",
+        "acknowledged",
+        &["It did arrive", "look at what the application does"],
+    );
     let evidence = answer["evidence"].to_string();
-    for step in ["well subscribed to one with QoS 1", "publisher published to one", "sent to well", "acknowledged by well"] {
+    for step in [
+        "well subscribed to one with QoS 1",
+        "publisher published to one",
+        "sent to well",
+        "acknowledged by well",
+    ] {
         assert!(evidence.contains(step), "{step} in {answer:#}");
     }
 }
@@ -38,7 +48,8 @@ fn a_client_that_does_not_acknowledge_holds_up_the_rest() {
         scene.publish("publisher", &qos1(topic));
     }
     client.expect_publish("stall/1", "message");
-    let words = ["1 messages were sent and not acknowledged", "Receive Maximum", "limits.inflight_maximum = 1024"];
+    let words =
+        ["1 messages were sent and not acknowledged", "Receive Maximum", "limits.inflight_maximum = 1024"];
     scene.explains("stalled", "stall/3", "waits_for_acknowledgements", &words);
 }
 
@@ -84,7 +95,8 @@ fn a_shared_message_that_another_member_got() {
     scene.publish("publisher", &qos1("job"));
     // It is the turn of whoever came first.
     one.take("job", "message");
-    let words = ["$share/workers/job has 2 members", "went to one, another member", "Subscribe without $share"];
+    let words =
+        ["$share/workers/job has 2 members", "went to one, another member", "Subscribe without $share"];
     scene.explains("other", "job", "shared_to_another", &words);
 }
 

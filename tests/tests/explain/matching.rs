@@ -45,7 +45,14 @@ fn upper_and_lower_case_spaces_and_slashes_count() {
     let scene = Scene::new("");
     let case = ["level 2 is \"Temp\" there and \"temp\"", "Subscribe to hall/temp"];
     unmatched(&scene, "case", &["hall/Temp"], "hall/temp", "case_differs", &case);
-    unmatched(&scene, "space", &["roof/temp "], "roof/temp", "space_differs", &["level 2", "Subscribe to roof/temp"]);
+    unmatched(
+        &scene,
+        "space",
+        &["roof/temp "],
+        "roof/temp",
+        "space_differs",
+        &["level 2", "Subscribe to roof/temp"],
+    );
     let trailing = ["the topic has a slash at level 3", "Subscribe to yard/temp/"];
     unmatched(&scene, "trailing", &["yard/temp"], "yard/temp/", "slash_differs", &trailing);
     let leading = ["the topic has a slash at level 1", "Subscribe to /gate/temp"];
@@ -57,7 +64,14 @@ fn a_plus_is_one_level_and_a_hash_is_all() {
     let scene = Scene::new("");
     let plus = ["goes on at level 3", "+ stands for one level only", "Subscribe to cellar/#"];
     unmatched(&scene, "plus", &["cellar/+"], "cellar/pump/state", "topic_is_longer", &plus);
-    unmatched(&scene, "short", &["attic/+/state"], "attic/lamp", "topic_is_shorter", &["before level 3", "Subscribe to"]);
+    unmatched(
+        &scene,
+        "short",
+        &["attic/+/state"],
+        "attic/lamp",
+        "topic_is_shorter",
+        &["before level 3", "Subscribe to"],
+    );
 }
 
 #[test]
@@ -78,7 +92,12 @@ fn a_message_before_the_subscription() {
     scene.publish("early", &qos1("door/state"));
     let mut client = scene.client("late");
     client.subscribe("door/#", 1);
-    scene.explains("late", "door/state", "subscribed_later", &["after the message was published by early", "RETAIN"]);
+    scene.explains(
+        "late",
+        "door/state",
+        "subscribed_later",
+        &["after the message was published by early", "RETAIN"],
+    );
 }
 
 #[test]
@@ -89,7 +108,12 @@ fn a_client_that_unsubscribed_before() {
     client.subscribe("other", 1);
     client.unsubscribe("window/+");
     scene.publish("publisher", &qos1("window/state"));
-    scene.explains("fickle", "window/state", "unsubscribed", &["unsubscribed from window/+", "subscribe to window/+ again"]);
+    scene.explains(
+        "fickle",
+        "window/state",
+        "unsubscribed",
+        &["unsubscribed from window/+", "subscribe to window/+ again"],
+    );
 }
 
 #[test]
@@ -109,14 +133,23 @@ fn nobody_published_or_to_a_topic_that_is_spelled_otherwise() {
         "listener",
         "kitchen/temperature",
         "other_spelling",
-        &["\"kitchen/temprature\", which is spelled otherwise", "published by cook", "Publish to \"kitchen/temprature\""],
+        &[
+            "\"kitchen/temprature\", which is spelled otherwise",
+            "published by cook",
+            "Publish to \"kitchen/temprature\"",
+        ],
     );
 }
 
 #[test]
 fn a_client_that_nobody_knows_and_one_that_is_spelled_otherwise() {
     let scene = Scene::new("");
-    scene.explains("pump-7", "t", "unknown_client", &["No client \"pump-7\" is known", "Check the client identifier"]);
+    scene.explains(
+        "pump-7",
+        "t",
+        "unknown_client",
+        &["No client \"pump-7\" is known", "Check the client identifier"],
+    );
     let _pump = scene.client("Pump-7");
     scene.explains("pump-7", "t", "unknown_client", &["There is a client \"Pump-7\""]);
 }

@@ -1,5 +1,6 @@
 //! Messages that never came in.
 
+use dunlin_tests::request::PUBREC;
 use dunlin_tests::{Publish, Version, prop};
 
 use crate::scene::{Scene, qos1};
@@ -33,7 +34,8 @@ fn a_publisher_that_was_disconnected_for_its_topic_alias() {
     let mut client = scene.client("listener");
     client.subscribe("a", 1);
     let mut publisher = scene.client("wrong");
-    publisher.send(Publish::new("a", "message").property(&prop::u16(prop::TOPIC_ALIAS, 5)).bytes(Version::V5));
+    publisher
+        .send(Publish::new("a", "message").property(&prop::u16(prop::TOPIC_ALIAS, 5)).bytes(Version::V5));
     publisher.expect_disconnect(0x94);
     let words = [
         "wrong was disconnected by the broker",
@@ -53,7 +55,9 @@ fn a_publisher_with_too_many_unacknowledged_messages() {
     for (topic, id) in [("first", 1), ("second", 2), ("third", 3)] {
         publisher.send(Publish::new(topic, "message").qos(2, id).bytes(Version::V5));
     }
-    publisher.expect_disconnect_among(&[0x93]);
+    publisher.expect_ack(PUBREC, 1);
+    publisher.expect_ack(PUBREC, 2);
+    publisher.expect_disconnect(0x93);
     let words = ["hasty was disconnected by the broker", "0x93", "more than 2 unacknowledged messages"];
     scene.explains("listener", "third", "publisher_in_trouble", &words);
 }

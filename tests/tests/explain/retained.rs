@@ -43,6 +43,7 @@ fn a_store_that_has_no_room_for_another() {
     scene.publish("publisher", &qos1("second").retain());
     let mut client = scene.client("late");
     client.subscribe("second", 1);
-    let words = ["store of retained messages is full", "limits.retained_messages_maximum = 1", "Raise these limits"];
+    let words =
+        ["store of retained messages is full", "limits.retained_messages_maximum = 1", "Raise these limits"];
     scene.explains("late", "second", "retained_full", &words);
 }

@@ -77,7 +77,11 @@ fn a_client_that_another_connection_took_over() {
     first.expect_disconnect(0x8e);
     scene.publish("publisher", &Publish::new("a", "message"));
     second.take("a", "message");
-    let words = ["another connection of twin", "took the client identifier over", "an identifier of its own"];
+    let words = [
+        "took the client identifier twin over",
+        "two clients use one identifier",
+        "an identifier of its own",
+    ];
     scene.explains("twin", "a", "taken_over", &words);
 }
 

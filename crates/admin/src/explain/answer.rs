@@ -162,6 +162,8 @@ causes! {
 pub struct Evidence {
     /// RFC 3339, UTC.
     pub at: String,
+    /// The same in microseconds of the broker's own clock, which never jumps: tells lines apart.
+    pub micros: u64,
     /// What happened.
     pub what: String,
 }

@@ -36,8 +36,14 @@ impl Judge<'_> {
         let mut answer = Answer::new(Outcome::NotSent, Cause::UnknownClient, summary);
         let alike = picture.clients_alike();
         answer = match alike.first() {
-            Some(first) => answer.advise(format!("There is a client {first:?}: is that the one? Identifiers are compared character by character.")),
-            None => answer.advise("Check the client identifier that the client sends in CONNECT, and that it connects to this broker."),
+            Some(first) => answer.advise(format!(
+                "There is a client {first:?}: is that the one? \
+                Identifiers are compared character by character."
+            )),
+            None => answer.advise(
+                "Check the client identifier that the client sends in CONNECT, and \
+                that it connects to this broker.",
+            ),
         };
         Some(answer)
     }
@@ -58,7 +64,9 @@ impl Judge<'_> {
     pub(super) fn with_session(&self, publication: Option<&Publication>) -> Answer {
         let picture = self.picture;
         let Some(session) = picture.session() else { unreachable!("it was looked for") };
-        if let Some(answer) = self.publisher(session) {
+        let publishes = picture.published().into_iter().any(|told| *told.client == *picture.client)
+            || publication.is_some_and(|publication| publication.by.as_deref() == Some(&*picture.client));
+        if let Some(answer) = self.publisher(session).filter(|_| publishes) {
             return answer;
         }
         if session.matching.is_empty() {
@@ -83,9 +91,12 @@ impl Judge<'_> {
         if session.matching.iter().all(|subscription| subscription.is_shared) {
             return self.shared(session, publication);
         }
-        self.waiting()
-            .filter(|_| session.queued_of_topic > 0)
-            .unwrap_or_else(|| self.presumed(session, publication))
+        if let Some(answer) = self.dropped_unnamed(publication) {
+            return answer;
+        }
+        // What the log keeps is not in memory while the Client is away.
+        let waits = session.queued_of_topic > 0 || session.connected_since.is_none();
+        self.waiting().filter(|_| waits).unwrap_or_else(|| self.presumed(session, publication))
     }
 
     /// The Client of the question is the publisher, and something holds it up.
@@ -94,15 +105,16 @@ impl Judge<'_> {
         let client = &picture.client;
         if session.slowed_by > 0 {
             let summary = format!(
-                "{client} is being slowed: it fills the queue of {} slower client{}, so its acknowledgements are withheld for up to limits.slow_publisher_maximum_ms = {}.",
+                "{client} is being slowed: it fills the queue of {} slower client{}, so its \
+                    acknowledgements are withheld for up to limits.slow_publisher_maximum_ms = {}.",
                 session.slowed_by,
                 if session.slowed_by == 1 { "" } else { "s" },
                 picture.settings().limits.slow_publisher_maximum_ms
             );
-            return Some(
-                Answer::new(Outcome::Waiting, Cause::PublisherSlowed, summary)
-                    .advise("Make the slow subscriber faster or share its load in a group; raise limits.queue_messages_maximum; or lower limits.slow_publisher_maximum_ms."),
-            );
+            return Some(Answer::new(Outcome::Waiting, Cause::PublisherSlowed, summary).advise(
+                "Make the slow subscriber faster or share its load in a group; raise \
+                        limits.queue_messages_maximum; or lower limits.slow_publisher_maximum_ms.",
+            ));
         }
         if session.unanswered > 0 {
             let summary = format!("{} acknowledgements to {client} wait for the disk.", session.unanswered);
@@ -187,7 +199,8 @@ impl Judge<'_> {
                     "{client} asked for {filter} {ago}, and was refused with {code:#04x} in the SUBACK."
                 );
                 Some(Answer::new(Outcome::NotSent, Cause::SubscribeRefused, summary).advise(format!(
-                    "0x97 is a bound: limits.subscriptions_per_client = {}, the log, or memory. 0x8f is a filter longer or deeper than allowed.",
+                    "0x97 is a bound: limits.subscriptions_per_client = {}, the log, or memory. 0x8f is \
+                        a filter longer or deeper than allowed.",
                     limits.subscriptions_per_client
                 )))
             }
@@ -218,7 +231,8 @@ impl Judge<'_> {
         if let Some(other) = picture.alike().max_by_key(|other| other.last) {
             let by = other.by.as_deref().map_or_else(String::new, |by| format!(" by {by}"));
             let summary = format!(
-                "Nobody published to {topic}. To {:?}, which is spelled otherwise, {} messages were published{by}, the last {}.",
+                "Nobody published to {topic}. To {:?}, which is spelled otherwise, {} messages were \
+                    published{by}, the last {}.",
                 other.topic,
                 other.count,
                 picture.ago(other.last)
@@ -234,8 +248,11 @@ impl Judge<'_> {
                 super::words::line(trouble),
                 picture.ago(trouble.until)
             );
-            return Answer::new(Outcome::NotPublished, Cause::PublisherInTrouble, summary)
-                .advise(format!("If {} is the publisher, see to that: the broker takes nothing that breaks the protocol or a limit.", trouble.client));
+            return Answer::new(Outcome::NotPublished, Cause::PublisherInTrouble, summary).advise(format!(
+                "If {} is the publisher, see to that: the broker takes nothing that \
+                    breaks the protocol or a limit.",
+                trouble.client
+            ));
         }
         if let Some(retained) = picture.retained() {
             let only_shared = session.matching.iter().all(|subscription| subscription.is_shared);
@@ -283,7 +300,9 @@ impl Judge<'_> {
         }
         let others = picture.others();
         let full = others.iter().find_map(|told| match told.what {
-            What::Dropped(bound) if told.client.is_empty() && told.until >= publication.at => Some((told, bound)),
+            What::Dropped(bound) if told.client.is_empty() && told.until >= publication.at => {
+                Some((told, bound))
+            }
             _ => None,
         });
         if let Some((told, bound)) = full {
@@ -301,7 +320,9 @@ impl Judge<'_> {
             self.of(publication)
         );
         Some(Answer::new(Outcome::NotSent, Cause::SubscribedLater, summary).advise(
-            "Subscribe before it is published; or publish with RETAIN, so that those who subscribe later get the last value; or keep the session (no clean start), which keeps the subscription.",
+            "Subscribe before it is published; or publish with RETAIN, so that those who subscribe \
+                later get the last value; or keep the session (no clean start), which keeps the \
+                subscription.",
         ))
     }
 
@@ -310,7 +331,8 @@ impl Judge<'_> {
         let (client, topic, filter) = (&picture.client, &picture.topic, &matching[0].filter);
         if only_shared {
             let summary = format!(
-                "{topic} has a retained message, but {client} has only the Shared Subscription {filter}, which gets no retained messages."
+                "{topic} has a retained message, but {client} has only the Shared Subscription \
+                    {filter}, which gets no retained messages."
             );
             return Answer::new(Outcome::NotSent, Cause::RetainedNotShared, summary)
                 .advise("Subscribe without $share beside it to fetch retained values.");
@@ -327,11 +349,13 @@ impl Judge<'_> {
         {
             Some(_) if never => "Retain Handling 2: retained messages are not sent at subscribe",
             Some(_) => {
-                "Retain Handling 1: retained messages are sent only where there was no such subscription before"
+                "Retain Handling 1: retained messages are sent only where there was no such \
+                    subscription before"
             }
             None => {
                 let summary = format!(
-                    "{client} subscribed to {filter} and {topic} has a retained message, which was sent to it then."
+                    "{client} subscribed to {filter} and {topic} has a retained message, which was sent \
+                        to it then."
                 );
                 return Answer::new(Outcome::Arrived, Cause::Written, summary);
             }
@@ -352,11 +376,14 @@ impl Judge<'_> {
             .find(|told| matches!(told.what, What::GroupDropped(_)) && told.until >= publication.at);
         if let Some(told) = offline {
             let summary = format!(
-                "It was dropped for the shared group of {filter} {}: no member was connected, or none had room.",
+                "It was dropped for the shared group of {filter} {}: no member was connected, or none \
+                    had room.",
                 picture.ago(told.until)
             );
-            return Answer::new(Outcome::Lost, Cause::SharedOffline, summary)
-                .advise("Publish with QoS 1: then messages wait for a member; and keep at least one member connected.");
+            return Answer::new(Outcome::Lost, Cause::SharedOffline, summary).advise(
+                "Publish with QoS 1: then messages wait for a member; and keep at least one \
+                    member connected.",
+            );
         }
         let members = || {
             picture.groups().filter(|group| {
@@ -365,7 +392,8 @@ impl Judge<'_> {
         };
         if let Some(group) = members().find(|group| group.pending > 0) {
             let summary = format!(
-                "{} messages wait in the shared group {filter}: none of its {} members ({} connected) has room.",
+                "{} messages wait in the shared group {filter}: none of its {} members ({} connected) \
+                    has room.",
                 group.pending, group.members, group.connected
             );
             return Answer::new(Outcome::Waiting, Cause::WaitsForGroup, summary)
@@ -379,7 +407,8 @@ impl Judge<'_> {
         let to = dealt
             .map_or_else(|| "another member".to_owned(), |told| format!("{}, another member", told.client));
         let summary = format!(
-            "The shared group {filter} has {count} members, each message goes to one of them: this one went to {to}."
+            "The shared group {filter} has {count} members, each message goes to one of them: this one \
+                went to {to}."
         );
         let answer = Answer::new(Outcome::NotSent, Cause::SharedToAnother, summary)
             .advise("Subscribe without $share, or with a share name of its own, to get every message.");
@@ -395,7 +424,8 @@ impl Judge<'_> {
         let picture = self.picture;
         let subscription = &session.matching[0];
         let summary = format!(
-            "It was delivered, as far as is known: {} by then, {} has a subscription to {} (QoS {}), and no loss was recorded.",
+            "It was delivered, as far as is known: {} by then, {} has a subscription to {} (QoS {}), \
+                and no loss was recorded.",
             self.of(publication),
             picture.client,
             subscription.filter,
@@ -425,7 +455,8 @@ fn differs(difference: &Difference, level: usize, filter: &str, topic: &str) -> 
         Difference::Case { filter: has, topic: wanted } => (
             Cause::CaseDiffers,
             format!(
-                "level {level} is {has:?} there and {wanted:?} in the topic, which differ in upper and lower case"
+                "level {level} is {has:?} there and {wanted:?} in the topic, which differ in upper and \
+                    lower case"
             ),
             subscribe(topic),
         ),

@@ -13,6 +13,9 @@ use super::when::show;
 /// A message that was published at most so much later than the time that was asked about is meant, too.
 const ABOUT: Duration = Duration::from_secs(2);
 
+/// What happened to others so long before may have to do with the message.
+const RECENT: Duration = Duration::from_secs(600);
+
 /// What is known.
 pub(super) struct Picture {
     pub(super) client: String,
@@ -95,8 +98,11 @@ impl Picture {
         self.told(|found| &found.others, true)
     }
 
+    /// Of the last minutes, as nobody knows whether they have to do with the topic.
     pub(super) fn troubles(&self) -> Vec<&Decision> {
-        self.told(|found| &found.troubles, false)
+        let mut troubles = self.told(|found| &found.troubles, false);
+        troubles.retain(|told| self.until.since(told.until) < RECENT);
+        troubles
     }
 
     pub(super) fn groups(&self) -> impl Iterator<Item = &GroupFound> {

@@ -35,17 +35,16 @@ impl Judge<'_> {
     fn refused(&self, publication: Option<&Publication>) -> Option<Answer> {
         let picture = self.picture;
         let is_later = |told: &&Decision| publication.is_none_or(|publication| told.until >= publication.at);
-        let told = picture
-            .published()
-            .into_iter()
-            .filter(is_later)
-            .find(|told| !matches!(told.what, What::Published { .. } | What::RetainedCleared))?;
+        let told = picture.published().into_iter().filter(is_later).find(|told| {
+            !matches!(told.what, What::Published { .. } | What::RetainedCleared | What::WillDelayed(0))
+        })?;
         let (who, topic, ago) = (&told.client, &picture.topic, picture.ago(told.until));
         Some(match told.what {
             What::PublishDenied { qos, retain } => {
                 let retained = if retain { " and RETAIN" } else { "" };
                 let summary = format!(
-                    "{who} published to {topic} with QoS {}{retained} {ago}, and is not allowed to: the message went to nobody.",
+                    "{who} published to {topic} with QoS {}{retained} {ago}, and is not allowed to: the \
+                        message went to nobody.",
                     qos as u8
                 );
                 let denied = Answer::new(Outcome::NotSent, Cause::PublishDenied, summary);
@@ -53,30 +52,50 @@ impl Judge<'_> {
             }
             What::PublishRefused(code) => {
                 let (reason, change) = refusal(code, topic);
-                let summary = format!("{who} published to {topic} {ago}, and was refused with {code:#04x}: {reason}.");
+                let summary = format!(
+                    "{who} published to {topic} {ago}, and was refused with \
+                    {code:#04x}: {reason}."
+                );
                 Answer::new(Outcome::NotSent, Cause::PublishRefused, summary).advise(change)
             }
             What::NoRoom(bound) => self.no_room(told, bound),
             What::WillDenied => {
-                let summary = format!("The will of {who} for {topic} was due {ago}, and {who} is not allowed to publish there.");
-                self.with_rule(Answer::new(Outcome::NotSent, Cause::WillDenied, summary), who, Right::Publish, topic)
+                let summary = format!(
+                    "The will of {who} for {topic} was due {ago}, and {who} is not \
+                    allowed to publish there."
+                );
+                self.with_rule(
+                    Answer::new(Outcome::NotSent, Cause::WillDenied, summary),
+                    who,
+                    Right::Publish,
+                    topic,
+                )
             }
             What::WillTakenBack => Answer::new(
                 Outcome::NotPublished,
                 Cause::WillTakenBack,
                 format!("{who} disconnected {ago} with DISCONNECT, which takes its will for {topic} back."),
             )
-            .advise("A will is for connections that are lost. A 5.0 client sends DISCONNECT with 0x04 to have its will published all the same."),
+            .advise(
+                "A will is for connections that are lost. A 5.0 client sends DISCONNECT with 0x04 \
+                to have its will published all the same.",
+            ),
             What::WillForgone => Answer::new(
                 Outcome::NotPublished,
                 Cause::WillForgone,
-                format!("{who} came back {ago}, before the delay of its will for {topic} was over: the will was not sent."),
+                format!(
+                    "{who} came back {ago}, before the delay of its will for {topic} was over: the \
+                    will was not sent."
+                ),
             )
             .advise("Lower the Will Delay Interval of the client if such gaps should be heard of."),
             What::WillDelayed(seconds) if seconds > 0 => Answer::new(
                 Outcome::Waiting,
                 Cause::WillDelayed,
-                format!("{who} lost its connection {ago}; its will for {topic} goes out {seconds} s after that (Will Delay Interval), if it does not come back."),
+                format!(
+                    "{who} lost its connection {ago}; its will for {topic} goes out {seconds} s \
+                    after that (Will Delay Interval), if it does not come back."
+                ),
             )
             .advise("Lower the Will Delay Interval of the client."),
             _ => return None,
@@ -112,7 +131,8 @@ impl Judge<'_> {
         let picture = self.picture;
         if let Some(told) = picture.decisions().into_iter().find(|told| told.what == What::Slows) {
             answer.notes.push(format!(
-                "the queue of {} was more than half full {}: publishers to it are slowed for up to limits.slow_publisher_maximum_ms = {}",
+                "the queue of {} was more than half full {}: publishers to it are slowed for up to \
+                    limits.slow_publisher_maximum_ms = {}",
                 picture.client,
                 picture.ago(told.until),
                 picture.settings().limits.slow_publisher_maximum_ms
@@ -123,7 +143,8 @@ impl Judge<'_> {
         {
             let since = picture.show(since);
             answer.notes.push(format!(
-                "losses before {since} are not known any more: raise limits.explain_bytes_maximum to keep more"
+                "losses before {since} are not known any more: raise limits.explain_bytes_maximum to \
+                    keep more"
             ));
         }
         if answer.outcome == Outcome::NotPublished && picture.has_forgotten() {
@@ -136,15 +157,19 @@ impl Judge<'_> {
 
     fn evidence(&self, publication: Option<&Publication>) -> Vec<Evidence> {
         let picture = self.picture;
-        let mut told: Vec<&Decision> = picture.decisions().into_iter().take(EVIDENCE / 2).collect();
-        told.extend(picture.published().into_iter().take(EVIDENCE / 4));
+        let mut told: Vec<&Decision> = picture.published().into_iter().take(EVIDENCE / 4).collect();
         told.extend(picture.whole_life().into_iter().take(EVIDENCE / 2));
+        told.extend(picture.decisions().into_iter().take(EVIDENCE / 2));
         let number = publication.map_or(0, |publication| publication.number);
         told.extend(
             picture.others().into_iter().filter(|told| number != 0 && told.message == number).take(2),
         );
         told.sort_by_key(|told| told.at);
-        let line = |told: &Decision| Evidence { at: picture.show(told.at), what: words::line(told) };
+        let line = |told: &Decision| Evidence {
+            at: picture.show(told.at),
+            micros: told.at.as_micros(),
+            what: words::line(told),
+        };
         let mut lines: Vec<Evidence> = told.into_iter().map(line).collect();
         lines.dedup();
         lines
@@ -167,10 +192,15 @@ fn refusal(code: u8, topic: &str) -> (&'static str, String) {
         0x87 => ("it is not allowed", "Allow it in the access rules.".to_owned()),
         0x90 => (
             "this is no topic name, or it is longer or deeper than allowed",
-            "A topic name has no + and no #; limits.topic_length_maximum and limits.topic_levels_maximum bound it.".to_owned(),
+            "A topic name has no + and no #; limits.topic_length_maximum and \
+                limits.topic_levels_maximum bound it."
+                .to_owned(),
         ),
         0x97 => ("a quota is exceeded", "See the limits of the broker.".to_owned()),
-        0x99 => ("its payload is not what it says", "Correct the Payload Format Indicator or the payload.".to_owned()),
+        0x99 => (
+            "its payload is not what it says",
+            "Correct the Payload Format Indicator or the payload.".to_owned(),
+        ),
         _ => ("see the reason code", "Look at the log of the broker.".to_owned()),
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn line(told: &Decision) -> String {
             format!("sent to {who} with QoS {}{}", qos as u8, if retain { " and RETAIN" } else { "" })
         }
         What::Queued { .. } => format!("put into the queue of {who}"),
+        What::Discarded { bound, .. } => format!("dropped from the queue of {who}: {}", why(bound)),
         What::Acknowledged { .. } => format!("acknowledged by {who}"),
         What::NoLocal => format!("not sent to {who}, who published it, because of No Local"),
         What::Dealt => format!("the shared group gave it to {who}"),

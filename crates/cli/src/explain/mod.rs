@@ -99,19 +99,20 @@ impl Explain {
             let mut shown = BTreeSet::new();
             while Instant::now() < end {
                 self.show_new(&ask("explain", &question)?, &mut shown);
-                thread::sleep(LOOK.min(end.saturating_duration_since(Instant::now())));
+                thread::park_timeout(LOOK.min(end.saturating_duration_since(Instant::now())));
             }
         }
         ask("explain", &question)
     }
 
     /// Prints the lines that were not there before.
-    fn show_new(&self, answer: &Value, shown: &mut BTreeSet<String>) {
-        for line in answer["evidence"].as_array().into_iter().flatten().map(evidence) {
-            if !self.json && !shown.contains(&line) {
-                say::line(&format!("{line}\n"));
+    fn show_new(&self, answer: &Value, shown: &mut BTreeSet<(u64, String)>) {
+        for line in answer["evidence"].as_array().into_iter().flatten() {
+            let what = line["what"].as_str().unwrap_or_default().to_owned();
+            let is_new = shown.insert((line["micros"].as_u64().unwrap_or_default(), what));
+            if is_new && !self.json {
+                say::line(&format!("{}\n", evidence(line)));
             }
-            shown.insert(line);
         }
     }
 }

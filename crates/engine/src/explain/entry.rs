@@ -106,6 +106,13 @@ pub enum What {
         /// As in [`Self::Written`].
         delivery: u32,
     },
+    /// Dropped from the queue while its topic was not in memory.
+    Discarded {
+        /// As in [`Self::Queued`].
+        delivery: u32,
+        /// Why.
+        bound: Drop,
+    },
     /// Not delivered, as the Client published it itself and wants none of its own.
     NoLocal,
     /// A shared group dealt it to the Client.

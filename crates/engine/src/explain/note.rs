@@ -98,6 +98,11 @@ impl Hub {
         self.note_anyway(cx.now, index, "", What::Acknowledged { delivery }, 0);
     }
 
+    /// A delivery that was noted is dropped, and only the log knows its topic.
+    pub(crate) fn note_discarded(&mut self, cx: &Cx<'_>, index: u32, delivery: u32, bound: Drop) {
+        self.note_anyway(cx.now, index, "", What::Discarded { delivery, bound }, 0);
+    }
+
     /// A message that a Session does not get.
     pub(crate) fn note_drop(&mut self, cx: &Cx<'_>, index: u32, (topic, number): (&str, u32), bound: Drop) {
         let Some(session) = self.sessions.slots.get(index) else { return };

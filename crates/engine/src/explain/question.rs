@@ -323,8 +323,19 @@ impl Engine {
             topic: topic.into(),
             count: seen.count,
             last: seen.last,
-            by: by.map(|session| session.client_id.clone()),
+            by: by.map(|session| session.client_id.clone()).or_else(|| self.published_by(topic)),
         })
+    }
+
+    /// Who published the last message of a topic that was followed.
+    fn published_by(&self, topic: &str) -> Option<Box<str>> {
+        let ring = &self.hub.ledger.followed;
+        let hash = ring.hash(topic);
+        let told = ring.newest_first().find_map(|entry| {
+            let is_it = entry.topic.hash == hash && matches!(entry.what, What::Published { .. });
+            ring.told(entry).filter(|told| is_it && *told.topic == *topic)
+        });
+        told.map(|told| told.client).filter(|client| !client.is_empty())
     }
 
     fn topics_alike(&self, topic: &str) -> Vec<TopicFound> {

@@ -16,6 +16,7 @@ mod disk;
 mod durability;
 mod durability_modes;
 mod expiry;
+mod explain;
 mod flow_control;
 mod hostile;
 mod inspect;
