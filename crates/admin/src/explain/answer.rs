@@ -99,6 +99,8 @@ causes! {
     OtherUser,
     /// The Client's rights were revoked.
     Revoked,
+    /// An operator ended the Session.
+    EndedByOperator,
     /// QoS 0 while the Client was not connected.
     OfflineQos0,
     /// Published with more, but the Subscription has QoS 0, and the Client was not connected.

@@ -12,6 +12,11 @@ use super::{Right, words};
 /// So long after another connection took an identifier over, that is worth saying.
 const TAKEN_OVER: Duration = Duration::from_secs(600);
 
+const LONGER: &str =
+    "Raise the Message Expiry Interval of the publisher, or find out why the client was away or slow.";
+const MEMBER_LOST: &str =
+    "the member of the shared group that had it went away, and QoS 2 is given to nobody else";
+
 impl Judge<'_> {
     /// From what was decided about messages of the topic for the Client since the publication.
     pub(super) fn recorded(&self, publication: Option<&Publication>) -> Option<Answer> {
@@ -176,6 +181,10 @@ impl Judge<'_> {
                     who began it."
                     .to_owned(),
             ),
+            SessionEnd::Operator => (
+                Cause::EndedByOperator,
+                "Have the client subscribe again; the audit log says which operator it was.".to_owned(),
+            ),
             SessionEnd::Revoked => (
                 Cause::Revoked,
                 "Give the client its rights back, or a new certificate or password; then it has to \
@@ -275,65 +284,44 @@ impl Judge<'_> {
             Drop::OutputFull => lost(
                 Cause::OutputFull,
                 format!(
-                    "it has QoS 0 and more than limits.output_bytes_maximum = {} bytes waited for \
-                    the connection of {client} already",
+                    "it has QoS 0 and more than limits.output_bytes_maximum = {} bytes waited for the connection of \
+                     {client} already",
                     limits.output_bytes_maximum
                 ),
             )
             .advise(
-                "Subscribe with QoS 1, so that messages wait in the queue; raise \
-                limits.output_bytes_maximum; or make the client read faster.",
+                "Subscribe with QoS 1, so that messages wait in the queue; raise limits.output_bytes_maximum; or \
+                 make the client read faster.",
             ),
             Drop::QueueFull => self.queue_full(lost),
-            Drop::Expired => lost(
-                Cause::Expired,
-                format!(
-                    "its Message Expiry Interval passed before \
-                {client} could be sent it"
-                ),
-            )
-            .advise(
-                "Raise the Message Expiry Interval of the publisher, or find out why the client \
-                    was away or slow.",
-            ),
-            Drop::TooLarge => {
-                let maximum = picture.session().map_or(u32::MAX, |session| session.maximum_packet_size);
-                lost(
-                    Cause::TooLargeForClient,
-                    format!(
-                        "the packet is larger than the Maximum Packet \
-                    Size of {client}, {maximum} bytes"
-                    ),
-                )
-                .advise(
-                    "Raise the Maximum Packet Size that the client sends in CONNECT, or publish \
-                        smaller messages.",
-                )
+            Drop::Expired => {
+                lost(Cause::Expired, format!("its Message Expiry Interval passed before {client} could be sent it"))
+                    .advise(LONGER)
             }
+            Drop::TooLarge => self.too_large(lost),
             Drop::Offline => self.offline(publication, lost),
-            Drop::MemberLost => lost(
-                Cause::MemberLost,
-                "the member of the shared group that had it \
-                went away, and QoS 2 is given to nobody else"
-                    .to_owned(),
-            )
-            .advise("Use QoS 1 with Shared Subscriptions, or sessions that outlive their connections."),
+            Drop::MemberLost => lost(Cause::MemberLost, MEMBER_LOST.to_owned())
+                .advise("Use QoS 1 with Shared Subscriptions, or sessions that outlive their connections."),
             Drop::RetainedFull | Drop::JournalFull | Drop::MemoryFull => self.no_room(told, bound),
             Drop::SessionEnded => lost(Cause::SessionEndedWithConnection, "the session ended".to_owned()),
             Drop::Damaged => lost(Cause::Damaged, "the log could not read it back: it is damaged".to_owned())
                 .advise("Check the disk and run `dunlin journal check`."),
             Drop::Denied => {
-                let denied = lost(
-                    Cause::ReceiveDenied,
-                    format!(
-                        "{client} was not allowed to receive {} \
-                    any more when it was to be sent",
-                        picture.topic
-                    ),
-                );
-                self.with_rule(denied, client, Right::Receive, &picture.topic)
+                let topic = &picture.topic;
+                let why = format!("{client} was not allowed to receive {topic} any more when it was to be sent");
+                self.with_rule(lost(Cause::ReceiveDenied, why), client, Right::Receive, topic)
             }
         }
+    }
+
+    fn too_large(&self, lost: impl Fn(Cause, String) -> Answer) -> Answer {
+        let session = self.picture.session();
+        let maximum = session.map_or(u32::MAX, |session| session.maximum_packet_size);
+        let client = &self.picture.client;
+        let why = format!("the packet is larger than the Maximum Packet Size of {client}, {maximum} bytes");
+        lost(Cause::TooLargeForClient, why).advise(
+            "Raise the Maximum Packet Size that the client sends in CONNECT, or publish smaller messages.",
+        )
     }
 
     fn queue_full(&self, lost: impl Fn(Cause, String) -> Answer) -> Answer {

@@ -66,6 +66,7 @@ pub(super) const fn end(why: SessionEnd) -> &'static str {
         SessionEnd::CleanStart => "a clean start replaced it",
         SessionEnd::Another => "another user came with the client identifier",
         SessionEnd::Revoked => "its rights were revoked",
+        SessionEnd::Operator => "an operator ended it",
     }
 }
 

@@ -132,6 +132,8 @@ pub enum SessionEnd {
     Another,
     /// The rights of its Client were revoked.
     Revoked,
+    /// An operator ended it.
+    Operator,
 }
 
 /// A decision as it is kept: 80 bytes.

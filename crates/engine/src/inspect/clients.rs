@@ -13,6 +13,7 @@ use super::STEPS;
 use crate::connection::Connection;
 use crate::effect::Effects;
 use crate::engine::Engine;
+use crate::explain::SessionEnd;
 use crate::hub::Cx;
 use crate::session::{NEVER_EXPIRES, Session, SessionId};
 use crate::time::Time;
@@ -150,7 +151,7 @@ impl Engine {
         self.close_for_operator(cx, session);
         // It may have ended with its connection.
         if self.hub.sessions.get(session).is_some() {
-            self.end_session(cx, session);
+            self.end_session(cx, session, SessionEnd::Operator);
         }
         self.settle(cx);
         true

@@ -114,6 +114,7 @@ impl Engine {
             origin: None,
             exchange: None,
             durability: Durability::Synced,
+            number: 0,
         };
         let limit = (self.hub.settings.limits.maximum_packet_size.get() as usize).min(MESSAGE_MAXIMUM);
         if view.weight() > limit {
@@ -121,7 +122,8 @@ impl Engine {
         }
         let route = self.router.route(view.topic, &self.hub.sessions);
         let id = route.map_err(|error| NotPublished::Topic(error.to_string()))?;
-        let route = self.router.get(id);
+        let route = self.router.get_mut(id);
+        self.hub.follow(now, route, &mut view);
         let (is_wanted, of_topic) = (!route.is_empty(), route.durability);
         if self.hub.journal.enabled {
             view.durability = of_topic.unwrap_or(self.hub.settings.durability.default);
