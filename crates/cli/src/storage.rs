@@ -67,6 +67,8 @@ pub(crate) fn listen(
     };
     let answer = move |request: &str, arguments: &Value| match request {
         "backup" => backup::perform(&store, arguments),
+        "explain" => started(&running)?.explain(arguments),
+        "watch" => started(&running)?.watch(arguments),
         identity::READ_AGAIN | identity::PATHS => identity::answer(request, entrance.as_deref()),
         "explain" => started(&running)?.explain(arguments),
         "watch" => started(&running)?.watch(arguments),

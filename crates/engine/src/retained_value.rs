@@ -35,8 +35,8 @@ const DURABILITY: u32 = 6;
 
 impl RetainedValue {
     pub(crate) fn new(view: MessageView<'_>) -> Self {
-        // It has its exchange behind it.
-        let view = MessageView { exchange: None, ..view };
+        // It has its exchange behind it, and those who followed it.
+        let view = MessageView { exchange: None, number: 0, ..view };
         if view.weight() >= SHARED_MIN {
             return Self::Shared(view.to_message());
         }
@@ -134,6 +134,7 @@ impl<'a> Packed<'a> {
                 1 => Durability::Written,
                 _ => Durability::Synced,
             },
+            number: 0,
         }
     }
 }
@@ -186,6 +187,7 @@ mod tests {
                     number: 0,
                     durability: [Durability::Memory, Durability::Written, Durability::Synced]
                         [usize::from(bits % 3)],
+                    number: 0,
                 };
                 let value = RetainedValue::new(view);
                 assert_eq!((value.view(), value.topic()), (view, "a/\u{e9}".as_bytes()));

@@ -228,6 +228,11 @@ impl Judge<'_> {
         if let Some(cleared) = cleared {
             return self.cleared(cleared);
         }
+        // What the broker says of itself is retained, and followed by nobody.
+        if let Some(retained) = picture.retained().filter(|_| topic.starts_with("$SYS/")) {
+            let only_shared = session.matching.iter().all(|subscription| subscription.is_shared);
+            return self.not_fetched(only_shared, retained.is_expired, &session.matching);
+        }
         if let Some(other) = picture.alike().max_by_key(|other| other.last) {
             let by = other.by.as_deref().map_or_else(String::new, |by| format!(" by {by}"));
             let summary = format!(

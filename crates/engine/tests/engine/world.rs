@@ -2,6 +2,7 @@
 
 mod full;
 mod guard;
+mod ledger;
 mod visit;
 mod ledger;
 
