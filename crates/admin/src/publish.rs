@@ -47,6 +47,7 @@ pub struct Message {
     pub retain: bool,
     /// Message Expiry Interval, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 4294967295_i64)]
     pub expiry_seconds: Option<u32>,
     /// Content Type.
     #[serde(default, skip_serializing_if = "Option::is_none")]

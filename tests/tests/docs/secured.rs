@@ -113,3 +113,8 @@ fn the_page_on_identity_keeps_its_promises() {
 fn the_page_on_certificates_keeps_its_promises() {
     keep("docs/certificates.md");
 }
+
+#[test]
+fn the_page_on_the_api_keeps_its_promises() {
+    keep("docs/api.md");
+}

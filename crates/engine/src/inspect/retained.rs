@@ -127,11 +127,15 @@ impl Engine {
         let behind = after.map(|after| format!("{prefix}{after}"));
         let from = behind.as_deref().map_or(Bound::Included(prefix), Bound::Excluded);
         let mut found = self.level_from(prefix, from)?;
-        if let (Some(after), Some(behind)) = (after, &behind)
-            && found == after
-        {
-            // Nothing but what is below it: `0` comes behind `/`.
-            found = self.level_from(prefix, Bound::Included(&format!("{behind}0")))?;
+        // What is below that level, and below those that it begins with, may come behind it: `0` is the byte behind `/`.
+        for _ in 0..FORKS {
+            if after.is_none_or(|after| *found > *after) {
+                break;
+            }
+            found = self.level_from(prefix, Bound::Included(&format!("{prefix}{found}0")))?;
+        }
+        if after.is_some_and(|after| *found <= *after) {
+            return None;
         }
         let is_low = |(_, byte): &(usize, u8)| *byte < b'/';
         let forks: Vec<usize> =

@@ -1,6 +1,7 @@
 //! Topics that were published to in this shard lately, and how many get their messages: the routes that are kept.
 
 use super::STEPS;
+use crate::connect::is_own;
 use crate::engine::Engine;
 
 /// A topic with a kept route.
@@ -19,13 +20,15 @@ pub struct RouteRow {
 }
 
 impl Engine {
-    /// Routes that are kept, `limit` at most, from a place on; the next place, if there are more. All are forgotten now and
+    /// Routes that are kept, `limit` at most without those of the Server's own topics, from a place on; the next place, if there are more. All are forgotten now and
     /// then: a place before that means nothing.
     #[must_use]
     pub fn routes(&self, from: usize, limit: usize) -> (Vec<RouteRow>, Option<usize>) {
         let limit = limit.min(STEPS);
-        let kept = self.router.kept(from, limit);
+        let mut looked = 0;
+        let kept = self.router.kept(from, limit).inspect(|_| looked += 1);
         let rows: Vec<_> = kept
+            .filter(|(topic, ..)| !is_own(topic))
             .map(|(topic, route, is_current)| RouteRow {
                 topic: topic.into(),
                 sessions: route.targets.len(),
@@ -34,7 +37,7 @@ impl Engine {
                 stale: !is_current,
             })
             .collect();
-        let next = (rows.len() == limit).then_some(from + limit);
+        let next = (looked == limit).then_some(from + limit);
         (rows, next)
     }
 }

@@ -195,7 +195,7 @@ fn levels_are_those_of_the_topics() {
         let expected: BTreeSet<&str> = below.map(|rest| rest.split('/').next().unwrap()).collect();
         for limit in [1, 2, 100] {
             let (mut found, mut after): (Vec<LevelRow>, Option<String>) = Default::default();
-            loop {
+            for _ in 0..50 {
                 let rows =
                     world.visit(0, |engine, _, _| engine.retained_levels(parent, after.as_deref(), limit));
                 let Some(last) = rows.last() else { break };
@@ -232,10 +232,7 @@ fn an_operator_publishes_as_a_client_would() {
             let wanted = world.visit(shard, |engine, now, fx| engine.publish_for_operator(now, fx, &message));
             assert_eq!(wanted, Ok(true));
         }
-        assert_eq!(
-            world.acknowledge_all(client).iter().filter(|got| got.contains("PUBLISH t=x")).count(),
-            shards
-        );
+        assert_eq!(world.take(client).iter().filter(|got| got.starts_with("PUBLISH t=x q1")).count(), shards);
         let refused = |topic: &str, world: &mut World| {
             let message = OperatorMessage { topic: topic.to_owned(), ..OperatorMessage::default() };
             world.visit(0, |engine, now, fx| engine.publish_for_operator(now, fx, &message)).unwrap_err()
