@@ -68,10 +68,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         entrance.watch(server.reviewer());
     }
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
-    let urls: Vec<_> = listeners.bound(server.places()).collect();
     // Set once, here.
     let _ = running.set(Explaining::new(server.observer(), entrance.clone()));
-    say_where(&urls, &metrics, &api);
+    let urls = say_where(listeners.bound(server.places()), &metrics, &api);
     let mut certificates = listeners.certificates().clone();
     api.add_to(&mut certificates);
     let process = Process {
@@ -145,8 +144,9 @@ fn resolve(
 }
 
 /// What whoever started it needs to know, and programs wait for.
-fn say_where(urls: &[String], metrics: &Metrics, api: &Api) {
-    for url in urls {
+fn say_where(bound: impl Iterator<Item = String>, metrics: &Metrics, api: &Api) -> Vec<String> {
+    let urls: Vec<_> = bound.collect();
+    for url in &urls {
         say::line(&format!("dunlin: listening on {url}\n"));
     }
     if let Some(address) = metrics.address() {
@@ -155,6 +155,7 @@ fn say_where(urls: &[String], metrics: &Metrics, api: &Api) {
     if let Some(url) = api.url() {
         say::line(&format!("dunlin: API on {url}\n"));
     }
+    urls
 }
 
 /// A shard has failed: the main thread, which waits for signals, gets one and finds out.
