@@ -67,7 +67,9 @@ fn after(time: Time, seconds: u32) -> Option<Time> {
 impl Crashes {
     /// Whether it is there is not known any more.
     pub(super) fn doubt_message(&mut self, message: usize) {
-        self.doubtful.insert(message);
+        if !self.acked.contains(&message) {
+            self.doubtful.insert(message);
+        }
     }
 }
 
@@ -298,12 +300,9 @@ impl Model {
         let resurrected = state.expiry == u32::MAX;
         let (first, last) = if resurrected { (Some(restart), Some(NEVER)) } else { (first, last) };
         // Nobody writes that the connection ended with the process: at the next crash it is as if it were there yet.
-        let connected = states.iter().find(|state| state.link.is_some()).copied();
-        states.extend(connected.map(|state| State {
-            link: None,
-            expires: after(restart, state.expiry),
-            ..state
-        }));
+        let connected: Vec<State> = states.iter().copied().filter(|state| state.link.is_some()).collect();
+        let closed = |state: State| State { link: None, expires: after(restart, state.expiry), ..state };
+        states.extend(connected.into_iter().map(closed));
         let several = states.len() > 1;
         states.iter_mut().for_each(|state| state.perhaps |= several);
         self.doubt_subs(session);
@@ -324,11 +323,14 @@ impl Model {
 
     fn doubt_exchanges(&mut self, session: usize) {
         let stored = self.crashes.stored;
-        let doubtful = &self.crashes.doubtful;
+        let (doubtful, messages) = (&self.crashes.doubtful, &self.messages);
         let state = &mut self.sessions[session];
         state.exchanges.retain(|_, exchange| exchange.filter.is_none() || exchange.is_exactly_once());
         for exchange in state.exchanges.values_mut() {
-            let is_doubtful = exchange.message.is_none_or(|message| doubtful.contains(&message));
+            let is_doubtful = exchange.message.is_none_or(|message| {
+                // Nobody follows what becomes of what the hostile publish.
+                doubtful.contains(&message) || !messages[message].certain
+            });
             exchange.crash(stored, is_doubtful);
         }
         state.survival.undone.retain(|(ended, ..)| *ended >= stored);

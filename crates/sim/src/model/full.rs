@@ -4,7 +4,7 @@
 //! Out:   whether a refusal is one that a client has to take.
 //! Never: a refusal while there was room.
 
-use super::Model;
+use super::{Message, Model};
 
 /// When there was no room.
 #[derive(Debug, Default)]
@@ -42,6 +42,17 @@ impl Model {
     /// May the Server have refused the message for want of room?
     pub(crate) fn may_be_refused(&self, message: usize) -> bool {
         self.messages[message].taken.is_some_and(|taken| self.was_full_since(taken.step))
+    }
+
+    /// Until its publisher is told what became of it, if it ever is, it may be refused or not.
+    pub(super) fn taken_without_room(&mut self, message: usize) {
+        let Message { qos, retain, .. } = self.messages[message];
+        match qos {
+            // It would have to be kept, and nobody could be told that it is not.
+            0 if retain => self.refused(message),
+            0 => {}
+            _ => self.crashes.doubt_message(message),
+        }
     }
 
     /// It was refused: it may be somewhere only where it was sent before.

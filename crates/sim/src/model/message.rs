@@ -59,9 +59,8 @@ impl Model {
                 self.retained[topic].push(message);
             }
         }
-        if self.messages[message].retain && self.messages[message].qos == 0 && self.was_full_since(now.step) {
-            // It would have to be kept, and nobody could be told that it is not.
-            self.refused(message);
+        if self.was_full_since(now.step) {
+            self.taken_without_room(message);
         }
     }
 
