@@ -57,8 +57,8 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let store = directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
     let control = directory.zip(store.as_ref());
     let running = Arc::new(OnceLock::new());
-    let control = control
-        .and_then(|(directory, store)| storage::listen(directory, store, entrance.clone(), &running));
+    let control =
+        control.and_then(|(directory, store)| storage::listen(directory, store, entrance.clone(), &running));
     let metrics = Metrics::bind(&config.metrics)?;
     let api = Api::bind(&config.api, directory, arguments.dev)?;
     let journal = store.clone().map(|store| store as Arc<dyn Journal>);

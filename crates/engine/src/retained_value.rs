@@ -134,7 +134,6 @@ impl<'a> Packed<'a> {
                 1 => Durability::Written,
                 _ => Durability::Synced,
             },
-            number: 0,
         }
     }
 }
@@ -187,7 +186,6 @@ mod tests {
                     number: 0,
                     durability: [Durability::Memory, Durability::Written, Durability::Synced]
                         [usize::from(bits % 3)],
-                    number: 0,
                 };
                 let value = RetainedValue::new(view);
                 assert_eq!((value.view(), value.topic()), (view, "a/\u{e9}".as_bytes()));

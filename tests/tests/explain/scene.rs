@@ -12,18 +12,18 @@ use dunlin_tests::{Broker, Connect, DEADLINE, Publish, Version, Wire, binary};
 use serde_json::Value;
 
 /// A broker and its data.
-pub struct Scene {
-    pub broker: Broker,
+pub(crate) struct Scene {
+    pub(crate) broker: Broker,
     data: PathBuf,
 }
 
 impl Scene {
     /// On two shards.
-    pub fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         Self::on(config, "2")
     }
 
-    pub fn on(config: &str, shards: &str) -> Self {
+    pub(crate) fn on(config: &str, shards: &str) -> Self {
         let data = fresh_directory();
         let broker =
             Broker::start_with_config(config, &["--shards", shards, "--data", data.to_str().unwrap()]);
@@ -31,24 +31,24 @@ impl Scene {
     }
 
     /// A 5.0 Client with a new Session that ends with its connection.
-    pub fn client(&self, name: &str) -> Wire {
+    pub(crate) fn client(&self, name: &str) -> Wire {
         self.broker.connect(Version::V5, name)
     }
 
     /// One whose Session lasts.
-    pub fn lasting(&self, name: &str) -> Wire {
+    pub(crate) fn lasting(&self, name: &str) -> Wire {
         self.broker.connect_with(&lasting(name))
     }
 
     /// A Session that subscribed and is away.
-    pub fn away(&self, name: &str, filter: &str, qos: u8) {
+    pub(crate) fn away(&self, name: &str, filter: &str, qos: u8) {
         let mut client = self.lasting(name);
         client.subscribe(filter, qos);
         client.disconnect();
     }
 
     /// A new Client publishes something and goes.
-    pub fn publish(&self, name: &str, publish: &Publish) {
+    pub(crate) fn publish(&self, name: &str, publish: &Publish) {
         let mut client = self.client(name);
         client.publish(publish);
         client.ping();
@@ -58,12 +58,12 @@ impl Scene {
     /// The question is answered with this cause, and with these words in what is said and advised. Whatever it takes to get
     /// from shard to shard is waited for.
     #[track_caller]
-    pub fn explains(&self, client: &str, topic: &str, cause: &str, words: &[&str]) -> Value {
+    pub(crate) fn explains(&self, client: &str, topic: &str, cause: &str, words: &[&str]) -> Value {
         explains(&self.data, client, topic, cause, words)
     }
 
     /// What the command prints for people.
-    pub fn prints(&self, arguments: &[&str]) -> String {
+    pub(crate) fn prints(&self, arguments: &[&str]) -> String {
         let output = Command::new(binary())
             .arg("explain")
             .args(arguments)
@@ -80,24 +80,24 @@ impl Drop for Scene {
     }
 }
 
-pub fn lasting(name: &str) -> Connect {
+pub(crate) fn lasting(name: &str) -> Connect {
     Connect::new(Version::V5, name).lasting(1000)
 }
 
-pub fn qos1(topic: &str) -> Publish {
+pub(crate) fn qos1(topic: &str) -> Publish {
     Publish::new(topic, "message").qos(1, 1)
 }
 
 /// A server that asks who comes, and takes anybody who shows nothing; what they may do stands in its rules.
-pub struct Guarded {
+pub(crate) struct Guarded {
     child: Child,
-    pub address: SocketAddr,
-    pub data: PathBuf,
+    pub(crate) address: SocketAddr,
+    pub(crate) data: PathBuf,
     config: PathBuf,
 }
 
 impl Guarded {
-    pub fn new(rules: &str, config: &str) -> Self {
+    pub(crate) fn new(rules: &str, config: &str) -> Self {
         let data = fresh_directory();
         let file = data.with_extension("toml");
         fs::write(data.join("access.toml"), rules).unwrap();
@@ -117,10 +117,12 @@ impl Guarded {
                 return Self { child, address, data, config: file };
             }
         }
+        drop(child.kill());
+        drop(child.wait());
         panic!("dunlin serve does not accept connections");
     }
 
-    pub fn client(&self, name: &str) -> Wire {
+    pub(crate) fn client(&self, name: &str) -> Wire {
         let connect = Connect::new(Version::V5, name);
         let mut wire = Wire::open(self.address, Version::V5);
         wire.send(connect.bytes());
@@ -129,7 +131,7 @@ impl Guarded {
     }
 
     #[track_caller]
-    pub fn explains(&self, client: &str, topic: &str, cause: &str, words: &[&str]) -> Value {
+    pub(crate) fn explains(&self, client: &str, topic: &str, cause: &str, words: &[&str]) -> Value {
         explains(&self.data, client, topic, cause, words)
     }
 }

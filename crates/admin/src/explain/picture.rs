@@ -64,7 +64,7 @@ impl Picture {
     /// Whom the Client of the question, or the publisher, was recognised as.
     pub(super) fn identity_of(&self, client: &str) -> Option<&Identity> {
         let session = self.session().filter(|_| client == self.client);
-        session.and_then(|session| session.identity.as_deref()).or_else(|| self.publisher.as_deref())
+        session.and_then(|session| session.identity.as_deref()).or(self.publisher.as_deref())
     }
 
     /// The newest first; none that is later than what is asked about where `all` is false.

@@ -305,9 +305,9 @@ impl Engine {
                 .is_none_or(|policy| policy.may_subscribe(topic, QoS::AtMostOnce) != Subscribing::Refused),
             paused: connection.and_then(|connection| connection.paused).map(in_words),
             slowed_by: session.slowed_by.len(),
-            unanswered: connection.map_or(0, |connection| {
-                usize::from(connection.unanswered) + usize::from(connection.unreceived)
-            }) + withheld.map_or(0, |slowed| slowed.withheld.len()),
+            unanswered: connection
+                .map_or(0, |connection| connection.unanswered as usize + connection.unreceived as usize)
+                + withheld.map_or(0, |slowed| slowed.withheld.len()),
             will: session.will.as_ref().map(|will| WillFound {
                 topic: will.message.view().topic.into(),
                 due: will.due,

@@ -3,8 +3,8 @@
 mod full;
 mod guard;
 mod ledger;
-mod visit;
 mod ledger;
+mod visit;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
