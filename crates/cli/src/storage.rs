@@ -63,15 +63,13 @@ pub(crate) fn listen(
 ) -> Option<Control> {
     let (store, running) = (Arc::clone(store), Arc::clone(running));
     let started = |running: &OnceLock<Explaining>| {
-        running.get().map(Explaining::clone).ok_or_else(|| "the broker is starting; try again".to_owned())
+        running.get().cloned().ok_or_else(|| "the broker is starting; try again".to_owned())
     };
     let answer = move |request: &str, arguments: &Value| match request {
         "backup" => backup::perform(&store, arguments),
         "explain" => started(&running)?.explain(arguments),
         "watch" => started(&running)?.watch(arguments),
         identity::READ_AGAIN | identity::PATHS => identity::answer(request, entrance.as_deref()),
-        "explain" => started(&running)?.explain(arguments),
-        "watch" => started(&running)?.watch(arguments),
         other => Err(format!("there is no request {other:?}")),
     };
     let listening = Control::listen(directory, answer);

@@ -88,7 +88,7 @@ fn bearer(token: &str) -> String {
 fn routes(document: &Value) -> BTreeSet<(String, String)> {
     let paths = document["paths"].as_object().unwrap().iter();
     let routes = paths.flat_map(|(path, methods)| {
-        methods.as_object().unwrap().keys().map(|method| {
+        methods.as_object().unwrap().keys().map(move |method| {
             let target = if path.ends_with("/message") { format!("{path}?topic=t") } else { path.clone() };
             (method.to_uppercase(), target.replace("{client_id}", "nobody"))
         })
