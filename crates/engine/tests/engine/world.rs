@@ -3,7 +3,6 @@
 mod full;
 mod guard;
 mod ledger;
-mod ledger;
 mod visit;
 
 use std::collections::{BTreeMap, VecDeque};
