@@ -136,7 +136,7 @@ fn nobody_published_or_to_a_topic_that_is_spelled_otherwise() {
         &[
             "\"kitchen/temprature\", which is spelled otherwise",
             "published by cook",
-            "Publish to \"kitchen/temprature\"",
+            "Publish to \"kitchen/temperature\", or subscribe to \"kitchen/temprature\"",
         ],
     );
 }
