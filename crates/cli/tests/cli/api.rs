@@ -176,7 +176,8 @@ fn whoever_guesses_has_to_wait() {
     assert_eq!(answer(socket, "GET", "/api/v1/clients", "", "").0, 200);
 }
 
-/// `dunlin sub` of the administrator, once it is subscribed.
+/// `dunlin sub` of the administrator, once it is subscribed; whoever asks for it ends it.
+#[allow(clippy::zombie_processes, reason = "the caller waits for it")]
 fn subscribed(directory: &Directory, id: &str, filter: &str) -> Child {
     let password = fs::read_to_string(directory.path().join("data/admin.password")).unwrap();
     let arguments =
