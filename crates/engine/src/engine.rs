@@ -23,6 +23,7 @@ use crate::settings::Settings;
 use crate::shared::Groups;
 use crate::slots::Slots;
 use crate::subscribe::PendingSubAck;
+use crate::tap::Taps;
 use crate::time::Time;
 use crate::timers::{TimerKey, Timers};
 use crate::topic::Router;
@@ -98,6 +99,7 @@ impl Engine {
                 to_close: Vec::new(),
                 own_letters: Vec::new(),
                 spare_letters: Vec::new(),
+                taps: Taps::new(hash_seed),
                 journal: Journal::new(map, hash_seed, durable, writes),
                 memory: Memory::Ample,
                 output_share: u64::MAX,

@@ -15,6 +15,7 @@ use crate::mail::{Letter, SessionRef};
 use crate::partition::{ShardId, ShardMap};
 use crate::session::{SessionId, Sessions};
 use crate::settings::Settings;
+use crate::tap::Taps;
 use crate::time::Time;
 use crate::timers::{TimerKey, Timers};
 
@@ -55,6 +56,8 @@ pub(crate) struct Hub {
     pub(crate) own_letters: Vec<Letter>,
     /// Empty, with memory for the next.
     pub(crate) spare_letters: Vec<Letter>,
+    /// Who looks at packets.
+    pub(crate) taps: Taps,
 }
 
 impl Hub {
@@ -64,8 +67,12 @@ impl Hub {
         if packet.encoded_len(connection.version) > connection.maximum_packet_size as usize {
             return false;
         }
+        let mark = self.taps.mark(connection, &cx.fx.outbox, to);
         packet.encode(connection.version, cx.fx.outbox.tail(to));
         self.counters.packets_sent += 1;
+        if let Some(mark) = mark {
+            self.tap_sent(cx.now, &cx.fx.outbox, to, mark, None);
+        }
         true
     }
 

@@ -45,6 +45,7 @@ mod settings;
 mod shared;
 mod slots;
 mod subscribe;
+mod tap;
 mod time;
 mod timers;
 mod topic;
@@ -77,4 +78,5 @@ pub use settings::{
     AccessRules, CheckpointRules, DeniedPublish, Limits, Protocol, QueueFull, RefusedV31, Settings, Strict,
     Strictness, WideSubscriptions,
 };
+pub use tap::{TapBatch, TapFilter, TapId, TapNetwork, TappedPacket, TappedPeer};
 pub use time::Time;

@@ -192,6 +192,26 @@ impl Outbox {
         }
     }
 
+    /// Appends what waits for the connection behind the first `skip` bytes, at most `limit` of it.
+    pub(crate) fn copy_from(
+        &self,
+        connection: ConnectionId,
+        mut skip: usize,
+        limit: usize,
+        into: &mut Vec<u8>,
+    ) {
+        let Some(buffer) = self.buffers.get(connection.index()) else { return };
+        let front = buffer.front.iter().flat_map(|front| front.segments.iter().map(|segment| &segment[..]));
+        let mut left = limit;
+        for slice in front.chain([&buffer.tail[buffer.tail_sent..]]) {
+            let start = skip.min(slice.len());
+            skip -= start;
+            let wanted = &slice[start..slice.len().min(start.saturating_add(left))];
+            left -= wanted.len();
+            into.extend_from_slice(wanted);
+        }
+    }
+
     /// `count` bytes went out. True where the engine waits for [`crate::Event::Drained`] and at most `low_water` bytes are
     /// left: the caller owes that event now.
     pub fn advance(&mut self, connection: ConnectionId, mut count: usize, low_water: usize) -> bool {

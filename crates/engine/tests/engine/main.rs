@@ -37,6 +37,7 @@ mod shutdown;
 mod slow_publishers;
 mod strictness;
 mod subscriptions;
+mod tap;
 mod topics;
 mod unsubscribe;
 mod wills;

@@ -3,6 +3,7 @@
 mod full;
 mod guard;
 mod visit;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
