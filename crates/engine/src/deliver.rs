@@ -243,6 +243,9 @@ impl Hub {
         if let Some(mark) = mark {
             self.tap_sent(cx.now, &cx.fx.outbox, to, mark, Some(passing.view.topic));
         }
+        if let Some(number) = passing.followed {
+            self.span_delivered(cx.now, number, to, passing, (qos as u8, packet_id));
+        }
         Ok(())
     }
 

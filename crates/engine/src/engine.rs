@@ -22,6 +22,7 @@ use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::shared::Groups;
 use crate::slots::Slots;
+use crate::span::Spans;
 use crate::subscribe::PendingSubAck;
 use crate::tap::Taps;
 use crate::time::Time;
@@ -100,6 +101,7 @@ impl Engine {
                 own_letters: Vec::new(),
                 spare_letters: Vec::new(),
                 taps: Taps::new(hash_seed),
+                spans: Spans::new(shard, hash_seed),
                 journal: Journal::new(map, hash_seed, durable, writes),
                 memory: Memory::Ample,
                 output_share: u64::MAX,

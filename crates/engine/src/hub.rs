@@ -15,6 +15,7 @@ use crate::mail::{Letter, SessionRef};
 use crate::partition::{ShardId, ShardMap};
 use crate::session::{SessionId, Sessions};
 use crate::settings::Settings;
+use crate::span::Spans;
 use crate::tap::Taps;
 use crate::time::Time;
 use crate::timers::{TimerKey, Timers};
@@ -58,6 +59,8 @@ pub(crate) struct Hub {
     pub(crate) spare_letters: Vec<Letter>,
     /// Who looks at packets.
     pub(crate) taps: Taps,
+    /// Whose way is followed.
+    pub(crate) spans: Spans,
 }
 
 impl Hub {

@@ -9,6 +9,7 @@ use dunlin_codec::QoS;
 use crate::durability::Durability;
 use crate::journal::record::Exchange;
 use crate::mail::SessionRef;
+use crate::span::Followed;
 use crate::time::Time;
 
 /// A message that borrows its parts; made for each PUBLISH without copying.
@@ -46,6 +47,8 @@ struct Stored {
     origin: Option<SessionRef>,
     exchange: Option<Exchange>,
     durability: Durability,
+    /// Where its way is followed.
+    followed: Option<Followed>,
 }
 
 impl MessageView<'_> {
@@ -70,6 +73,11 @@ impl MessageView<'_> {
     }
 
     pub(crate) fn to_message(self) -> Message {
+        self.to_followed(None)
+    }
+
+    /// The same of a message whose way may be followed.
+    pub(crate) fn to_followed(self, followed: Option<Followed>) -> Message {
         let mut body = Vec::with_capacity(self.weight());
         body.extend_from_slice(self.topic.as_bytes());
         body.extend_from_slice(self.properties);
@@ -86,14 +94,25 @@ impl MessageView<'_> {
             origin: self.origin,
             exchange: self.exchange,
             durability: self.durability,
+            followed,
         }))
     }
 }
 
 impl Message {
     pub(crate) fn view(&self) -> MessageView<'_> {
-        let Stored { body, topic_len, properties_len, qos, retain, expires_at, origin, exchange, durability } =
-            &*self.0;
+        let Stored {
+            body,
+            topic_len,
+            properties_len,
+            qos,
+            retain,
+            expires_at,
+            origin,
+            exchange,
+            durability,
+            followed: _,
+        } = &*self.0;
         let (topic, rest) = body.split_at(*topic_len as usize);
         let (properties, payload) = rest.split_at(*properties_len as usize);
         // Checked when it was made from a &str; the check again costs less than the memory it reads.
@@ -113,6 +132,11 @@ impl Message {
 
     pub(crate) fn is_expired(&self, now: Time) -> bool {
         self.0.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Where its way is followed.
+    pub(crate) fn followed(&self) -> Option<Followed> {
+        self.0.followed
     }
 
     /// The payload, shared.

@@ -35,6 +35,7 @@ mod shards;
 mod shared;
 mod shutdown;
 mod slow_publishers;
+mod spans;
 mod strictness;
 mod subscriptions;
 mod tap;

@@ -1,9 +1,9 @@
-//! Taps on a Server: what passes, read as packets.
+//! Taps on a Server: what passes, read as packets; and spans.
 
 use std::sync::Arc;
 
 use dunlin_codec::{Frame, Framing, Packet, RuleSet, Tolerance};
-use dunlin_engine::{TapFilter, TapId};
+use dunlin_engine::{Span, SpanRules, TapFilter, TapId};
 
 use super::World;
 
@@ -49,5 +49,20 @@ impl World {
             }
         }
         Some((said, lost))
+    }
+
+    pub(crate) fn follow(&mut self, rules: Option<SpanRules>) {
+        self.engines.iter_mut().for_each(|engine| engine.follow(rules));
+    }
+
+    /// What was over since the last call, and how many were lost.
+    pub(crate) fn spans(&mut self) -> (Vec<Span>, u64) {
+        let (mut all, mut all_lost) = (Vec::new(), 0);
+        for engine in &mut self.engines {
+            let (spans, lost) = engine.spans();
+            all.extend(spans);
+            all_lost += lost;
+        }
+        (all, all_lost)
     }
 }
