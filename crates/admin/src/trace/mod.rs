@@ -201,8 +201,10 @@ struct Taken {
 
 /// By time; those of one shard stay in order.
 fn events<'a>(round: &'a [Taken], wanted: &'a Wanted) -> impl Iterator<Item = Event> + 'a {
-    let mut packets: Vec<(&Taken, &TappedPacket)> =
-        round.iter().flat_map(|taken| taken.batch.packets.iter().map(move |packet| (taken, packet))).collect();
+    let mut packets: Vec<(&Taken, &TappedPacket)> = round
+        .iter()
+        .flat_map(|taken| taken.batch.packets.iter().map(move |packet| (taken, packet)))
+        .collect();
     packets.sort_by_key(|(_, packet)| packet.at);
     packets.into_iter().map(move |(taken, packet)| Event::new("packet", &record(taken, packet, wanted)))
 }

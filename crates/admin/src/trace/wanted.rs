@@ -45,7 +45,8 @@ impl Wanted {
                 "payload_bytes" => payload_bytes = number("payload_bytes", value)?,
                 "seconds" => seconds = Some(number("seconds", value)?.into()),
                 _ => {
-                    let known = "client, topic, address, packet_type, secrets, packets, payload_bytes, seconds";
+                    let known =
+                        "client, topic, address, packet_type, secrets, packets, payload_bytes, seconds";
                     return Err(Problem::value("parameter", name, known));
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Weak;
 
 use dunlin_codec::Rule;
 use dunlin_engine::{Counters, Drop, Histogram};
-use dunlin_observe::{Exposition, Format, Metric};
+use dunlin_observe::{Exposition, Format, Metric, Samples};
 use dunlin_runtime::{Observer, Refusal, Timing, Traffic};
 use dunlin_store::{DirDisk, Stat, Store};
 
@@ -22,14 +22,20 @@ pub(super) struct Sources {
 /// Asks everybody.
 pub(super) fn page(sources: &Sources, format: Format) -> String {
     let mut out = Exposition::new(format);
+    fill(sources, &mut out);
+    out.finish()
+}
+
+/// The same for whoever takes samples.
+pub(crate) fn fill(sources: &Sources, out: &mut impl Samples) {
     if let Some((counters, traffic)) = sources.observer.sums() {
-        clients(&mut out, &counters, &traffic);
-        packets(&mut out, &counters, &traffic);
-        messages(&mut out, &counters);
-        timings(&mut out, &counters, &sources.observer.timings());
+        clients(out, &counters, &traffic);
+        packets(out, &counters, &traffic);
+        messages(out, &counters);
+        timings(out, &counters, &sources.observer.timings());
     }
     if let Some(store) = sources.store.as_ref().and_then(Weak::upgrade) {
-        log(&mut out, &store.stat());
+        log(out, &store.stat());
     }
     for (listener, expiry) in sources.certificates.expiries().enumerate() {
         if let Some(expiry) = expiry {
@@ -41,10 +47,9 @@ pub(super) fn page(sources: &Sources, format: Format) -> String {
     }
     out.sample(Metric::StartTime, process::began_seconds());
     out.labelled(Metric::BuildInfo, env!("CARGO_PKG_VERSION"), 1);
-    out.finish()
 }
 
-fn clients(out: &mut Exposition, counters: &Counters, traffic: &Traffic) {
+fn clients(out: &mut impl Samples, counters: &Counters, traffic: &Traffic) {
     for (metric, value) in [
         (Metric::Connections, traffic.open),
         (Metric::ConnectionsAccepted, traffic.accepted),
@@ -62,7 +67,7 @@ fn clients(out: &mut Exposition, counters: &Counters, traffic: &Traffic) {
     }
 }
 
-fn packets(out: &mut Exposition, counters: &Counters, traffic: &Traffic) {
+fn packets(out: &mut impl Samples, counters: &Counters, traffic: &Traffic) {
     out.sample(Metric::ReceivedBytes, traffic.bytes_received);
     out.sample(Metric::SentBytes, traffic.bytes_sent);
     out.sample(Metric::PacketsReceived, counters.packets_received);
@@ -82,7 +87,7 @@ fn packets(out: &mut Exposition, counters: &Counters, traffic: &Traffic) {
     }
 }
 
-fn messages(out: &mut Exposition, counters: &Counters) {
+fn messages(out: &mut impl Samples, counters: &Counters) {
     for (reason, count) in Drop::ALL.iter().zip(counters.dropped) {
         out.labelled(Metric::MessagesDropped, label(reason), count);
     }
@@ -102,7 +107,7 @@ fn messages(out: &mut Exposition, counters: &Counters) {
     }
 }
 
-fn timings(out: &mut Exposition, counters: &Counters, shards: &[Timing]) {
+fn timings(out: &mut impl Samples, counters: &Counters, shards: &[Timing]) {
     let mut sum = Timing::default();
     for (shard, timing) in shards.iter().enumerate() {
         sum.add(timing);
@@ -122,7 +127,7 @@ fn timings(out: &mut Exposition, counters: &Counters, shards: &[Timing]) {
     }
 }
 
-fn log(out: &mut Exposition, stat: &Stat) {
+fn log(out: &mut impl Samples, stat: &Stat) {
     for (metric, value) in [
         (Metric::StoreBytes, stat.bytes),
         (Metric::StoreSegments, stat.segments),

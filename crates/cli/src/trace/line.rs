@@ -119,8 +119,7 @@ mod tests {
             "bytes": 23, "topic": "t/1", "qos": 1, "packet_id": 5, "retain": true, "dup": false,
             "payload": "a\nb", "payload_bytes": 3, "properties": {"content_type": "text"},
         });
-        let expected =
-            "16:39:17.123456 pump-7 -> PUBLISH  t/1  qos=1  id=5  content_type=text  \"a\\nb\"  retain  (23 bytes)";
+        let expected = "16:39:17.123456 pump-7 -> PUBLISH  t/1  qos=1  id=5  content_type=text  \"a\\nb\"  retain  (23 bytes)";
         assert_eq!(line(&publish), expected);
         let refused = json!({
             "time": "2026-11-21T16:39:17.123456Z", "direction": "sent", "client": null, "address": "192.0.2.1:7",

@@ -58,7 +58,8 @@ impl Capture {
     /// # Errors
     /// Where it cannot be written.
     pub(super) fn packet(&mut self, event: &Value) -> io::Result<()> {
-        let bytes = event["packet"].as_str().and_then(|packet| STANDARD.decode(packet).ok()).unwrap_or_default();
+        let bytes =
+            event["packet"].as_str().and_then(|packet| STANDARD.decode(packet).ok()).unwrap_or_default();
         let len = event["bytes"].as_u64().and_then(|len| usize::try_from(len).ok()).unwrap_or(bytes.len());
         let micros = micros(event["time"].as_str().unwrap_or_default());
         let name = event["connection"].as_str().unwrap_or_default();
