@@ -29,6 +29,7 @@ mod say;
 mod serve;
 mod start;
 mod storage;
+mod telemetry;
 mod tools;
 mod torture;
 mod trace;

@@ -153,6 +153,12 @@ catalogue! {
         "Files of the log that were replaced by a copy of what still counted in them.",
     CertificateExpiry Gauge "tls_certificate_expiry_timestamp_seconds" ["seconds"] {"listener"}:
         "When the certificate of a TLS listener ends, in seconds since 1970; listeners in the order of the configuration.",
+    SpansSent Counter "otlp_spans_sent":
+        "Spans of messages that the OpenTelemetry collector took.",
+    SpansDropped Counter "otlp_spans_dropped":
+        "Spans of messages that were dropped: more than there was room for, or refused by the collector.",
+    CollectorFailures Counter "otlp_requests_failed":
+        "Requests to the OpenTelemetry collector that it did not answer, or put off.",
     ResidentBytes Gauge "process_resident_memory_bytes" ["bytes"]:
         "Memory of the process that is in RAM.",
     StartTime Gauge "process_start_time_seconds" ["seconds"]:

@@ -1,7 +1,8 @@
 //! The page of metrics: every source, each figure under its name.
 
 use std::fmt::Debug;
-use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use dunlin_codec::Rule;
 use dunlin_engine::{Counters, Drop, Histogram};
@@ -11,12 +12,35 @@ use dunlin_store::{DirDisk, Stat, Store};
 
 use super::process::{self, Memory};
 use crate::certificates::Certificates;
+use crate::telemetry::Tally;
 
 /// Whom to ask.
-pub(super) struct Sources {
-    pub(super) observer: Observer,
-    pub(super) store: Option<Weak<Store<DirDisk>>>,
-    pub(super) certificates: Certificates,
+#[derive(Clone)]
+pub(crate) struct Sources {
+    observer: Observer,
+    store: Option<Weak<Store<DirDisk>>>,
+    certificates: Certificates,
+    pub(crate) telemetry: Arc<Tally>,
+}
+
+impl Sources {
+    pub(crate) fn new(
+        observer: &Observer,
+        store: Option<&Arc<Store<DirDisk>>>,
+        certificates: &Certificates,
+    ) -> Self {
+        Self {
+            observer: observer.clone(),
+            // Weak: the log is closed when the server has ended, not when the process has.
+            store: store.map(Arc::downgrade),
+            certificates: certificates.clone(),
+            telemetry: Arc::default(),
+        }
+    }
+
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
+    }
 }
 
 /// Asks everybody.
@@ -42,6 +66,11 @@ pub(crate) fn fill(sources: &Sources, out: &mut impl Samples) {
             out.labelled(Metric::CertificateExpiry, listener, expiry);
         }
     }
+    let Tally { sent, dropped, failures } = &*sources.telemetry;
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    out.sample(Metric::SpansSent, load(sent));
+    out.sample(Metric::SpansDropped, load(dropped));
+    out.sample(Metric::CollectorFailures, load(failures));
     if let Some(memory) = Memory::read() {
         out.sample(Metric::ResidentBytes, memory.resident);
     }

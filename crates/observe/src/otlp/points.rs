@@ -30,7 +30,8 @@ impl Points {
     /// The body of a request to `/v1/metrics`.
     #[must_use]
     pub fn finish(self, resource: &Resource) -> Vec<u8> {
-        let metrics: Vec<_> = self.metrics.into_iter().map(|(metric, points)| described(metric, points)).collect();
+        let metrics: Vec<_> =
+            self.metrics.into_iter().map(|(metric, points)| described(metric, points)).collect();
         let body = json!({ "resourceMetrics": [{
             "resource": resource.value(),
             "scopeMetrics": [{ "scope": resource.scope(), "metrics": metrics }],
