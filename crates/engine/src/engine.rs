@@ -183,6 +183,7 @@ impl Engine {
         counters.queued_bytes = queued_bytes;
         counters.in_flight = in_flight;
         counters.filters = self.router.tree.len() as u64;
+        counters.route_bytes = self.router.kept_bytes();
         counters.retained_messages = self.retained.len() as u64;
         counters.retained_bytes = self.retained.bytes();
         counters

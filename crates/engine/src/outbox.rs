@@ -139,8 +139,9 @@ impl Outbox {
     }
 
     /// Bytes that were copied into the outputs of all connections and are not let go of.
+    #[must_use]
     #[inline]
-    pub(crate) fn copied(&self) -> usize {
+    pub fn copied(&self) -> usize {
         let grown = self.growing.map_or(0, |(index, len)| self.buffers[index].tail.len() - len);
         self.copied + grown
     }

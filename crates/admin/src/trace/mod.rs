@@ -92,6 +92,12 @@ struct Lost {
     lost: u64,
 }
 
+/// It has begun.
+#[derive(Debug, Serialize)]
+struct Begun {
+    shards: usize,
+}
+
 /// Why it ended.
 #[derive(Debug, Serialize)]
 struct Ended {
@@ -100,7 +106,7 @@ struct Ended {
 
 /// Packets while they pass, decoded
 ///
-/// Events of the kinds `packet`, `lost` (how many came faster than they were read) and `end`.
+/// Events of the kinds `begin`, `packet`, `lost` (how many came faster than they were read) and `end`.
 #[utoipa::path(
     get,
     path = "/trace",
@@ -121,6 +127,8 @@ async fn watch(
     let broker = api.broker.clone();
     let taps = tap(&broker, &wanted).await?;
     let (sender, receiver) = mpsc::channel(EVENTS);
+    // Whoever waits for it knows that what happens from now on is seen.
+    let _ = sender.try_send(Event::new("begin", &Begun { shards: taps.len() }));
     tokio::spawn(async move {
         let detail = follow(&broker, &taps, &wanted, &sender).await;
         // The reader may have gone.

@@ -56,6 +56,7 @@ pub(crate) fn fill(sources: &Sources, out: &mut impl Samples) {
         clients(out, &counters, &traffic);
         packets(out, &counters, &traffic);
         messages(out, &counters);
+        memory(out, &counters, &traffic);
         timings(out, &counters, &sources.observer.timings());
     }
     if let Some(store) = sources.store.as_ref().and_then(Weak::upgrade) {
@@ -90,6 +91,9 @@ fn clients(out: &mut impl Samples, counters: &Counters, traffic: &Traffic) {
         (Metric::InterestFilters, counters.filters),
     ] {
         out.sample(metric, value);
+    }
+    for (outcome, times) in ["admitted", "refused", "continued"].into_iter().zip(counters.authentications) {
+        out.labelled(Metric::Authentications, outcome, times);
     }
     for (reason, times) in Refusal::ALL.iter().zip(traffic.refused) {
         out.labelled(Metric::ConnectionsTurnedAway, label(reason), times);
@@ -133,6 +137,17 @@ fn messages(out: &mut impl Samples, counters: &Counters) {
         (Metric::MemoryRefusals, counters.memory_refusals),
     ] {
         out.sample(metric, value);
+    }
+}
+
+fn memory(out: &mut impl Samples, counters: &Counters, traffic: &Traffic) {
+    for (owner, bytes) in [
+        ("queues", counters.queued_bytes),
+        ("retained", counters.retained_bytes),
+        ("output", traffic.output_bytes),
+        ("routes", counters.route_bytes),
+    ] {
+        out.labelled(Metric::MemoryBytes, owner, bytes);
     }
 }
 

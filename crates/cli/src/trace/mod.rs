@@ -90,6 +90,10 @@ impl Trace {
                     say::complaint(&format!("dunlin: {count} packets came faster than they were read\n"));
                     Ok(())
                 }
+                "begin" => {
+                    say::complaint("dunlin: tracing\n");
+                    Ok(())
+                }
                 "end" => return ControlFlow::Break(()),
                 _ => Ok(()),
             };
