@@ -48,7 +48,7 @@ impl Metrics {
         if let Some(address) = self.address().filter(|address| !address.ip().is_loopback()) {
             warn!(target: "dunlin::process", %address, "metrics are readable by other machines, without encryption");
         }
-        process::began();
+        began();
         let page = page(sources);
         let serve = |endpoint: Endpoint| endpoint.serve(page);
         let served = self.endpoint.map(serve).transpose().map(drop);
