@@ -8,12 +8,13 @@ mod describe;
 mod wanted;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dunlin_engine::{ShardId, TapBatch, TapId, TappedPacket, Time};
+use dunlin_engine::{ShardId, TapBatch, TapId, TappedPacket};
+use dunlin_observe::Wall;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -167,6 +168,7 @@ async fn untap(broker: &Broker, taps: Taps) {
 /// Sends until there is a reason to end, and says which.
 async fn follow(broker: &Broker, taps: &Taps, wanted: &Wanted, sender: &Sender<Event>) -> &'static str {
     let until = wanted.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut clock = Wall::default();
     loop {
         let mut round = Vec::new();
         let mut lost = 0;
@@ -177,13 +179,14 @@ async fn follow(broker: &Broker, taps: &Taps, wanted: &Wanted, sender: &Sender<E
             match answer.await {
                 Ok((now, wall, Some(batch))) => {
                     lost += batch.lost;
-                    round.push(Taken { shard: *shard, now, wall, batch });
+                    clock.look(now.as_micros(), wall);
+                    round.push(Taken { shard: *shard, batch });
                 }
                 Ok((_, _, None)) => return "nobody read for ten seconds",
                 Err(_) => return "the broker is ending",
             }
         }
-        for event in events(&round, wanted) {
+        for event in events(&round, wanted, clock) {
             if sender.send(event).await.is_err() {
                 return "";
             }
@@ -198,32 +201,32 @@ async fn follow(broker: &Broker, taps: &Taps, wanted: &Wanted, sender: &Sender<E
     }
 }
 
-/// What a shard gave, and which moment its time is.
+/// What a shard gave.
 #[derive(Debug)]
 struct Taken {
     shard: ShardId,
-    now: Time,
-    wall: SystemTime,
     batch: TapBatch,
 }
 
 /// By time; those of one shard stay in order.
-fn events<'a>(round: &'a [Taken], wanted: &'a Wanted) -> impl Iterator<Item = Event> + 'a {
+fn events<'a>(round: &'a [Taken], wanted: &'a Wanted, clock: Wall) -> impl Iterator<Item = Event> + 'a {
     let mut packets: Vec<(&Taken, &TappedPacket)> = round
         .iter()
         .flat_map(|taken| taken.batch.packets.iter().map(move |packet| (taken, packet)))
         .collect();
     packets.sort_by_key(|(_, packet)| packet.at);
-    packets.into_iter().map(move |(taken, packet)| Event::new("packet", &record(taken, packet, wanted)))
+    packets
+        .into_iter()
+        .map(move |(taken, packet)| Event::new("packet", &record(taken, packet, wanted, clock)))
 }
 
-fn record<'a>(taken: &'a Taken, packet: &TappedPacket, wanted: &Wanted) -> Record<'a> {
+fn record<'a>(taken: &'a Taken, packet: &TappedPacket, wanted: &Wanted, clock: Wall) -> Record<'a> {
     let peer = &taken.batch.peers[packet.peer];
     let bytes = &taken.batch.bytes[packet.start..packet.end];
     let (packet_type, fields) = describe::describe(bytes, packet.version, wanted.payload_bytes);
     let (index, generation) = (peer.connection.index(), peer.connection.generation());
     Record {
-        time: moment(taken.wall - taken.now.since(packet.at)),
+        time: moment(UNIX_EPOCH + Duration::from_micros(clock.micros(packet.at.as_micros()))),
         direction: if packet.sent { "sent" } else { "received" },
         client: peer.client_id.as_deref(),
         address: peer.address.map(|address| address.to_string()),

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dunlin_engine::SpanRules;
+use dunlin_engine::{SpanRules, Time};
+use dunlin_observe::Wall;
 use dunlin_observe::otlp::{Points, Resource, Span, traces};
 use dunlin_runtime::Observer;
 use dunlin_security::identity::http::{Client, ClientSettings};
@@ -58,6 +59,7 @@ struct Exporter {
     /// After a failure: when to try again, and how long to wait after the next one.
     pause: Option<(Instant, Duration)>,
     metrics_sent: Instant,
+    clock: Wall,
 }
 
 /// Follows messages from now on, and sends what is found, until the server has ended.
@@ -95,6 +97,7 @@ pub(crate) fn start(config: &config::OpenTelemetry, sources: Sources) -> Result<
         waiting: VecDeque::new(),
         pause: None,
         metrics_sent: Instant::now(),
+        clock: Wall::default(),
     };
     let rules = SpanRules { ratio: f64::from(config.sampled_per_million) / 1e6 };
     for shard in 0..observer.shards() {
@@ -138,8 +141,9 @@ impl Exporter {
             let answer =
                 self.observer.visit(shard, |engine, now, _| (now, SystemTime::now(), engine.spans()));
             let Ok((now, wall, (spans, lost))) = answer.recv_timeout(PATIENCE) else { continue };
-            let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-            let nanos = |at| u64::try_from((wall - now.since(at)).as_nanos()).unwrap_or(u64::MAX);
+            self.clock.look(now.as_micros(), wall);
+            let clock = self.clock;
+            let nanos = |at: Time| clock.micros(at.as_micros()).saturating_mul(1000);
             self.tally.dropped.fetch_add(lost, Ordering::Relaxed);
             for span in spans {
                 if self.waiting.len() >= WAITING_MAXIMUM {
