@@ -147,7 +147,7 @@ impl<'a> Passing<'a> {
         let properties =
             properties.as_ref().map_or(self.view.properties, |own| own.as_properties().as_bytes());
         let view = MessageView { topic, properties, ..self.view };
-        let mut stripped = Passing { view, stored, frames: None, publication: None };
+        let mut stripped = Passing { view, stored, frames: None, publication: None, followed: None };
         Ok(stripped.send_alone(outbox, to, envelope, maximum_packet_size, now, aliases))
     }
 
