@@ -98,6 +98,7 @@ apt:
 	[ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
 	[ -x /usr/sbin/slapd ] || missing="$$missing slapd"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	command -v tshark >/dev/null || missing="$$missing tshark"; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \

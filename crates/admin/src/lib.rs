@@ -20,10 +20,10 @@ mod retained;
 mod router;
 mod server;
 mod sessions;
-#[allow(dead_code, reason = "the pattern for resources that go on")]
 mod stream;
 mod subscriptions;
 mod topics;
+mod trace;
 mod whole;
 
 pub use access::{Caller, Gate, Origin, Proof, Refused, Role};

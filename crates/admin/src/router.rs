@@ -20,7 +20,7 @@ use crate::access::{self, Gate};
 use crate::audit::{self, Audit};
 use crate::broker::Broker;
 use crate::problem::Problem;
-use crate::{clients, health, publish, retained, sessions, subscriptions, topics, whole};
+use crate::{clients, health, publish, retained, sessions, subscriptions, topics, trace, whole};
 
 /// What the routes work with.
 pub(crate) type Shared = Arc<Api>;
@@ -70,6 +70,7 @@ pub struct Api {
         (name = "subscriptions", description = "Who has subscribed to what"),
         (name = "retained", description = "Retained messages, and the topics that they are of"),
         (name = "messages", description = "Messages that an operator publishes"),
+        (name = "trace", description = "Packets while they pass"),
         (name = "broker", description = "The broker as a whole"),
         (name = "health", description = "For orchestrators; without credentials"),
     )
@@ -95,6 +96,7 @@ fn resources() -> OpenApiRouter<Shared> {
         .merge(subscriptions::routes())
         .merge(retained::routes())
         .merge(topics::routes())
+        .merge(trace::routes())
         .merge(publish::routes())
         .merge(whole::routes())
 }

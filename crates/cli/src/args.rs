@@ -7,7 +7,8 @@ use clap_complete::Shell;
 use dunlin_engine::ShardMap;
 
 use crate::{
-    access, api, authority, backup, bench, doctor, exit, explain, journal, operate, tools, torture, user,
+    access, api, authority, backup, bench, doctor, exit, explain, journal, operate, tools, torture, trace,
+    user,
 };
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
@@ -124,6 +125,9 @@ pub(crate) enum Command {
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show packets while they pass
+    #[command(after_help = trace::HELP)]
+    Trace(Box<trace::Trace>),
     /// Ask, test and change the access rules
     #[command(subcommand)]
     Acl(access::Acl),

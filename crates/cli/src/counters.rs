@@ -25,7 +25,8 @@ pub(crate) fn report(counters: &Counters, traffic: &Traffic) {
 
 /// Without `..`: a counter that is new must not be forgotten.
 fn report_sums(counters: &Counters, traffic: &Traffic) {
-    let Traffic { bytes_received, bytes_sent, accepted, turned_away, open, refused: _ } = *traffic;
+    let Traffic { bytes_received, bytes_sent, accepted, turned_away, open, refused: _, output_bytes: _ } =
+        *traffic;
     let Counters {
         packets_received,
         packets_sent,
@@ -55,6 +56,8 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         publishes_denied,
         subscriptions_denied,
         memory_refusals,
+        authentications: [admitted, refused, _],
+        route_bytes: _,
     } = counters;
     info!(
         target: "dunlin::process",
@@ -85,6 +88,8 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         publishes_denied = counted(*publishes_denied),
         subscriptions_denied = counted(*subscriptions_denied),
         memory_refusals = counted(*memory_refusals),
+        admitted = counted(*admitted),
+        refused = counted(*refused),
         "counters"
     );
 }

@@ -106,6 +106,9 @@ pub(crate) enum Failure {
     /// Somebody else has the port of the metrics, and the like.
     #[error("cannot listen on {address} for metrics: {}", bind_reason(.error))]
     Metrics { address: SocketAddr, error: io::Error },
+    /// An OpenTelemetry collector that cannot be one.
+    #[error("opentelemetry.endpoint: {0}")]
+    Telemetry(String),
     /// Somebody else has the port of the API, and the like.
     #[error("cannot listen on {address} for the API: {}; api.listen takes another one", .error)]
     Api { address: SocketAddr, error: io::Error },
@@ -152,6 +155,7 @@ impl Failure {
                 Exit::Configuration
             }
             Self::Tokens(_)
+            | Self::Telemetry(_)
             | Self::Ask(_)
             | Self::Users(_)
             | Self::Write { .. }

@@ -30,8 +30,10 @@ mod say;
 mod serve;
 mod start;
 mod storage;
+mod telemetry;
 mod tools;
 mod torture;
+mod trace;
 mod user;
 
 use std::path::Path;
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Topics(command) => ended(command.run()),
         Command::Doctor(doctor) => doctor.run().map_or_else(|failure| ended(Err(failure)), ExitCode::from),
         Command::Config(ConfigCommand::Check { file }) => ended(check(&file)),
+        Command::Trace(trace) => ended(trace.run()),
         Command::Acl(command) => command.run().into(),
         Command::Import(command) => command.run().into(),
         Command::Completion { shell } => ended(manual::completion(shell)),

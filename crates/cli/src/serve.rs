@@ -26,12 +26,13 @@ use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
-use crate::metrics::{self, Metrics};
+use crate::metrics::{self, Metrics, Sources};
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
 use crate::start::{Doorplate, Entrance, Secured};
 use crate::storage;
+use crate::telemetry;
 
 /// Runs until a signal ends it.
 ///
@@ -73,16 +74,18 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let urls = say_where(listeners.bound(server.places()), &metrics, &api);
     let mut certificates = listeners.certificates().clone();
     api.add_to(&mut certificates);
+    let sources = Sources::new(&server.observer(), store.as_ref(), listeners.certificates());
     let process = Process {
         listeners: urls.clone(),
-        page: Box::new(metrics::page(&server.observer(), store.as_ref(), listeners.certificates())),
+        page: Box::new(metrics::page(&sources)),
         configuration: api::shown(&config),
         store: store.as_ref().map(Arc::downgrade),
     };
     let known = directory.zip(entrance.as_ref());
     let doorman = known.map(|(directory, entrance)| Doorman::of(directory, entrance.users())).transpose()?;
     let api = api.serve(server.observer(), doorman.unwrap_or_else(Doorman::open), process, directory)?;
-    metrics.show(&server.observer(), store.as_ref(), listeners.certificates());
+    metrics.show(&sources);
+    telemetry::start(&config.opentelemetry, sources)?;
     // The log is closed when the server has ended.
     drop(store);
     say::line("dunlin: accepting connections\n");
@@ -269,6 +272,7 @@ impl Running {
             ("listener", self.arguments.listen.is_empty() && listeners(config) != listeners(started)),
             ("storage", config.storage != started.storage),
             ("metrics", config.metrics != started.metrics),
+            ("opentelemetry", config.opentelemetry != started.opentelemetry),
             ("api", config.api != started.api),
             ("log.format", config.log.format != started.log.format),
             (

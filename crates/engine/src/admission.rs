@@ -114,6 +114,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Where it is counted, in [`crate::Counters::authentications`].
+    pub(crate) const fn ordinal(&self) -> usize {
+        match self {
+            Self::Admitted(_) => 0,
+            Self::Refused { .. } => 1,
+            Self::Continue { .. } => 2,
+        }
+    }
+
     /// There is no time to find out: 0x89 Server busy.
     #[must_use]
     pub fn busy(detail: &str) -> Self {

@@ -106,6 +106,7 @@ impl Engine {
         let phase = connection.phase;
         let Some(asked) = connection.authentication.as_mut().filter(|asked| asked.asking) else { return };
         asked.asking = false;
+        self.hub.counters.authentications[outcome.ordinal()] += 1;
         match (outcome, phase) {
             (Outcome::Continue { data, exchange }, _) => self.ask_client(cx, id, &data, exchange),
             (Outcome::Admitted(admission), Phase::Connected(session)) => {

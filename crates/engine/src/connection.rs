@@ -11,6 +11,7 @@ use crate::journal::Lane;
 use crate::map::Map;
 use crate::mount::Mount;
 use crate::session::SessionId;
+use crate::tap::Tapped;
 use crate::time::Time;
 
 /// How far a connection has come.
@@ -99,6 +100,8 @@ pub(crate) struct Connection {
     pub(crate) restricted: bool,
     /// What comes before its topics.
     pub(crate) mount: Option<Mount>,
+    /// Who looks at its packets.
+    pub(crate) tapped: Tapped,
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -162,6 +165,7 @@ impl Connection {
             authentication: None,
             restricted: false,
             mount: None,
+            tapped: Tapped::default(),
         }
     }
 
@@ -171,6 +175,14 @@ impl Connection {
         match self.phase {
             Phase::New | Phase::Asking | Phase::Opening(_) => None,
             Phase::Connected(session) => Some(session),
+        }
+    }
+
+    /// Its Session, also one whose CONNACK waits.
+    pub(crate) fn any_session(&self) -> Option<SessionId> {
+        match self.phase {
+            Phase::New | Phase::Asking => None,
+            Phase::Opening(session) | Phase::Connected(session) => Some(session),
         }
     }
 

@@ -111,6 +111,10 @@ pub struct Counters {
     pub subscriptions_denied: u64,
     /// Sessions and Subscriptions that were refused, and Clients that were disconnected, for want of memory.
     pub memory_refusals: u64,
+    /// How often somebody was asked who a Client is, and it was admitted, refused, or has to say more.
+    pub authentications: [u64; 3],
+    /// Bytes of the routes that are kept.
+    pub route_bytes: u64,
 }
 
 impl Counters {
@@ -145,7 +149,10 @@ impl Counters {
             publishes_denied,
             subscriptions_denied,
             memory_refusals,
+            authentications,
+            route_bytes,
         } = other;
+        add_each(&mut self.authentications, authentications);
         add_each(&mut self.publish_received_by_qos, publish_received_by_qos);
         add_each(&mut self.publish_sent_by_qos, publish_sent_by_qos);
         add_each(&mut self.dropped, dropped);
@@ -175,6 +182,7 @@ impl Counters {
             (&mut self.publishes_denied, publishes_denied),
             (&mut self.subscriptions_denied, subscriptions_denied),
             (&mut self.memory_refusals, memory_refusals),
+            (&mut self.route_bytes, route_bytes),
         ] {
             *sum += other;
         }

@@ -234,6 +234,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(to) else { return Err(Drop::TooLarge) };
         let envelope = Envelope { version: connection.version, qos, retain, dup, packet_id, identifiers };
         let limit = connection.maximum_packet_size;
+        let mark = self.taps.mark(connection, &cx.fx.outbox, to);
         let aliases = connection.aliases.as_deref_mut().filter(|aliases| aliases.sent_maximum > 0);
         let sent = match (&connection.mount, aliases) {
             (Some(mount), aliases) => {
@@ -248,6 +249,12 @@ impl Hub {
             return Err(Drop::TooLarge);
         }
         self.counters.delivered(qos, passing.view.payload.len());
+        if let Some(mark) = mark {
+            self.tap_sent(cx.now, &cx.fx.outbox, to, mark, Some(passing.view.topic));
+        }
+        if let Some(number) = passing.followed {
+            self.span_delivered(cx.now, number, to, passing, (qos as u8, packet_id));
+        }
         Ok(())
     }
 
@@ -588,8 +595,12 @@ impl Hub {
         let packet =
             packet(dunlin_codec::Ack { packet_id, reason, properties: dunlin_codec::Properties::EMPTY });
         // 3.x Clients are told nothing that they cannot understand: the encoder leaves the reason out.
+        let mark = self.taps.mark(connection, &cx.fx.outbox, to);
         packet.encode(connection.version, cx.fx.outbox.tail(to));
         self.counters.packets_sent += 1;
+        if let Some(mark) = mark {
+            self.tap_sent(cx.now, &cx.fx.outbox, to, mark, None);
+        }
     }
 
     /// Tells the home of a shared group what became of a message it dealt.

@@ -23,7 +23,9 @@ use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::shared::Groups;
 use crate::slots::Slots;
+use crate::span::Spans;
 use crate::subscribe::PendingSubAck;
+use crate::tap::Taps;
 use crate::time::Time;
 use crate::timers::{TimerKey, Timers};
 use crate::topic::Router;
@@ -100,6 +102,8 @@ impl Engine {
                 to_close: Vec::new(),
                 own_letters: Vec::new(),
                 spare_letters: Vec::new(),
+                taps: Taps::new(hash_seed),
+                spans: Spans::new(shard, hash_seed),
                 journal: Journal::new(map, hash_seed, durable, writes),
                 ledger: Ledger::new(shard, hash_seed, explain_bytes),
                 memory: Memory::Ample,
@@ -182,6 +186,7 @@ impl Engine {
         counters.queued_bytes = queued_bytes;
         counters.in_flight = in_flight;
         counters.filters = self.router.tree.len() as u64;
+        counters.route_bytes = self.router.kept_bytes();
         counters.retained_messages = self.retained.len() as u64;
         counters.retained_bytes = self.retained.bytes();
         counters

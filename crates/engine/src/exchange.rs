@@ -145,7 +145,10 @@ impl Engine {
         packet: &str,
     ) {
         match acked {
-            Acked::Ended(gone) => self.exchange_ended(cx, session, gone),
+            Acked::Ended(gone) => {
+                self.exchange_ended(cx, session, gone);
+                self.hub.spans.acknowledged(cx.now, id, ack.packet_id, ack.reason);
+            }
             Acked::Release { .. } => {}
             Acked::Unknown => {
                 let detail =

@@ -13,6 +13,7 @@ use crate::event::ConnectionId;
 use crate::message::{Message, MessageView};
 use crate::mount::Mount;
 use crate::outbox::{Outbox, SHARED_PAYLOAD_MIN};
+use crate::span::Followed;
 use crate::time::Time;
 
 /// 5.0 or not, three QoS, RETAIN or not.
@@ -27,6 +28,8 @@ pub(crate) struct Passing<'a> {
     frames: Option<Box<Frames>>,
     /// The journal's number for it.
     pub(crate) publication: Option<u64>,
+    /// Where its way is followed.
+    pub(crate) followed: Option<Followed>,
 }
 
 /// Encoded packets without Packet Identifier, one after another in one buffer that is used again for each message.
@@ -60,11 +63,18 @@ impl<'a> Passing<'a> {
             frames.bytes.clear();
             frames.kinds = [None; KINDS];
         }
-        Self { view, stored: None, frames, publication: None }
+        Self { view, stored: None, frames, publication: None, followed: None }
     }
 
     pub(crate) fn of_stored(message: &'a Message) -> Self {
-        Self { view: message.view(), stored: Some(message.clone()), frames: None, publication: None }
+        let followed = message.followed();
+        Self {
+            view: message.view(),
+            stored: Some(message.clone()),
+            frames: None,
+            publication: None,
+            followed,
+        }
     }
 
     pub(crate) fn into_frames(self) -> Option<Box<Frames>> {
@@ -73,7 +83,7 @@ impl<'a> Passing<'a> {
 
     /// The message to keep; copied at the first call.
     pub(crate) fn stored(&mut self) -> Message {
-        self.stored.get_or_insert_with(|| self.view.to_message()).clone()
+        self.stored.get_or_insert_with(|| self.view.to_followed(self.followed)).clone()
     }
 
     fn shared_payload(&mut self) -> Option<Bytes> {
@@ -137,7 +147,7 @@ impl<'a> Passing<'a> {
         let properties =
             properties.as_ref().map_or(self.view.properties, |own| own.as_properties().as_bytes());
         let view = MessageView { topic, properties, ..self.view };
-        let mut stripped = Passing { view, stored, frames: None, publication: None };
+        let mut stripped = Passing { view, stored, frames: None, publication: None, followed: None };
         Ok(stripped.send_alone(outbox, to, envelope, maximum_packet_size, now, aliases))
     }
 

@@ -16,6 +16,8 @@ use crate::mail::{Letter, SessionRef};
 use crate::partition::{ShardId, ShardMap};
 use crate::session::{SessionId, Sessions};
 use crate::settings::Settings;
+use crate::span::Spans;
+use crate::tap::Taps;
 use crate::time::Time;
 use crate::timers::{TimerKey, Timers};
 
@@ -57,6 +59,10 @@ pub(crate) struct Hub {
     pub(crate) own_letters: Vec<Letter>,
     /// Empty, with memory for the next.
     pub(crate) spare_letters: Vec<Letter>,
+    /// Who looks at packets.
+    pub(crate) taps: Taps,
+    /// Whose way is followed.
+    pub(crate) spans: Spans,
 }
 
 impl Hub {
@@ -66,8 +72,12 @@ impl Hub {
         if packet.encoded_len(connection.version) > connection.maximum_packet_size as usize {
             return false;
         }
+        let mark = self.taps.mark(connection, &cx.fx.outbox, to);
         packet.encode(connection.version, cx.fx.outbox.tail(to));
         self.counters.packets_sent += 1;
+        if let Some(mark) = mark {
+            self.tap_sent(cx.now, &cx.fx.outbox, to, mark, None);
+        }
         true
     }
 

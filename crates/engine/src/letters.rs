@@ -36,6 +36,7 @@ impl Engine {
         if publication.is_confirmed() {
             self.hub.journal.received(from);
         }
+        self.hub.spans.enter(cx.now, publication.message.topic);
         if publication.route {
             // The sender routed it, so its topic has a route.
             let _ = self.route(cx, publication.message, None);
@@ -44,6 +45,7 @@ impl Engine {
             self.retain(cx, publication.message);
             self.interest.stored(from);
         }
+        self.hub.spans.leave();
     }
 
     pub(crate) fn letter(&mut self, cx: &mut Cx<'_>, from: ShardId, letter: Letter) {
@@ -86,6 +88,7 @@ impl Engine {
             Letter::Safe { count } => self.hub.journal.confirmed(from, count, Durability::Synced),
             Letter::Written { count } => self.hub.journal.confirmed(from, count, Durability::Written),
             Letter::Seen { exchange } => self.seen_before(cx, from, exchange),
+            Letter::Followed(baggage) => self.hub.spans.expect(*baggage),
             Letter::Released { exchange } => {
                 self.hub.journal.received(from);
                 self.hub.journal.exchange_released(cx.now, exchange);

@@ -45,7 +45,9 @@ mod session;
 mod settings;
 mod shared;
 mod slots;
+mod span;
 mod subscribe;
+mod tap;
 mod time;
 mod timers;
 mod topic;
@@ -82,4 +84,6 @@ pub use settings::{
     AccessRules, CheckpointRules, DeniedPublish, Limits, Protocol, QueueFull, RefusedV31, Settings, Strict,
     Strictness, WideSubscriptions,
 };
+pub use span::{Span, SpanKind, SpanRules};
+pub use tap::{TapBatch, TapFilter, TapId, TapNetwork, TappedPacket, TappedPeer};
 pub use time::Time;

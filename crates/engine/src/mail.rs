@@ -15,6 +15,7 @@ use crate::outbox::SHARED_PAYLOAD_MIN;
 use crate::partition::{ShardId, ShardMap, ShardSet};
 use crate::policy::Policy;
 use crate::session::SessionId;
+use crate::span::Baggage;
 use crate::subscribe::SubAckToken;
 use crate::time::Time;
 
@@ -81,6 +82,8 @@ pub(crate) enum Letter {
     Released { exchange: Exchange },
     /// After a restart: the sender has records of this exchange of a Session of the receiver.
     Seen { exchange: Exchange },
+    /// The way of the next publication is followed.
+    Followed(Box<Baggage>),
     /// To itself: review the Sessions from this slot on, unless a newer round has begun.
     Review { round: u32, next: u32 },
 }
@@ -289,6 +292,7 @@ impl Letter {
             | Self::Written { .. }
             | Self::Released { .. }
             | Self::Seen { .. }
+            | Self::Followed(_)
             | Self::Review { .. } => 0,
         }
     }

@@ -9,6 +9,7 @@ use dunlin_codec::QoS;
 use crate::durability::Durability;
 use crate::journal::record::Exchange;
 use crate::mail::SessionRef;
+use crate::span::Followed;
 use crate::time::Time;
 
 /// A message that borrows its parts; made for each PUBLISH without copying.
@@ -49,6 +50,8 @@ struct Stored {
     exchange: Option<Exchange>,
     durability: Durability,
     number: u32,
+    /// Where its way is followed.
+    followed: Option<Followed>,
 }
 
 impl MessageView<'_> {
@@ -78,6 +81,11 @@ impl MessageView<'_> {
     }
 
     pub(crate) fn to_message(self) -> Message {
+        self.to_followed(None)
+    }
+
+    /// The same of a message whose way may be followed.
+    pub(crate) fn to_followed(self, followed: Option<Followed>) -> Message {
         let mut body = Vec::with_capacity(self.weight());
         body.extend_from_slice(self.topic.as_bytes());
         body.extend_from_slice(self.properties);
@@ -95,6 +103,7 @@ impl MessageView<'_> {
             exchange: self.exchange,
             durability: self.durability,
             number: self.number,
+            followed,
         }))
     }
 }
@@ -112,6 +121,7 @@ impl Message {
             exchange,
             durability,
             number,
+            followed: _,
         } = &*self.0;
         let (topic, rest) = body.split_at(*topic_len as usize);
         let (properties, payload) = rest.split_at(*properties_len as usize);
@@ -133,6 +143,11 @@ impl Message {
 
     pub(crate) fn is_expired(&self, now: Time) -> bool {
         self.0.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Where its way is followed.
+    pub(crate) fn followed(&self) -> Option<Followed> {
+        self.0.followed
     }
 
     /// The payload, shared.

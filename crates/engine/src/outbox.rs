@@ -139,8 +139,9 @@ impl Outbox {
     }
 
     /// Bytes that were copied into the outputs of all connections and are not let go of.
+    #[must_use]
     #[inline]
-    pub(crate) fn copied(&self) -> usize {
+    pub fn copied(&self) -> usize {
         let grown = self.growing.map_or(0, |(index, len)| self.buffers[index].tail.len() - len);
         self.copied + grown
     }
@@ -189,6 +190,26 @@ impl Outbox {
         }
         if buffer.tail.len() > buffer.tail_sent {
             into.push(&buffer.tail[buffer.tail_sent..]);
+        }
+    }
+
+    /// Appends what waits for the connection behind the first `skip` bytes, at most `limit` of it.
+    pub(crate) fn copy_from(
+        &self,
+        connection: ConnectionId,
+        mut skip: usize,
+        limit: usize,
+        into: &mut Vec<u8>,
+    ) {
+        let Some(buffer) = self.buffers.get(connection.index()) else { return };
+        let front = buffer.front.iter().flat_map(|front| front.segments.iter().map(|segment| &segment[..]));
+        let mut left = limit;
+        for slice in front.chain([&buffer.tail[buffer.tail_sent..]]) {
+            let start = skip.min(slice.len());
+            skip -= start;
+            let wanted = &slice[start..slice.len().min(start.saturating_add(left))];
+            left -= wanted.len();
+            into.extend_from_slice(wanted);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::explain::What;
 use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::journal::{Due, Exchange, Lane, MESSAGE_MAXIMUM};
-use crate::mail::Publication;
+use crate::mail::{Letter, Publication};
 use crate::message::MessageView;
 use crate::mount::Mount;
 use crate::partition::{Partition, ShardSet};
@@ -90,7 +90,9 @@ impl Engine {
         topic: &str,
         is_new: bool,
     ) {
-        if is_new {
+        if is_new && self.hub.spans.is_on() {
+            self.publish_followed(cx, id, session, publish, topic);
+        } else if is_new {
             self.publish_to(cx, id, session, publish, topic);
         } else {
             self.answer(cx, id, publish, ReasonCode::Success);
@@ -137,7 +139,7 @@ impl Engine {
     }
 
     /// With the topic as the Client says it.
-    fn publish_to(
+    pub(crate) fn publish_to(
         &mut self,
         cx: &mut Cx<'_>,
         id: ConnectionId,
@@ -416,6 +418,9 @@ impl Engine {
         for shard in receivers.iter() {
             let publication =
                 Publication { message: view, route: remote.contains(shard), store: store == Some(shard) };
+            if let Some(baggage) = self.hub.spans.baggage() {
+                cx.fx.mail.post(shard, Letter::Followed(baggage));
+            }
             cx.fx.mail.publish(shard, &publication);
             if publication.is_confirmed() {
                 self.hub.journal.posted(shard);
@@ -439,6 +444,7 @@ impl Engine {
         let route = router.get(id);
         let frames = if route.targets.len() > 1 { hub.frames.take() } else { None };
         let mut passing = Passing::new(view, frames);
+        passing.followed = hub.spans.current();
         for target in &route.targets {
             hub.deliver(cx, target, &mut passing);
         }
@@ -529,6 +535,9 @@ impl Engine {
     ) {
         let packet = if is_rec { Packet::PubRec } else { Packet::PubAck };
         self.hub.acknowledge(cx, id, packet, packet_id, reason);
+        if self.hub.spans.is_on() {
+            self.hub.spans.answered(cx.now, id, packet_id, reason);
+        }
     }
 }
 

@@ -51,17 +51,23 @@ impl Engine {
             };
             connection.received_at = cx.now;
             let (phase, version) = (connection.phase, connection.version);
+            let concerns_tap = self.hub.taps.concern(connection);
             let mut broken = RuleSet::EMPTY;
             if len > configured as usize {
                 broken.insert(Rule::PacketTooLarge);
             }
             self.hub.counters.packets_received += 1;
+            let tapped = concerns_tap && !matches!(phase, Phase::Opening(_));
+            if tapped {
+                self.hub.tap_received(cx.now, id, &bytes[consumed..consumed + len]);
+            }
             match phase {
                 // Not read before its CONNACK.
                 Phase::Opening(_) => break,
                 Phase::New => {
                     let packet = &bytes[consumed..consumed + len];
                     if self.first_packet(cx, id, frame, packet, &mut broken) == Taken::HandedOver {
+                        self.untap_connect(id);
                         break;
                     }
                 }

@@ -79,6 +79,8 @@ catalogue! {
         "CONNECTs that were accepted.",
     ConnectsRefused Counter "mqtt_connects_refused":
         "CONNECTs that were refused, for whatever reason, and connections that ended before one.",
+    Authentications Counter "mqtt_authentications" {"outcome"}:
+        "Times that clients were asked who they are: admitted, refused, or to be asked more.",
     Sessions Gauge "mqtt_sessions":
         "Sessions of now, with a connection or without.",
     SessionsDisconnected Gauge "mqtt_sessions_disconnected":
@@ -123,6 +125,8 @@ catalogue! {
         "Messages and wills that their clients may not publish.",
     SubscriptionsDenied Counter "mqtt_subscriptions_denied":
         "Subscriptions that were refused, or taken away, for want of a right.",
+    MemoryBytes Gauge "mqtt_memory_bytes" ["bytes"] {"owner"}:
+        "Bytes of memory by what they are for: queues of sessions, retained messages, output that waits, routes that are kept.",
     MemoryRefusals Counter "mqtt_memory_refusals":
         "Sessions and subscriptions refused, and clients disconnected, for want of memory.",
     RulesBroken Counter "mqtt_rules_broken" {"rule"}:
@@ -153,6 +157,12 @@ catalogue! {
         "Files of the log that were replaced by a copy of what still counted in them.",
     CertificateExpiry Gauge "tls_certificate_expiry_timestamp_seconds" ["seconds"] {"listener"}:
         "When the certificate of a TLS listener ends, in seconds since 1970; listeners in the order of the configuration.",
+    SpansSent Counter "otlp_spans_sent":
+        "Spans of messages that the OpenTelemetry collector took.",
+    SpansDropped Counter "otlp_spans_dropped":
+        "Spans of messages that were dropped: more than there was room for, or refused by the collector.",
+    CollectorFailures Counter "otlp_requests_failed":
+        "Requests to the OpenTelemetry collector that it did not answer, or put off.",
     ResidentBytes Gauge "process_resident_memory_bytes" ["bytes"]:
         "Memory of the process that is in RAM.",
     StartTime Gauge "process_start_time_seconds" ["seconds"]:

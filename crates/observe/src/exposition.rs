@@ -35,6 +35,18 @@ impl Format {
     }
 }
 
+/// Where samples go, one metric after the other.
+pub trait Samples {
+    /// A sample of a metric without a label.
+    fn sample(&mut self, metric: Metric, value: impl Display);
+
+    /// A sample of a metric with a label.
+    fn labelled(&mut self, metric: Metric, label: impl Display, value: impl Display);
+
+    /// A histogram: counts by upper bounds in microseconds, those beyond the last, and the sum.
+    fn histogram(&mut self, metric: Metric, buckets: &[(u64, u64)], beyond: u64, sum_micros: u64);
+}
+
 /// A text that is being written.
 #[derive(Debug)]
 pub struct Exposition {
@@ -49,36 +61,6 @@ impl Exposition {
     #[must_use]
     pub fn new(format: Format) -> Self {
         Self { format, out: String::with_capacity(16 * 1024), current: None, seen: BTreeSet::new() }
-    }
-
-    /// A sample of a metric without a label.
-    pub fn sample(&mut self, metric: Metric, value: impl Display) {
-        assert!(metric.label().is_empty(), "{metric:?} has a label");
-        self.head(metric);
-        self.line(format_args!("{} {value}", metric.name()));
-    }
-
-    /// A sample of a metric with a label.
-    pub fn labelled(&mut self, metric: Metric, label: impl Display, value: impl Display) {
-        assert!(!metric.label().is_empty(), "{metric:?} has no label");
-        self.head(metric);
-        self.line(format_args!("{}{{{}=\"{label}\"}} {value}", metric.name(), metric.label()));
-    }
-
-    /// A histogram: counts by upper bounds in microseconds, those beyond the last, and the sum.
-    pub fn histogram(&mut self, metric: Metric, buckets: &[(u64, u64)], beyond: u64, sum_micros: u64) {
-        assert!(metric.kind() == Kind::Histogram, "{metric:?} is none");
-        self.head(metric);
-        let name = metric.family();
-        let mut count = 0;
-        for (bound, here) in buckets {
-            count += here;
-            self.line(format_args!("{name}_bucket{{le=\"{}\"}} {count}", Seconds(*bound)));
-        }
-        count += beyond;
-        self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {count}"));
-        self.line(format_args!("{name}_sum {}", Seconds(sum_micros)));
-        self.line(format_args!("{name}_count {count}"));
     }
 
     /// The whole text.
@@ -113,6 +95,35 @@ impl Exposition {
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = writeln!(self.out, "{line}");
+    }
+}
+
+impl Samples for Exposition {
+    fn sample(&mut self, metric: Metric, value: impl Display) {
+        assert!(metric.label().is_empty(), "{metric:?} has a label");
+        self.head(metric);
+        self.line(format_args!("{} {value}", metric.name()));
+    }
+
+    fn labelled(&mut self, metric: Metric, label: impl Display, value: impl Display) {
+        assert!(!metric.label().is_empty(), "{metric:?} has no label");
+        self.head(metric);
+        self.line(format_args!("{}{{{}=\"{label}\"}} {value}", metric.name(), metric.label()));
+    }
+
+    fn histogram(&mut self, metric: Metric, buckets: &[(u64, u64)], beyond: u64, sum_micros: u64) {
+        assert!(metric.kind() == Kind::Histogram, "{metric:?} is none");
+        self.head(metric);
+        let name = metric.family();
+        let mut count = 0;
+        for (bound, here) in buckets {
+            count += here;
+            self.line(format_args!("{name}_bucket{{le=\"{}\"}} {count}", Seconds(*bound)));
+        }
+        count += beyond;
+        self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {count}"));
+        self.line(format_args!("{name}_sum {}", Seconds(sum_micros)));
+        self.line(format_args!("{name}_count {count}"));
     }
 }
 

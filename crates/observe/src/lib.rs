@@ -8,10 +8,13 @@ mod catalogue;
 mod endpoint;
 mod exposition;
 mod load;
+pub mod otlp;
 mod page;
+mod wall;
 
 pub use catalogue::{Kind, Metric};
 pub use endpoint::Endpoint;
-pub use exposition::{Exposition, Format};
+pub use exposition::{Exposition, Format, Samples};
 pub use load::Load;
 pub use page::page;
+pub use wall::Wall;

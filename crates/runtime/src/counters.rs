@@ -22,6 +22,8 @@ pub struct Traffic {
     pub refused: [u64; Refusal::ALL.len()],
     /// Connections of now, those included that are being closed.
     pub open: u64,
+    /// Bytes of now that wait for connections, but for payloads that are shared.
+    pub output_bytes: u64,
 }
 
 /// How long a shard took for what, since the start.
@@ -70,6 +72,7 @@ impl Snapshot {
         counters.add(&snapshot.0);
         traffic.bytes_received += snapshot.1.bytes_received;
         traffic.bytes_sent += snapshot.1.bytes_sent;
+        traffic.output_bytes += snapshot.1.output_bytes;
     }
 
     pub(crate) fn timing(&self) -> Timing {

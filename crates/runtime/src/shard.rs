@@ -434,6 +434,7 @@ impl Shard {
 
     fn publish(&mut self) {
         self.published = self.now;
+        self.traffic.output_bytes = self.effects.outbox.copied() as u64;
         let counters = self.engine.counters();
         self.shared.snapshots[self.id.index()].publish(counters, self.traffic, &self.timing);
         // Until all Sessions have been looked at.

@@ -116,6 +116,19 @@ fn the_page_on_monitoring_keeps_its_promises() {
     keep("docs/monitoring.md", "2");
 }
 
+/// The broker that a trace looks at is found by its data directory.
+#[test]
+fn the_page_on_traces_keeps_its_promises() {
+    let text = fs::read_to_string(root().join("docs/trace.md")).unwrap();
+    let data = std::env::temp_dir().join(format!("dunlin-docs-trace-{}", std::process::id()));
+    for Promise { line, script, output } in promises(&text) {
+        let broker = Broker::start(&["--data", data.to_str().unwrap()]);
+        let script = format!("export DUNLIN_DATA={data:?}\n{script}");
+        assert_eq!(run(&script, &broker), output, "docs/trace.md, line {line}:\n{script}");
+    }
+    fs::remove_dir_all(&data).unwrap();
+}
+
 #[test]
 fn the_page_on_access_keeps_its_promises() {
     keep("docs/access.md", "1");

@@ -14,6 +14,7 @@ mod metrics;
 mod protocol;
 mod storage;
 mod strictness;
+mod telemetry;
 
 use dunlin_engine::ShardMap;
 
@@ -85,7 +86,7 @@ pub(super) enum Kind {
 }
 
 /// All of them, in the order in which they are printed.
-pub(super) static SECTIONS: [Section; 20] = [
+pub(super) static SECTIONS: [Section; 21] = [
     Section {
         name: "",
         repeated: false,
@@ -103,6 +104,7 @@ pub(super) static SECTIONS: [Section; 20] = [
     storage::STORAGE,
     storage::TOPICS,
     metrics::METRICS,
+    telemetry::TELEMETRY,
     api::API,
     log::LOG,
     log::AREAS,

@@ -15,6 +15,7 @@ mod fault;
 mod listener;
 mod print;
 mod relation;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -36,6 +37,7 @@ pub(crate) use chain::NO_LDAP;
 pub(crate) use fault::{Fault, Faults};
 pub(crate) use listener::{ClientCertificate, Files, Listener, Proof, mode};
 pub(crate) use print::default_file;
+pub(crate) use telemetry::OpenTelemetry;
 
 /// Everything that a configuration file can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -49,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// `[metrics]`
     pub(crate) metrics: Metrics,
+    /// `[opentelemetry]`
+    pub(crate) opentelemetry: OpenTelemetry,
     /// `[api]`
     pub(crate) api: Api,
     /// `[log]`

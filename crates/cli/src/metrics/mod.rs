@@ -9,19 +9,17 @@ mod scrape;
 mod sys;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use dunlin_observe::{Endpoint, Format};
 use dunlin_runtime::Observer;
-use dunlin_store::{DirDisk, Store};
 use tracing::{error, warn};
 
-use crate::certificates::Certificates;
 use crate::config;
 use crate::failure::Failure;
-use scrape::Sources;
+pub(crate) use process::began;
+pub(crate) use scrape::{Sources, fill};
 
 /// Bound, and not shown yet.
 pub(crate) struct Metrics {
@@ -46,21 +44,16 @@ impl Metrics {
     }
 
     /// Shows them from now on.
-    pub(crate) fn show(
-        self,
-        observer: &Observer,
-        store: Option<&Arc<Store<DirDisk>>>,
-        certificates: &Certificates,
-    ) {
+    pub(crate) fn show(self, sources: &Sources) {
         if let Some(address) = self.address().filter(|address| !address.ip().is_loopback()) {
             warn!(target: "dunlin::process", %address, "metrics are readable by other machines, without encryption");
         }
-        process::began();
-        let page = page(observer, store, certificates);
+        began();
+        let page = page(sources);
         let serve = |endpoint: Endpoint| endpoint.serve(page);
         let served = self.endpoint.map(serve).transpose().map(drop);
         let published =
-            if self.sys_interval.is_zero() { Ok(()) } else { publish(observer, self.sys_interval) };
+            if self.sys_interval.is_zero() { Ok(()) } else { publish(sources.observer(), self.sys_interval) };
         for error in [served, published].into_iter().filter_map(Result::err) {
             error!(target: "dunlin::process", %error, "no thread for metrics");
         }
@@ -68,14 +61,8 @@ impl Metrics {
 }
 
 /// What makes the page of metrics.
-pub(crate) fn page(
-    observer: &Observer,
-    store: Option<&Arc<Store<DirDisk>>>,
-    certificates: &Certificates,
-) -> impl Fn(Format) -> String + Send + Sync + 'static {
-    // Weak: the log is closed when the server has ended, not when the process has.
-    let store = store.map(Arc::downgrade);
-    let sources = Sources { observer: observer.clone(), store, certificates: certificates.clone() };
+pub(crate) fn page(sources: &Sources) -> impl Fn(Format) -> String + Send + Sync + 'static {
+    let sources = sources.clone();
     move |format| scrape::page(&sources, format)
 }
 

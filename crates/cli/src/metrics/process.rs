@@ -32,7 +32,7 @@ impl Memory {
 }
 
 /// When the process began: the first call says so.
-pub(super) fn began() -> SystemTime {
+pub(crate) fn began() -> SystemTime {
     *BEGAN
 }
 

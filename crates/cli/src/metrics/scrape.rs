@@ -1,50 +1,85 @@
 //! The page of metrics: every source, each figure under its name.
 
 use std::fmt::Debug;
-use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use dunlin_codec::Rule;
 use dunlin_engine::{Counters, Drop, Histogram};
-use dunlin_observe::{Exposition, Format, Metric};
+use dunlin_observe::{Exposition, Format, Metric, Samples};
 use dunlin_runtime::{Observer, Refusal, Timing, Traffic};
 use dunlin_store::{DirDisk, Stat, Store};
 
 use super::process::{self, Memory};
 use crate::certificates::Certificates;
+use crate::telemetry::Tally;
 
 /// Whom to ask.
-pub(super) struct Sources {
-    pub(super) observer: Observer,
-    pub(super) store: Option<Weak<Store<DirDisk>>>,
-    pub(super) certificates: Certificates,
+#[derive(Clone)]
+pub(crate) struct Sources {
+    observer: Observer,
+    store: Option<Weak<Store<DirDisk>>>,
+    certificates: Certificates,
+    pub(crate) telemetry: Arc<Tally>,
+}
+
+impl Sources {
+    pub(crate) fn new(
+        observer: &Observer,
+        store: Option<&Arc<Store<DirDisk>>>,
+        certificates: &Certificates,
+    ) -> Self {
+        Self {
+            observer: observer.clone(),
+            // Weak: the log is closed when the server has ended, not when the process has.
+            store: store.map(Arc::downgrade),
+            certificates: certificates.clone(),
+            telemetry: Arc::default(),
+        }
+    }
+
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
+    }
 }
 
 /// Asks everybody.
 pub(super) fn page(sources: &Sources, format: Format) -> String {
     let mut out = Exposition::new(format);
+    fill(sources, &mut out);
+    out.finish()
+}
+
+/// The same for whoever takes samples.
+pub(crate) fn fill(sources: &Sources, out: &mut impl Samples) {
     if let Some((counters, traffic)) = sources.observer.sums() {
-        clients(&mut out, &counters, &traffic);
-        packets(&mut out, &counters, &traffic);
-        messages(&mut out, &counters);
-        timings(&mut out, &counters, &sources.observer.timings());
+        clients(out, &counters, &traffic);
+        packets(out, &counters, &traffic);
+        messages(out, &counters);
+        memory(out, &counters, &traffic);
+        timings(out, &counters, &sources.observer.timings());
     }
     if let Some(store) = sources.store.as_ref().and_then(Weak::upgrade) {
-        log(&mut out, &store.stat());
+        log(out, &store.stat());
     }
     for (listener, expiry) in sources.certificates.expiries().enumerate() {
         if let Some(expiry) = expiry {
             out.labelled(Metric::CertificateExpiry, listener, expiry);
         }
     }
+    let Tally { sent, dropped, failures } = &*sources.telemetry;
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    out.sample(Metric::SpansSent, load(sent));
+    out.sample(Metric::SpansDropped, load(dropped));
+    out.sample(Metric::CollectorFailures, load(failures));
     if let Some(memory) = Memory::read() {
         out.sample(Metric::ResidentBytes, memory.resident);
     }
     out.sample(Metric::StartTime, process::began_seconds());
     out.labelled(Metric::BuildInfo, env!("CARGO_PKG_VERSION"), 1);
-    out.finish()
 }
 
-fn clients(out: &mut Exposition, counters: &Counters, traffic: &Traffic) {
+fn clients(out: &mut impl Samples, counters: &Counters, traffic: &Traffic) {
     for (metric, value) in [
         (Metric::Connections, traffic.open),
         (Metric::ConnectionsAccepted, traffic.accepted),
@@ -57,12 +92,15 @@ fn clients(out: &mut Exposition, counters: &Counters, traffic: &Traffic) {
     ] {
         out.sample(metric, value);
     }
+    for (outcome, times) in ["admitted", "refused", "continued"].into_iter().zip(counters.authentications) {
+        out.labelled(Metric::Authentications, outcome, times);
+    }
     for (reason, times) in Refusal::ALL.iter().zip(traffic.refused) {
         out.labelled(Metric::ConnectionsTurnedAway, label(reason), times);
     }
 }
 
-fn packets(out: &mut Exposition, counters: &Counters, traffic: &Traffic) {
+fn packets(out: &mut impl Samples, counters: &Counters, traffic: &Traffic) {
     out.sample(Metric::ReceivedBytes, traffic.bytes_received);
     out.sample(Metric::SentBytes, traffic.bytes_sent);
     out.sample(Metric::PacketsReceived, counters.packets_received);
@@ -82,7 +120,7 @@ fn packets(out: &mut Exposition, counters: &Counters, traffic: &Traffic) {
     }
 }
 
-fn messages(out: &mut Exposition, counters: &Counters) {
+fn messages(out: &mut impl Samples, counters: &Counters) {
     for (reason, count) in Drop::ALL.iter().zip(counters.dropped) {
         out.labelled(Metric::MessagesDropped, label(reason), count);
     }
@@ -102,7 +140,18 @@ fn messages(out: &mut Exposition, counters: &Counters) {
     }
 }
 
-fn timings(out: &mut Exposition, counters: &Counters, shards: &[Timing]) {
+fn memory(out: &mut impl Samples, counters: &Counters, traffic: &Traffic) {
+    for (owner, bytes) in [
+        ("queues", counters.queued_bytes),
+        ("retained", counters.retained_bytes),
+        ("output", traffic.output_bytes),
+        ("routes", counters.route_bytes),
+    ] {
+        out.labelled(Metric::MemoryBytes, owner, bytes);
+    }
+}
+
+fn timings(out: &mut impl Samples, counters: &Counters, shards: &[Timing]) {
     let mut sum = Timing::default();
     for (shard, timing) in shards.iter().enumerate() {
         sum.add(timing);
@@ -122,7 +171,7 @@ fn timings(out: &mut Exposition, counters: &Counters, shards: &[Timing]) {
     }
 }
 
-fn log(out: &mut Exposition, stat: &Stat) {
+fn log(out: &mut impl Samples, stat: &Stat) {
     for (metric, value) in [
         (Metric::StoreBytes, stat.bytes),
         (Metric::StoreSegments, stat.segments),

@@ -163,6 +163,11 @@ impl Route {
 }
 
 impl Router {
+    /// Bytes that the kept routes weigh.
+    pub(crate) const fn kept_bytes(&self) -> u64 {
+        self.kept as u64
+    }
+
     pub(crate) fn new(seed: u64, settings: Arc<Settings>) -> Self {
         let mut router = Self {
             tree: Tree::new(seed),

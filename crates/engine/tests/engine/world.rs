@@ -4,6 +4,7 @@ mod full;
 mod guard;
 mod ledger;
 mod visit;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -111,7 +111,7 @@ fn a_key_that_is_not_known_is_named_with_the_nearest() {
     assert_eq!(
         faults("persistence = true"),
         [
-            "1:1: persistence = true: not known; allowed: shards, listener, storage, metrics, api, log, admission, limits, strictness, protocol, authentication, access"
+            "1:1: persistence = true: not known; allowed: shards, listener, storage, metrics, opentelemetry, api, log, admission, limits, strictness, protocol, authentication, access"
         ]
     );
 }

@@ -134,6 +134,14 @@ impl Client {
         self.read(request.header("accept", "application/json").send(body)?)
     }
 
+    /// Posts JSON, and says with which status it was answered.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn post(&self, body: &[u8], authorization: Option<&str>) -> Result<u16, ClientError> {
+        self.post_json(body, authorization).map(|answer| answer.status)
+    }
+
     fn read(&self, mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ClientError> {
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(self.body_maximum).read_to_vec()?;
