@@ -25,17 +25,17 @@ fn talk(broker: &Broker, client_id: &str) {
     let connect = Connect::new(Version::V5, client_id).user_name("u").password("s3cret!");
     let connect = connect.property(&user("x-token", "abcdef"));
     let mut wire = broker.connect_with(&connect);
-    wire.send(&Subscribe::new(1).filter("t/#", 2).bytes(Version::V5));
+    wire.send(Subscribe::new(1).filter("t/#", 2).bytes(Version::V5));
     wire.packet();
-    wire.send(&Publish::new("t/1", "hello").qos(1, 7).bytes(Version::V5));
+    wire.send(Publish::new("t/1", "hello").qos(1, 7).bytes(Version::V5));
     wire.packet();
     wire.packet();
-    wire.send(&[0x40, 2, 0, 1]);
-    wire.send(&Publish::new("t/large", "x".repeat(100_000)).bytes(Version::V5));
+    wire.send([0x40, 2, 0, 1]);
+    wire.send(Publish::new("t/large", "x".repeat(100_000)).bytes(Version::V5));
     wire.packet();
-    wire.send(&[0xc0, 0]);
+    wire.send([0xc0, 0]);
     wire.packet();
-    wire.send(&[0xe0, 0]);
+    wire.send([0xe0, 0]);
 }
 
 const TYPES: [&str; 13] = [
@@ -138,7 +138,7 @@ fn wireshark_reads_a_capture() {
     let capture = data.0.join("trace.pcapng");
     let capture = capture.to_str().unwrap();
     let program = trace(&data, &["--pcapng", capture, "--count", "15"]);
-    before.send(&Publish::new("t/2", "1").qos(1, 3).bytes(Version::V5));
+    before.send(Publish::new("t/2", "1").qos(1, 3).bytes(Version::V5));
     before.packet();
     talk(&broker, "talker");
     program.rest();
@@ -152,7 +152,8 @@ fn wireshark_reads_a_capture() {
     let mut expected: Vec<_> = ["1", "3", "4"].map(str::to_owned).to_vec();
     expected.extend(named);
     let (mut found, mut wanted) = (types.clone(), expected.clone());
-    (found.sort(), wanted.sort());
+    found.sort();
+    wanted.sort();
     assert_eq!(found, wanted, "{types:?}");
     let published = dissected(capture, &["mqtt.topic", "mqtt.qos"], "mqtt.msgtype == 3 and mqtt.qos == 1");
     assert!(

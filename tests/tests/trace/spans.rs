@@ -44,15 +44,15 @@ fn a_message_is_followed_from_its_publisher_to_every_acknowledgement() {
     );
     let broker = Broker::start_with_config(&toml, &["--shards", "2"]);
     let mut subscriber = broker.connect(Version::V5, "subscriber");
-    subscriber.send(&Subscribe::new(1).filter("t", 1).bytes(Version::V5));
+    subscriber.send(Subscribe::new(1).filter("t", 1).bytes(Version::V5));
     subscriber.packet();
     let mut publisher = broker.connect(Version::V5, "publisher");
     let parent = format!("00-{TRACE}-{PARENT}-01");
     let publish = Publish::new("t", "1").qos(1, 5).property(&user("traceparent", &parent));
-    publisher.send(&publish.bytes(Version::V5));
+    publisher.send(publish.bytes(Version::V5));
     publisher.packet();
     subscriber.packet();
-    subscriber.send(&[0x40, 2, 0, 1]);
+    subscriber.send([0x40, 2, 0, 1]);
 
     let mut spans = Vec::new();
     while spans.len() < 4 {
@@ -89,7 +89,7 @@ fn a_collector_that_is_away_holds_up_nobody() {
     let broker = Broker::start_with_config(&toml, &[]);
     let mut client = broker.connect(Version::V311, "c");
     for id in 1..=200 {
-        client.send(&Publish::new("t", "1").qos(1, id).bytes(Version::V311));
+        client.send(Publish::new("t", "1").qos(1, id).bytes(Version::V311));
         client.packet();
     }
     broker.logged("the collector cannot be reached");

@@ -37,7 +37,7 @@ pub(super) fn mask(bytes: &mut [u8], version: ProtocolVersion) {
 }
 
 fn secrets(bytes: &[u8], version: ProtocolVersion) -> Vec<Range<usize>> {
-    let Some(frame) = frame(bytes) else { return vec![0..bytes.len()] };
+    let Some(frame) = frame(bytes) else { return std::iter::once(0..bytes.len()).collect() };
     let mut found = Found { base: bytes.as_ptr().addr(), ranges: Vec::new() };
     match super::decode(frame, version) {
         Some(Packet::Connect(connect)) => {

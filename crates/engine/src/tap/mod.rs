@@ -183,7 +183,7 @@ impl Taps {
     }
 
     fn end_unused(&mut self, now: Time) {
-        let is_unused = |tap: &Box<Tap>| now.since(tap.fetched) > LEASE;
+        let is_unused = |tap: &Tap| now.since(tap.fetched) > LEASE;
         let mut ended = false;
         for slot in &mut self.taps {
             ended |= slot.take_if(|tap| is_unused(tap)).is_some();
