@@ -6,6 +6,7 @@ use std::time::Duration;
 use dunlin_codec::{PacketId, ProtocolVersion, ReasonCode};
 
 use crate::admission::{Exchange, SecretBytes};
+use crate::conduct::Tally;
 use crate::event::{ConnectionId, Peer};
 use crate::journal::Lane;
 use crate::map::Map;
@@ -99,6 +100,8 @@ pub(crate) struct Connection {
     pub(crate) restricted: bool,
     /// What comes before its topics.
     pub(crate) mount: Option<Mount>,
+    /// What came and went.
+    pub(crate) tally: Tally,
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -162,6 +165,7 @@ impl Connection {
             authentication: None,
             restricted: false,
             mount: None,
+            tally: Tally::default(),
         }
     }
 

@@ -83,14 +83,15 @@ impl Hub {
         passing: &mut Passing<'_>,
     ) {
         let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
-        let Some(to) = connection else { return self.counters.drop(Drop::Offline) };
+        let asked_less = passing.view.qos != QoS::AtMostOnce;
+        let Some(to) = connection else { return self.lose(cx, index, Drop::Offline, asked_less) };
         let (limit, waiting) = (self.output_maximum(cx), cx.fx.outbox.len(to));
         // A large message has its turn all the same where nothing waits.
         let is_alone = waiting == 0 && self.memory < Memory::Scarce && limit > 0;
         if waiting + passing.view.weight() > limit && !is_alone {
             let is_own = limit == self.settings.limits.output_bytes_maximum as usize;
             let reason = if is_own { Drop::OutputFull } else { Drop::MemoryFull };
-            return self.drop_message(cx, index, reason);
+            return self.lose(cx, index, reason, asked_less);
         }
         if let Err(why) = self.write(cx, to, passing, QoS::AtMostOnce, retain, None, identifiers, false) {
             self.drop_message(cx, index, why);
@@ -238,6 +239,7 @@ impl Hub {
         if !sent {
             return Err(Drop::TooLarge);
         }
+        connection.tally.delivered();
         self.counters.delivered(qos, passing.view.payload.len());
         Ok(())
     }

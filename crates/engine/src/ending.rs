@@ -108,6 +108,7 @@ impl Engine {
             self.hub.counters.connects_refused += 1;
             return;
         };
+        self.hub.note_ended(cx.now, session_id, &connection, how);
         let Some(session) = self.hub.sessions.get_mut(session_id) else { return };
         session.connection = None;
         session.disconnected_at = cx.now;

@@ -15,6 +15,7 @@ pub(crate) use self::fetch::Fetches;
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::received::ReceivedIds;
 use crate::access::Access;
+use crate::conduct::Losses;
 use crate::connect::TENANT;
 use crate::durability::Durability;
 use crate::event::ConnectionId;
@@ -75,6 +76,10 @@ pub(crate) struct Session {
     pub(crate) access: Option<Box<Access>>,
     /// What the listener of its last connection says.
     pub(crate) durability: Durability,
+    /// Times that a connection took it up again.
+    pub(crate) resumed: u16,
+    /// QoS 0 messages that did not get through.
+    pub(crate) losses: Losses,
 }
 
 /// One Subscription of a Session.
@@ -166,6 +171,8 @@ impl Session {
             dropped: None,
             access: None,
             durability: Durability::Synced,
+            resumed: 0,
+            losses: Losses::default(),
         }
     }
 

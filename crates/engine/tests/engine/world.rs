@@ -2,9 +2,11 @@
 
 mod full;
 mod guard;
+mod look;
 mod visit;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +85,8 @@ pub(crate) struct World {
     asked: Vec<(Link, Box<Credentials>)>,
     /// Is what was handed over admitted?
     pledges: usize,
+    /// Where connections come from.
+    address: Option<SocketAddr>,
 }
 
 impl World {
@@ -141,6 +145,7 @@ impl World {
             guarded: false,
             asked: Vec::new(),
             pledges: 0,
+            address: None,
         }
     }
 
@@ -734,7 +739,7 @@ impl World {
         let connection = ConnectionId::new(u32::try_from(index).unwrap(), *generation);
         self.client(link).at = Some((shard, connection));
         self.client(link).was_at = self.client(link).at;
-        let peer = Peer { listener: 0, address: None, authenticate: self.guarded };
+        let peer = Peer { listener: 0, address: self.address, authenticate: self.guarded };
         self.step(shard, Event::Opened { connection, peer, pledge });
     }
 
