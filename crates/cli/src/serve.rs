@@ -71,6 +71,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     api.add_to(&mut certificates);
     let process = Process {
         listeners: urls.clone(),
+        wires: listeners.wires(),
         page: Box::new(metrics::page(&server.observer(), store.as_ref(), listeners.certificates())),
         configuration: api::shown(&config),
         store: store.as_ref().map(Arc::downgrade),

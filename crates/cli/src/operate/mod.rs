@@ -14,7 +14,9 @@ mod table;
 mod topics;
 
 pub(crate) use clients::Clients;
+pub(crate) use place::Where;
 pub(crate) use retained::Retained;
 pub(crate) use sessions::Sessions;
 pub(crate) use subscriptions::Subscriptions;
+pub(crate) use table::plain;
 pub(crate) use topics::Topics;
