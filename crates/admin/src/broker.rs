@@ -25,6 +25,11 @@ impl Broker {
         Self(observer)
     }
 
+    /// For whoever may block.
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.0
+    }
+
     /// Where its shards are.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod ask;
 mod audit;
 mod broker;
 mod clients;
+pub mod doctor;
 pub mod explain;
 mod health;
 mod input;

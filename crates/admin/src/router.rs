@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::access::{self, Gate};
 use crate::audit::{self, Audit};
 use crate::broker::Broker;
+use crate::doctor::{self, Wire};
 use crate::problem::Problem;
 use crate::{clients, health, publish, retained, sessions, subscriptions, topics, trace, whole};
 
@@ -32,6 +33,9 @@ const BODY_MAXIMUM: usize = 2 << 20;
 pub trait Host: Send + Sync + 'static {
     /// The URL of a listener, by its index in the configuration.
     fn listener(&self, index: u16) -> Option<String>;
+
+    /// What lies between a listener and its Clients.
+    fn wire(&self, index: u16) -> Wire;
 
     /// The page of metrics.
     fn metrics(&self, format: Format) -> String;
@@ -92,6 +96,7 @@ impl Modify for Credentials {
 fn resources() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .merge(clients::routes())
+        .merge(doctor::routes())
         .merge(sessions::routes())
         .merge(subscriptions::routes())
         .merge(retained::routes())

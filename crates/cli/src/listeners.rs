@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use dunlin_admin::doctor::Wire;
 use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Listener, Place, StartError, TlsListener, UnixSocket, Wrapping};
 use tracing::info;
@@ -180,6 +181,17 @@ impl Listeners {
     /// The URLs of what was bound.
     pub(crate) fn bound(&self, places: &[Place]) -> impl Iterator<Item = String> {
         self.places.iter().zip(places).map(|((scheme, _), place)| scheme.at(place))
+    }
+
+    /// What lies between each place and its Clients.
+    pub(crate) fn wires(&self) -> Vec<Wire> {
+        let wire = |(scheme, listener): &(Scheme, Listener)| match listener.place {
+            Place::Unix(_) => Wire::Private,
+            _ if scheme.has_tls() => Wire::Private,
+            _ if listener.wrapping.proxies.is_some() => Wire::Proxied,
+            _ => Wire::Plain,
+        };
+        self.places.iter().map(wire).collect()
     }
 
     /// Why the server did not start.

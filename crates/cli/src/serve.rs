@@ -77,6 +77,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let sources = Sources::new(&server.observer(), store.as_ref(), listeners.certificates());
     let process = Process {
         listeners: urls.clone(),
+        wires: listeners.wires(),
         page: Box::new(metrics::page(&sources)),
         configuration: api::shown(&config),
         store: store.as_ref().map(Arc::downgrade),

@@ -369,6 +369,7 @@ impl Engine {
         self.hub.send(cx, id, &Packet::ConnAck(connack));
         self.hub.counters.connects += 1;
         self.hub.note_connected(cx.now, session, resumed);
+        self.hub.conduct_begins(cx.now, id, session, resumed);
         let address = self.hub.connections.get(id).and_then(|connection| connection.peer.address);
         let notice = Notice::Connected { client_id, address, version: version as u8, resumed };
         cx.fx.list.push(Effect::Notice(Box::new(notice)));
@@ -423,6 +424,7 @@ impl Engine {
             // What one Client has subscribed to, and what waits for it, is not for another with the same identifier. It may
             // have ended with that connection.
             if connect.clean_start || is_anothers {
+                self.hub.conduct_discarded(cx.now, session);
                 // [MQTT-3.1.2-4] [MQTT311-3.1.2-6]
                 let why = if connect.clean_start { SessionEnd::CleanStart } else { SessionEnd::Another };
                 self.end_session(cx, session, why);
@@ -549,6 +551,7 @@ impl Engine {
             self.opening_ended(cx, id, session);
         }
         self.hub.counters.connects_refused += 1;
+        self.hub.conduct_refused(cx.now, connection.peer);
         let address = connection.peer.address;
         self.hub.ledger.session(cx.now, client_id, detail, What::Refused(reason as u8));
         let notice = Notice::Refused { client_id: client_id.into(), address, reason, detail: detail.into() };
@@ -560,6 +563,11 @@ impl Engine {
 impl Aliases {
     pub(crate) fn new(seed: u64, sent_maximum: u16) -> Self {
         Self { received: Vec::new(), sent: seeded(seed), sent_maximum }
+    }
+
+    /// The topic that the Client gave an alias.
+    pub(crate) fn received_topic(&self, alias: u16) -> Option<&str> {
+        self.received.get(usize::from(alias).checked_sub(1)?)?.as_deref()
     }
 }
 

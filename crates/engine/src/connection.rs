@@ -6,6 +6,7 @@ use std::time::Duration;
 use dunlin_codec::{PacketId, ProtocolVersion, ReasonCode};
 
 use crate::admission::{Exchange, SecretBytes};
+use crate::conduct::Tally;
 use crate::event::{ConnectionId, Peer};
 use crate::journal::Lane;
 use crate::map::Map;
@@ -102,6 +103,8 @@ pub(crate) struct Connection {
     pub(crate) mount: Option<Mount>,
     /// Who looks at its packets.
     pub(crate) tapped: Tapped,
+    /// What came and went.
+    pub(crate) tally: Tally,
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -166,6 +169,7 @@ impl Connection {
             restricted: false,
             mount: None,
             tapped: Tapped::default(),
+            tally: Tally::default(),
         }
     }
 

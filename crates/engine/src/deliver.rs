@@ -86,9 +86,9 @@ impl Hub {
         passing: &mut Passing<'_>,
     ) {
         let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
+        let asked_less = passing.view.qos != QoS::AtMostOnce;
         let Some(to) = connection else {
-            self.counters.drop(Drop::Offline);
-            return self.note_drop(cx, index, passing.view.name(), Drop::Offline);
+            return self.lose(cx, index, passing.view.name(), Drop::Offline, asked_less);
         };
         let (limit, waiting) = (self.output_maximum(cx), cx.fx.outbox.len(to));
         // A large message has its turn all the same where nothing waits.
@@ -96,7 +96,7 @@ impl Hub {
         if waiting + passing.view.weight() > limit && !is_alone {
             let is_own = limit == self.settings.limits.output_bytes_maximum as usize;
             let reason = if is_own { Drop::OutputFull } else { Drop::MemoryFull };
-            return self.drop_message(cx, index, passing.view.name(), reason);
+            return self.lose(cx, index, passing.view.name(), reason, asked_less);
         }
         if let Err(why) = self.write(cx, to, passing, QoS::AtMostOnce, retain, None, identifiers, false) {
             return self.drop_message(cx, index, passing.view.name(), why);
@@ -248,6 +248,7 @@ impl Hub {
         if !sent {
             return Err(Drop::TooLarge);
         }
+        connection.tally.delivered();
         self.counters.delivered(qos, passing.view.payload.len());
         if let Some(mark) = mark {
             self.tap_sent(cx.now, &cx.fx.outbox, to, mark, Some(passing.view.topic));

@@ -122,6 +122,7 @@ impl Engine {
             self.hub.counters.connects_refused += 1;
             return;
         };
+        self.hub.note_ended(cx.now, session_id, &connection, how);
         let Some(session) = self.hub.sessions.get_mut(session_id) else { return };
         self.hub.ledger.session(cx.now, &session.client_id, how.detail(), how.what());
         session.connection = None;

@@ -7,6 +7,7 @@ use dunlin_codec::ReasonCode;
 
 use crate::ceiling::Memory;
 use crate::census::{Census, Sums};
+use crate::conduct::Conduct;
 use crate::connection::{Connection, Connections, Pause};
 use crate::counters::Counters;
 use crate::effect::{Effect, Effects};
@@ -100,6 +101,7 @@ impl Engine {
                 timers: Timers::default(),
                 frames: Some(Box::default()),
                 to_close: Vec::new(),
+                conduct: Conduct::new(hash_seed),
                 own_letters: Vec::new(),
                 spare_letters: Vec::new(),
                 taps: Taps::new(hash_seed),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dunlin_codec::{Packet, ReasonCode, Tolerance};
 
+use crate::conduct::Conduct;
 use crate::connection::Connections;
 use crate::counters::{Counters, Drop};
 use crate::effect::{Effect, Effects, Notice};
@@ -55,6 +56,8 @@ pub(crate) struct Hub {
     pub(crate) memory: crate::ceiling::Memory,
     /// Bytes that the outputs of this shard may hold before they shrink.
     pub(crate) output_share: u64,
+    /// How Clients behave.
+    pub(crate) conduct: Conduct,
     /// Letters of this shard to itself; read when the event is over.
     pub(crate) own_letters: Vec<Letter>,
     /// Empty, with memory for the next.

@@ -10,6 +10,7 @@ mod admission;
 mod admit;
 mod ceiling;
 mod census;
+mod conduct;
 mod connect;
 mod connection;
 mod counters;
@@ -56,6 +57,9 @@ pub use admission::{
     Admission, Authority, Credentials, Exchange, Identity, Outcome, Pledge, Review, SecretBytes, Step,
 };
 pub use ceiling::Memory;
+pub use conduct::{
+    Audience, ClientConduct, ConductPage, History, Losses, OriginConduct, OriginKey, Sample, Traffic,
+};
 pub use counters::{Counters, Drop};
 pub use durability::{Durability, DurabilityRules};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};

@@ -56,6 +56,7 @@ impl Engine {
             if len > configured as usize {
                 broken.insert(Rule::PacketTooLarge);
             }
+            let sampled = connection.tally.received(frame.first, len);
             self.hub.counters.packets_received += 1;
             let tapped = concerns_tap && !matches!(phase, Phase::Opening(_));
             if tapped {
@@ -77,7 +78,12 @@ impl Engine {
                 },
                 Phase::Connected(session) if frame.packet_type() == PUBLISH => {
                     match Publish::decode(frame, version, tolerance, &mut broken) {
-                        Ok(publish) => self.publish_received(cx, id, session, &publish),
+                        Ok(publish) => {
+                            if sampled {
+                                self.hub.note_sample(cx, id, session, &publish);
+                            }
+                            self.publish_received(cx, id, session, &publish);
+                        }
                         Err(error) => self.undecodable(cx, id, Some(frame), error),
                     }
                 }

@@ -224,6 +224,11 @@ impl Groups {
         }
     }
 
+    /// What the members of a group were granted.
+    pub(crate) fn members_qos(&self, index: u32) -> impl Iterator<Item = QoS> {
+        self.slots.get(index).into_iter().flat_map(|group| &group.members).map(|member| member.options.qos)
+    }
+
     fn insert(&mut self, share: &str, filter: &str) -> u32 {
         let group = Group {
             members: Vec::new(),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use dunlin_admin::Host;
+use dunlin_admin::doctor::Wire;
 use dunlin_observe::Format;
 use dunlin_store::{DirDisk, Store};
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub(crate) type Page = Box<dyn Fn(Format) -> String + Send + Sync>;
 pub(crate) struct Process {
     /// The URL of each listener.
     pub(crate) listeners: Vec<String>,
+    /// What lies between each listener and its Clients.
+    pub(crate) wires: Vec<Wire>,
     /// The page of metrics.
     pub(crate) page: Page,
     /// As it was at the start, without secrets.
@@ -28,6 +31,10 @@ pub(crate) struct Process {
 impl Host for Process {
     fn listener(&self, index: u16) -> Option<String> {
         self.listeners.get(usize::from(index)).cloned()
+    }
+
+    fn wire(&self, index: u16) -> Wire {
+        self.wires.get(usize::from(index)).copied().unwrap_or(Wire::Private)
     }
 
     fn metrics(&self, format: Format) -> String {

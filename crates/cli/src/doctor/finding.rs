@@ -39,7 +39,7 @@ pub(super) struct Findings {
 }
 
 impl Severity {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Low => "low",
             Self::Medium => "medium",

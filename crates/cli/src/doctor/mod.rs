@@ -1,10 +1,11 @@
-//! `dunlin doctor`: what a stranger would find.
+//! `dunlin doctor`: what a stranger would find; and what clients should do otherwise.
 //!
 //! In:    a configuration, a data directory, addresses of running brokers.
 //! Out:   exposures, each with how bad it is and the line that mends it; an exit code for CI.
 //! Never: a message published, a file changed, a password shown.
 
 mod certificates;
+mod clients;
 mod configuration;
 mod directory;
 mod finding;
@@ -14,7 +15,7 @@ mod target;
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use dunlin_security::authority::{Files, Moment};
 
 use crate::config::Config;
@@ -36,6 +37,9 @@ Examples:
       A running broker, of any kind, as a stranger finds it: connects without credentials, then with the ones
       that everybody knows, and asks to read everything. Publishes nothing.
 
+  dunlin doctor clients
+      How the clients of a running broker behave.
+
 Exit codes:
   0  nothing as bad as --fail-on was found
   1  it could not look (no connection, no such file)
@@ -45,7 +49,10 @@ Exit codes:
 
 /// `dunlin doctor`
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Doctor {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Configuration file (TOML) to look at
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -65,12 +72,23 @@ pub(crate) struct Doctor {
     json: bool,
 }
 
+/// What else can be looked at.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// How the clients of a running broker behave, and what they should do otherwise
+    #[command(after_help = clients::HELP)]
+    Clients(clients::Clients),
+}
+
 impl Doctor {
     /// Looks, and says what was found.
     ///
     /// # Errors
     /// Where something cannot be looked at.
     pub(crate) fn run(&self) -> Result<Exit, Failure> {
+        if let Some(Part::Clients(clients)) = &self.part {
+            return clients.run();
+        }
         let now = Moment::now();
         let mut findings = Findings::default();
         if let Some(path) = &self.config {

@@ -15,6 +15,7 @@ pub(crate) use self::fetch::Fetches;
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::received::ReceivedIds;
 use crate::access::Access;
+use crate::conduct::Losses;
 use crate::connect::TENANT;
 use crate::durability::Durability;
 use crate::event::ConnectionId;
@@ -77,6 +78,10 @@ pub(crate) struct Session {
     pub(crate) durability: Durability,
     /// Everything about its Client is noted.
     pub(crate) watched: bool,
+    /// Times that a connection took it up again.
+    pub(crate) resumed: u16,
+    /// QoS 0 messages that did not get through.
+    pub(crate) losses: Losses,
 }
 
 /// One Subscription of a Session.
@@ -169,6 +174,8 @@ impl Session {
             access: None,
             durability: Durability::Synced,
             watched: false,
+            resumed: 0,
+            losses: Losses::default(),
         }
     }
 

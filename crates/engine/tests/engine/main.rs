@@ -11,6 +11,7 @@ mod world;
 mod access;
 mod aliases;
 mod authentication;
+mod conduct;
 mod connect;
 mod disk;
 mod durability;

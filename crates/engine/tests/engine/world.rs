@@ -3,10 +3,12 @@
 mod full;
 mod guard;
 mod ledger;
+mod look;
 mod visit;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +87,8 @@ pub(crate) struct World {
     asked: Vec<(Link, Box<Credentials>)>,
     /// Is what was handed over admitted?
     pledges: usize,
+    /// Where connections come from.
+    address: Option<SocketAddr>,
 }
 
 impl World {
@@ -143,6 +147,7 @@ impl World {
             guarded: false,
             asked: Vec::new(),
             pledges: 0,
+            address: None,
         }
     }
 
@@ -736,7 +741,7 @@ impl World {
         let connection = ConnectionId::new(u32::try_from(index).unwrap(), *generation);
         self.client(link).at = Some((shard, connection));
         self.client(link).was_at = self.client(link).at;
-        let peer = Peer { listener: 0, address: None, authenticate: self.guarded };
+        let peer = Peer { listener: 0, address: self.address, authenticate: self.guarded };
         self.step(shard, Event::Opened { connection, peer, pledge });
     }
 
