@@ -10,6 +10,8 @@ use crate::event::{ConnectionId, Peer};
 use crate::journal::Lane;
 use crate::map::Map;
 use crate::mount::Mount;
+use crate::pace::Rates;
+use crate::rivals::Held;
 use crate::session::SessionId;
 use crate::tap::Tapped;
 use crate::time::Time;
@@ -42,6 +44,10 @@ pub(crate) enum Pause {
     Output,
     /// Nobody knows yet who it is.
     Authentication,
+    /// It sends more than it may.
+    Rate,
+    /// Its Client Identifier is fought over.
+    Rival,
 }
 
 /// How far a Client has shown who it is.
@@ -102,6 +108,10 @@ pub(crate) struct Connection {
     pub(crate) mount: Option<Mount>,
     /// Who looks at its packets.
     pub(crate) tapped: Tapped,
+    /// Where it may not send as fast as it likes.
+    pub(crate) rates: Option<Box<Rates>>,
+    /// Its CONNECT, while that waits for another Client to go.
+    pub(crate) held: Option<Box<Held>>,
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -166,6 +176,8 @@ impl Connection {
             restricted: false,
             mount: None,
             tapped: Tapped::default(),
+            rates: None,
+            held: None,
         }
     }
 
@@ -188,6 +200,13 @@ impl Connection {
 
     /// When it wants to be looked at.
     pub(crate) fn deadline(&self, connect_timeout: Duration) -> Option<Time> {
+        if let Some(held) = &self.held {
+            return Some(held.until);
+        }
+        if let (Some(Pause::Rate), Some(rates)) = (self.paused, &self.rates) {
+            // Keep Alive begins anew afterwards.
+            return Some(rates.resumes_at);
+        }
         match self.phase {
             Phase::New | Phase::Asking | Phase::Opening(_) => Some(self.opened_at.after(connect_timeout)),
             Phase::Connected(_) if self.keep_alive.is_zero() => None,
