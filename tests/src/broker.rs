@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
@@ -32,7 +32,18 @@ impl Broker {
     /// When it does not accept within the deadline; the message holds what it logged.
     #[track_caller]
     pub fn start(arguments: &[&str]) -> Self {
-        Self::launch(&[&["--listen", "127.0.0.1:0"], arguments].concat(), None)
+        Self::launch(&[&["--listen", "127.0.0.1:0"], arguments].concat(), None, true)
+    }
+
+    /// Starts `dunlin serve` on a data directory, where clients have to show who they are, with `toml` as its configuration, and waits
+    /// until it accepts. One of the listeners is on a TCP port.
+    ///
+    /// # Panics
+    /// As [`Broker::start_with_config`].
+    #[track_caller]
+    pub fn start_secured(data: &Path, toml: &str) -> Self {
+        let data = data.to_str().expect("a path that is text");
+        Self::launch(&["--data", data], Some(Self::configuration(toml)), false)
     }
 
     /// As [`Broker::start`], with `toml` as its configuration file.
@@ -42,7 +53,7 @@ impl Broker {
     #[track_caller]
     pub fn start_with_config(toml: &str, arguments: &[&str]) -> Self {
         let path = Self::configuration(toml);
-        Self::launch(&[&["--listen", "127.0.0.1:0"], arguments].concat(), Some(path))
+        Self::launch(&[&["--listen", "127.0.0.1:0"], arguments].concat(), Some(path), true)
     }
 
     /// Starts `dunlin serve --dev` with the listeners of `toml` only, one of them on a TCP port, and waits until it accepts.
@@ -51,7 +62,7 @@ impl Broker {
     /// As [`Broker::start_with_config`].
     #[track_caller]
     pub fn start_with_listeners(toml: &str, arguments: &[&str]) -> Self {
-        Self::launch(arguments, Some(Self::configuration(toml)))
+        Self::launch(arguments, Some(Self::configuration(toml)), true)
     }
 
     fn configuration(toml: &str) -> PathBuf {
@@ -61,10 +72,10 @@ impl Broker {
     }
 
     #[track_caller]
-    fn launch(arguments: &[&str], config: Option<PathBuf>) -> Self {
+    fn launch(arguments: &[&str], config: Option<PathBuf>, is_open: bool) -> Self {
         let binary = binary();
         let mut command = Command::new(&binary);
-        command.args(["serve", "--dev"]).args(arguments);
+        command.arg("serve").args(is_open.then_some("--dev")).args(arguments);
         if let Some(path) = &config {
             command.arg("--config").arg(path);
         }

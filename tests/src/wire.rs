@@ -441,6 +441,11 @@ impl Wire {
         drop(self.stream.shutdown(Shutdown::Both));
     }
 
+    /// The connection itself, for whoever has read every packet.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Says that no more bytes will come, and still listens.
     ///
     /// # Panics

@@ -54,6 +54,7 @@ impl Rig {
         settings.limits.queue_messages_maximum = u32::MAX;
         settings.limits.queue_bytes_maximum = u64::MAX;
         settings.limits.subscriptions_per_client = u32::MAX;
+        settings.limits.wildcard_subscriptions_per_client = u32::MAX;
         let (Some(shard), Some(map)) = (ShardId::new(0), ShardMap::new(1)) else { unreachable!("one shard") };
         Self {
             engine: Engine::new(shard, map, Arc::new(settings), 7, durable),

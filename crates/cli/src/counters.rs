@@ -58,6 +58,7 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         memory_refusals,
         authentications: [admitted, refused, _],
         route_bytes: _,
+        excess,
     } = counters;
     info!(
         target: "dunlin::process",
@@ -90,6 +91,8 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         memory_refusals = counted(*memory_refusals),
         admitted = counted(*admitted),
         refused = counted(*refused),
+        rates_exceeded = counted(excess.rates.iter().sum()),
+        takeovers = counted(excess.takeovers),
         "counters"
     );
 }

@@ -12,6 +12,7 @@ use dunlin_store::{DirDisk, Options, Store, SyncPolicy};
 use serde_json::Value;
 use tracing::warn;
 
+use crate::access::live;
 use crate::config::Config;
 use crate::control::Control;
 use crate::explain::Explaining;
@@ -70,6 +71,7 @@ pub(crate) fn listen(
         "explain" => started(&running)?.explain(arguments),
         "watch" => started(&running)?.watch(arguments),
         identity::READ_AGAIN | identity::PATHS => identity::answer(request, entrance.as_deref()),
+        live::REQUEST => live::answer(started(&running)?.observer(), arguments),
         other => Err(format!("there is no request {other:?}")),
     };
     let listening = Control::listen(directory, answer);

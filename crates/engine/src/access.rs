@@ -68,6 +68,21 @@ impl Access {
     }
 }
 
+impl Access {
+    /// The routes that it was asked about and answers are kept for: number, QoS, RETAIN.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = (u64, QoS, bool)> {
+        let kept = self.verdicts.iter().flat_map(|verdicts| verdicts.0).filter(|kept| *kept != 0);
+        kept.map(|kept| {
+            let qos = match kept >> 2 & 0b11 {
+                0 => QoS::AtMostOnce,
+                1 => QoS::AtLeastOnce,
+                _ => QoS::ExactlyOnce,
+            };
+            (kept >> 4, qos, kept & 0b10 != 0)
+        })
+    }
+}
+
 impl Session {
     fn policy(&self) -> Option<&Arc<dyn Policy>> {
         self.access.as_ref()?.policy.as_ref()

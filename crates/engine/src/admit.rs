@@ -256,7 +256,7 @@ impl Engine {
                     Box::new(Authentication { method, asking: false, connect: None, exchange: None })
                 });
             }
-            self.seat(cx, id, connect, &client_id, Some(pledge.admission));
+            self.seat(cx, id, connect, &client_id, Some(pledge.admission), packet.expose());
             Ok(())
         });
         match seated {
@@ -348,7 +348,7 @@ fn for_disconnect(reason: ReasonCode) -> ReasonCode {
 }
 
 /// A CONNECT that was kept, decoded again.
-fn with_connect<T>(
+pub(crate) fn with_connect<T>(
     packet: &SecretBytes,
     tolerance: dunlin_codec::Tolerance,
     then: impl FnOnce(&Connect<'_>) -> T,

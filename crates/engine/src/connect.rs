@@ -103,7 +103,7 @@ impl Engine {
             cx.fx.list.push(Effect::HandOver { connection: id, to, pledge: None });
             return Taken::HandedOver;
         }
-        self.seat(cx, id, connect, client_id, None);
+        self.seat(cx, id, connect, client_id, None, packet);
         Taken::Yes
     }
 
@@ -113,7 +113,7 @@ impl Engine {
         (home != self.hub.shard).then_some(home)
     }
 
-    /// A CONNECT whose Session lives here, and whose Client is admitted or not asked.
+    /// A CONNECT whose Session lives here, and whose Client is admitted or not asked; `packet` is all of it.
     pub(crate) fn seat(
         &mut self,
         cx: &mut Cx<'_>,
@@ -121,7 +121,12 @@ impl Engine {
         connect: &Connect<'_>,
         client_id: &str,
         admission: Option<Admission>,
+        packet: &[u8],
     ) {
+        let admission = match self.hold(cx, id, client_id, packet, admission) {
+            Ok(()) => return,
+            Err(admission) => admission,
+        };
         let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
         let Some(mount) = self.hub.settings.mount_point_at(listener).map(Mount::new) else {
             return self.seat_whole(cx, id, connect, client_id, admission);
@@ -268,7 +273,7 @@ impl Engine {
         let durability = self.hub.settings.durability_at(listener);
         let serial = self.hub.journal.serial();
         let owner = admission.as_ref().map(|admission| &*admission.identity.name);
-        let (session, resumed) = self.session_for(cx, connect, client_id, owner);
+        let (session, resumed) = self.session_for(cx, id, connect, client_id, owner);
         if let Some(found) = self.hub.sessions.get_mut(session) {
             found.opening = Some(id);
             found.version = connect.version;
@@ -403,6 +408,7 @@ impl Engine {
     fn session_for(
         &mut self,
         cx: &mut Cx<'_>,
+        id: ConnectionId,
         connect: &Connect<'_>,
         client_id: &str,
         owner: Option<&str>,
@@ -410,6 +416,7 @@ impl Engine {
         if let Some(session) = self.hub.sessions.find(client_id) {
             let found = self.hub.sessions.get(session);
             if let Some(old) = found.and_then(|session| session.connection.or(session.opening)) {
+                self.note_takeover(cx, client_id, old, id);
                 // [MQTT-3.1.4-3] [MQTT311-3.1.4-2]
                 self.disconnect(
                     cx,
@@ -472,6 +479,7 @@ impl Engine {
         if sent_maximum > 0 {
             connection.aliases = Some(Box::new(Aliases::new(seed, sent_maximum)));
         }
+        self.hub.set_rates(id);
     }
 
     /// What a 5.0 Client is told beside the Reason Code; no User Property is part of it [MQTT-3.2.2-20].

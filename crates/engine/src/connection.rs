@@ -11,6 +11,8 @@ use crate::event::{ConnectionId, Peer};
 use crate::journal::Lane;
 use crate::map::Map;
 use crate::mount::Mount;
+use crate::pace::Rates;
+use crate::rivals::Held;
 use crate::session::SessionId;
 use crate::tap::Tapped;
 use crate::time::Time;
@@ -43,6 +45,10 @@ pub(crate) enum Pause {
     Output,
     /// Nobody knows yet who it is.
     Authentication,
+    /// It sends more than it may.
+    Rate,
+    /// Its Client Identifier is fought over.
+    Rival,
 }
 
 /// How far a Client has shown who it is.
@@ -105,6 +111,10 @@ pub(crate) struct Connection {
     pub(crate) tapped: Tapped,
     /// What came and went.
     pub(crate) tally: Tally,
+    /// Where it may not send as fast as it likes.
+    pub(crate) rates: Option<Box<Rates>>,
+    /// Its CONNECT, while that waits for another Client to go.
+    pub(crate) held: Option<Box<Held>>,
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -170,6 +180,8 @@ impl Connection {
             mount: None,
             tapped: Tapped::default(),
             tally: Tally::default(),
+            rates: None,
+            held: None,
         }
     }
 
@@ -192,6 +204,13 @@ impl Connection {
 
     /// When it wants to be looked at.
     pub(crate) fn deadline(&self, connect_timeout: Duration) -> Option<Time> {
+        if let Some(held) = &self.held {
+            return Some(held.until);
+        }
+        if let (Some(Pause::Rate), Some(rates)) = (self.paused, &self.rates) {
+            // Keep Alive begins anew afterwards.
+            return Some(rates.resumes_at);
+        }
         match self.phase {
             Phase::New | Phase::Asking | Phase::Opening(_) => Some(self.opened_at.after(connect_timeout)),
             Phase::Connected(_) if self.keep_alive.is_zero() => None,

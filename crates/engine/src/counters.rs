@@ -115,6 +115,28 @@ pub struct Counters {
     pub authentications: [u64; 3],
     /// Bytes of the routes that are kept.
     pub route_bytes: u64,
+    /// What Clients did too often.
+    pub excess: Excess,
+}
+
+/// What Clients did too often, and what was done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Excess {
+    /// Times that a Client met the bound of its rate, by [`crate::RateExceeded`].
+    pub rates: [u64; 3],
+    /// Connections ended because another came with their Client Identifier.
+    pub takeovers: u64,
+    /// CONNECTs that waited because their Client Identifier is fought over.
+    pub takeovers_delayed: u64,
+}
+
+impl Excess {
+    fn add(&mut self, other: &Self) {
+        let Self { rates, takeovers, takeovers_delayed } = other;
+        add_each(&mut self.rates, rates);
+        self.takeovers += takeovers;
+        self.takeovers_delayed += takeovers_delayed;
+    }
 }
 
 impl Counters {
@@ -151,12 +173,14 @@ impl Counters {
             memory_refusals,
             authentications,
             route_bytes,
+            excess,
         } = other;
         add_each(&mut self.authentications, authentications);
         add_each(&mut self.publish_received_by_qos, publish_received_by_qos);
         add_each(&mut self.publish_sent_by_qos, publish_sent_by_qos);
         add_each(&mut self.dropped, dropped);
         add_each(&mut self.rules_broken, rules_broken);
+        self.excess.add(excess);
         self.acknowledge.add(acknowledge);
         for (sum, other) in [
             (&mut self.packets_received, packets_received),

@@ -1,6 +1,7 @@
 //! What an engine wants done.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use dunlin_codec::{ReasonCode, Rule};
 
@@ -8,7 +9,9 @@ use crate::admission::{Credentials, Pledge};
 use crate::event::ConnectionId;
 use crate::mail::Mail;
 use crate::outbox::Outbox;
+use crate::pace::RateKind;
 use crate::partition::{ShardId, ShardMap};
+use crate::settings::RateExceeded;
 
 /// Everything that goes out of an engine; kept by the caller from event to event.
 #[derive(Debug)]
@@ -144,6 +147,34 @@ pub enum Notice {
         topic: Box<str>,
         /// How many times since the last notice, whatever it wanted.
         count: u64,
+    },
+    /// A Client sends faster than it may; at most one such notice a connection and second.
+    TooFast {
+        /// Whose.
+        client_id: Box<str>,
+        /// Of the peer.
+        address: Option<SocketAddr>,
+        /// Which bound it met.
+        rate: RateKind,
+        /// How many of them a second.
+        allowed: u32,
+        /// What was done about it.
+        action: RateExceeded,
+        /// How often it was since the last notice.
+        count: u64,
+    },
+    /// Two live Clients fight over one Client Identifier; at most one such notice a fight and ten seconds.
+    Rivals {
+        /// Which.
+        client_id: Box<str>,
+        /// Whose connection was ended.
+        incumbent: Option<SocketAddr>,
+        /// Whose began.
+        newcomer: Option<SocketAddr>,
+        /// Times that one took it from the other.
+        takeovers: u32,
+        /// How long the next newcomer waits.
+        delay: Duration,
     },
 }
 

@@ -146,6 +146,7 @@ impl Engine {
         }
         let is_over = session.is_ephemeral();
         let is_due = session.will.as_ref().is_some_and(|will| will.delay.is_zero());
+        self.incumbent_ended(cx, session_id);
         self.hub.release_publishers(cx, session_id.index(), false);
         self.tell_groups(cx, session_id, MemberEvent::Offline);
         self.return_deals(cx, session_id);

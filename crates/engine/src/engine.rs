@@ -20,6 +20,7 @@ use crate::journal::Journal;
 use crate::partition::{ShardId, ShardMap};
 use crate::retained::RetainedStore;
 use crate::review::Reviews;
+use crate::rivals::Rivals;
 use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::shared::Groups;
@@ -47,6 +48,7 @@ pub struct Engine {
     pub(crate) next_query: u32,
     pub(crate) next_join: u32,
     pub(crate) reviews: Reviews,
+    pub(crate) rivals: Rivals,
     census: Census,
 }
 
@@ -87,6 +89,7 @@ impl Engine {
             next_query: 0,
             next_join: 0,
             reviews: Reviews::default(),
+            rivals: Rivals::default(),
             census: Census::default(),
             hub: Hub {
                 shard,
@@ -159,6 +162,7 @@ impl Engine {
                 self.hub.has_mounts = settings.has_mounts();
                 self.hub.settings = settings;
                 self.hub.set_output_share();
+                self.rates_changed(cx);
             }
             Event::Shutdown => self.shut_down(cx),
         }
@@ -241,6 +245,12 @@ impl Engine {
         let is_due = connection.deadline(timeout).is_some_and(|at| at <= cx.now);
         if !is_due {
             return self.hub.arm_connection(id);
+        }
+        if connection.held.is_some() {
+            return self.let_in(cx, id);
+        }
+        if connection.paused == Some(Pause::Rate) {
+            return self.read_on(cx, id, Pause::Rate);
         }
         if connection.session().is_none() {
             return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "not connected in time");

@@ -35,6 +35,7 @@ mod map;
 mod message;
 mod mount;
 mod outbox;
+mod pace;
 mod partition;
 mod policy;
 mod publish;
@@ -42,12 +43,14 @@ mod receive;
 mod retained;
 mod retained_value;
 mod review;
+mod rivals;
 mod session;
 mod settings;
 mod shared;
 mod slots;
 mod span;
 mod subscribe;
+mod survey;
 mod tap;
 mod time;
 mod timers;
@@ -60,7 +63,7 @@ pub use ceiling::Memory;
 pub use conduct::{
     Audience, ClientConduct, ConductPage, History, Losses, OriginConduct, OriginKey, Sample, Traffic,
 };
-pub use counters::{Counters, Drop};
+pub use counters::{Counters, Drop, Excess};
 pub use durability::{Durability, DurabilityRules};
 pub use effect::{DisconnectCause, Effect, Effects, Notice, ReadToken, Wanted};
 pub use engine::Engine;
@@ -82,12 +85,14 @@ pub use journal::{
 pub use listener::{ListenerRules, Versions};
 pub use mail::{Mail, MailBag};
 pub use outbox::Outbox;
+pub use pace::RateKind;
 pub use partition::{Partition, ShardId, ShardMap, ShardSet};
 pub use policy::{Policy, Subscribing};
 pub use settings::{
-    AccessRules, CheckpointRules, DeniedPublish, Limits, Protocol, QueueFull, RefusedV31, Settings, Strict,
-    Strictness, WideSubscriptions,
+    AccessRules, CheckpointRules, DeniedPublish, Limits, Protocol, QueueFull, RateExceeded, RefusedV31, Settings,
+    Strict, Strictness, WideSubscriptions,
 };
 pub use span::{Span, SpanKind, SpanRules};
+pub use survey::{Published, Surveyed};
 pub use tap::{TapBatch, TapFilter, TapId, TapNetwork, TappedPacket, TappedPeer};
 pub use time::Time;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dunlin_codec::ProtocolVersion;
 
 use crate::durability::Durability;
-use crate::settings::Settings;
+use crate::settings::{RateExceeded, Settings};
 
 /// What the Clients of a listener are held to, beside what all are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,12 @@ pub struct ListenerRules {
     pub versions: Option<Versions>,
     /// Largest packet taken, in bytes, fixed header included; `None` for [`crate::Limits::maximum_packet_size`].
     pub maximum_packet_size: Option<NonZeroU32>,
+    /// Packets a second of one Client, 0 for any number; `None` for [`crate::Limits::messages_per_second`].
+    pub messages_per_second: Option<u32>,
+    /// Bytes a second of one Client, 0 for any number; `None` for [`crate::Limits::bytes_per_second`].
+    pub bytes_per_second: Option<u32>,
+    /// What becomes of what comes faster; `None` for [`crate::Limits::rate_exceeded`].
+    pub rate_exceeded: Option<RateExceeded>,
     /// What is kept of its Clients; `None` for [`crate::DurabilityRules::default`].
     pub durability: Option<Durability>,
     /// What comes before every topic of its Clients, with a `/` at its end; `None`: nothing. The rest of a topic is what they see.

@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// Is there room for it, and is it new? `None` where the connection was closed for it.
-    fn admit(
+    pub(crate) fn admit(
         &mut self,
         cx: &mut Cx<'_>,
         id: ConnectionId,
@@ -585,6 +585,19 @@ impl AliasError {
 }
 
 impl Aliases {
+    /// Only what a PUBLISH says of its alias, whatever becomes of the message.
+    pub(crate) fn define(
+        &mut self,
+        alias: u16,
+        topic: &str,
+        maximum: usize,
+    ) -> Result<(), (ReasonCode, String)> {
+        let said = |error: AliasError| {
+            (error.reason(), format!("topic alias {alias}: {error}, the maximum is {maximum}"))
+        };
+        self.resolve(alias, topic, maximum).map(drop).map_err(said)
+    }
+
     /// The topic that a PUBLISH means; a topic beside an alias defines it [MQTT-3.3.2-7]. Any alias up to the maximum will do
     /// [MQTT-3.3.2-12], and none beyond it [MQTT-3.2.2-17] [MQTT-3.2.2-18].
     fn resolve<'a>(&'a mut self, alias: u16, topic: &str, maximum: usize) -> Result<&'a str, AliasError> {

@@ -12,6 +12,7 @@ use crate::ending::Ended;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::hub::Cx;
+use crate::pace::Verdict;
 use crate::settings::Strict;
 
 const CONNECT: u8 = 1;
@@ -52,11 +53,15 @@ impl Engine {
             connection.received_at = cx.now;
             let (phase, version) = (connection.phase, connection.version);
             let concerns_tap = self.hub.taps.concern(connection);
+            let pace = connection.pace(cx.now, frame, len);
+            let sampled = pace == Verdict::Within && connection.tally.received(frame.first, len);
+            if pace != Verdict::Within && !self.beyond_rate(cx, id, pace) {
+                break;
+            }
             let mut broken = RuleSet::EMPTY;
             if len > configured as usize {
                 broken.insert(Rule::PacketTooLarge);
             }
-            let sampled = connection.tally.received(frame.first, len);
             self.hub.counters.packets_received += 1;
             let tapped = concerns_tap && !matches!(phase, Phase::Opening(_));
             if tapped {
@@ -76,21 +81,9 @@ impl Engine {
                     Ok(packet) => self.packet_of_stranger(cx, id, &packet),
                     Err(error) => self.undecodable(cx, id, Some(frame), error),
                 },
-                Phase::Connected(session) if frame.packet_type() == PUBLISH => {
-                    match Publish::decode(frame, version, tolerance, &mut broken) {
-                        Ok(publish) => {
-                            if sampled {
-                                self.hub.note_sample(cx, id, session, &publish);
-                            }
-                            self.publish_received(cx, id, session, &publish);
-                        }
-                        Err(error) => self.undecodable(cx, id, Some(frame), error),
-                    }
+                Phase::Connected(session) => {
+                    self.packet_of_client(cx, id, session, (frame, version), (pace, sampled), &mut broken);
                 }
-                Phase::Connected(session) => match Packet::decode(frame, version, tolerance, &mut broken) {
-                    Ok(packet) => self.packet(cx, id, session, &packet),
-                    Err(error) => self.undecodable(cx, id, Some(frame), error),
-                },
             }
             consumed += len;
             if !broken.is_empty() {
@@ -102,6 +95,35 @@ impl Engine {
         cx.fx.paused = self.hub.connections.get(id).is_some_and(|connection| connection.paused.is_some());
         // Where the connection was closed on the way, what is left concerns nobody [MQTT-3.1.4-6].
         consumed
+    }
+
+    #[inline]
+    fn packet_of_client(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: crate::session::SessionId,
+        (frame, version): (Frame<'_>, ProtocolVersion),
+        (pace, sampled): (Verdict, bool),
+        broken: &mut RuleSet,
+    ) {
+        let tolerance = self.hub.tolerance;
+        if frame.packet_type() != PUBLISH {
+            return match Packet::decode(frame, version, tolerance, broken) {
+                Ok(packet) => self.packet(cx, id, session, &packet),
+                Err(error) => self.undecodable(cx, id, Some(frame), error),
+            };
+        }
+        match Publish::decode(frame, version, tolerance, broken) {
+            Ok(publish) if pace == Verdict::Within => {
+                if sampled {
+                    self.hub.note_sample(cx, id, session, &publish);
+                }
+                self.publish_received(cx, id, session, &publish);
+            }
+            Ok(publish) => self.refuse_publish(cx, id, session, &publish),
+            Err(error) => self.undecodable(cx, id, Some(frame), error),
+        }
     }
 
     fn is_connected(&self, id: ConnectionId) -> bool {

@@ -152,6 +152,9 @@ pub struct Limits {
     /// Subscriptions of one Session. A thousand are more than devices and most applications use; filters that overlap cost time
     /// with each message.
     pub subscriptions_per_client: u32,
+    /// Those of them that have wildcards. Each may match every message, and cost time with it: a hundred are more than
+    /// an application needs.
+    pub wildcard_subscriptions_per_client: u32,
     /// Messages that wait in one Session's queue, beside those in flight.
     pub queue_messages_maximum: u32,
     /// Bytes (topic, properties, payload and 64 each) of those messages.
@@ -172,6 +175,16 @@ pub struct Limits {
     /// Bytes that the process may hold in memory; 0 bounds nothing here, and is replaced with a share of the machine's memory by
     /// whoever runs the engines.
     pub memory_bytes_maximum: u64,
+    /// Packets that one Client may send in a second in the long run, and as many at once; PUBACK, PUBREC, PUBREL and PUBCOMP are
+    /// not counted. 0: any number, since what a fleet sends is for its owner to say.
+    pub messages_per_second: u32,
+    /// Bytes of its packets; the same.
+    pub bytes_per_second: u32,
+    /// What becomes of what comes faster. Default `slow`: nothing is lost, and the sender's own socket tells it.
+    pub rate_exceeded: RateExceeded,
+    /// Longest time that a Client waits whose Client Identifier another uses, where the two take it from each other again and
+    /// again, in milliseconds; 0 lets nobody wait. 16 seconds: below the 30 after which client libraries give up.
+    pub takeover_delay_maximum_ms: u32,
     /// Retained messages in total.
     pub retained_messages_maximum: u32,
     /// Bytes of all retained messages.
@@ -188,6 +201,19 @@ pub enum QueueFull {
     /// The new message is dropped: for commands the first counts.
     DropNewest,
     /// The Client is disconnected (0x97 Quota exceeded) where it is connected; the new message is dropped.
+    Disconnect,
+}
+
+/// What happens to what a Client sends beyond its rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateExceeded {
+    /// It is not read until it may be.
+    #[default]
+    Slow,
+    /// QoS 1 and 2 of 5.0 Clients are answered with 0x97 Quota exceeded; what has no such answer is slowed.
+    Refuse,
+    /// It is disconnected: 0x96 Message rate too high.
     Disconnect,
 }
 
@@ -236,6 +262,7 @@ impl Default for Limits {
             topic_length_maximum: 4096,
             client_id_length_maximum: 1024,
             subscriptions_per_client: 1_000,
+            wildcard_subscriptions_per_client: 100,
             queue_messages_maximum: 100_000,
             queue_bytes_maximum: 64 * 1024 * 1024,
             queue_full: QueueFull::DropOldest,
@@ -245,6 +272,10 @@ impl Default for Limits {
             explain_bytes_maximum: 4 * 1024 * 1024,
             connections_maximum: 0,
             memory_bytes_maximum: 0,
+            messages_per_second: 0,
+            bytes_per_second: 0,
+            rate_exceeded: RateExceeded::Slow,
+            takeover_delay_maximum_ms: 16_000,
             retained_messages_maximum: 1_000_000,
             retained_bytes_maximum: 256 * 1024 * 1024,
         }

@@ -18,7 +18,7 @@ use crate::journal::record::Record;
 use crate::journal::{Due, group_partition};
 use crate::mail::{Letter, MemberEvent};
 use crate::partition::{ShardId, ShardSet};
-use crate::session::{SessionId, Subscription};
+use crate::session::{SessionId, Subscription, has_wildcard};
 use crate::settings::RefusedV31;
 use crate::topic::Subscriber;
 
@@ -149,6 +149,13 @@ impl Engine {
         if session.subscriptions.len() >= limit && !session.subscriptions.contains_key(filter.as_str()) {
             return Err(ReasonCode::QuotaExceeded);
         }
+        let wildcards = self.hub.settings.limits.wildcard_subscriptions_per_client;
+        if session.wildcards >= wildcards
+            && has_wildcard(filter.as_str())
+            && !session.subscriptions.contains_key(filter.as_str())
+        {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         // One Subscription made again and again would have more and more snapshots waiting.
         if session.fetches.as_ref().is_some_and(|fetches| fetches.len() >= limit.max(SNAPSHOTS_MAXIMUM)) {
             return Err(ReasonCode::QuotaExceeded);
@@ -180,7 +187,7 @@ impl Engine {
         let old = session.subscriptions.get(filter.as_str()).copied();
         let born = old.map_or(joined, |old| old.born);
         let subscription = Subscription { options, identifier, joined, born, filtered };
-        session.subscriptions.insert(filter.as_str().into(), subscription);
+        session.subscribe(filter.as_str(), subscription);
         let what = What::subscribed(options, old.is_none());
         self.hub.ledger.session(cx.now, &session.client_id, filter.as_str(), what);
         if session.key != 0 {
@@ -338,7 +345,7 @@ impl Engine {
     ) -> bool {
         let Some(found) = self.hub.sessions.get_mut(session) else { return false };
         // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
-        let removed = found.subscriptions.remove(filter.as_str());
+        let removed = found.unsubscribe(filter.as_str());
         let Some(Subscription { joined, .. }) = removed else { return false };
         found.joined.remove(&joined);
         if found.key != 0 {

@@ -129,6 +129,12 @@ catalogue! {
         "Bytes of memory by what they are for: queues of sessions, retained messages, output that waits, routes that are kept.",
     MemoryRefusals Counter "mqtt_memory_refusals":
         "Sessions and subscriptions refused, and clients disconnected, for want of memory.",
+    RatesExceeded Counter "mqtt_rates_exceeded" {"action"}:
+        "Times that a client sent faster than it may, by what was done: it was slowed, a message refused, it was disconnected.",
+    Takeovers Counter "mqtt_takeovers":
+        "Connections ended because another came with the same client identifier.",
+    TakeoversDelayed Counter "mqtt_takeovers_delayed":
+        "CONNECTs that had to wait because two clients fight over the client identifier.",
     RulesBroken Counter "mqtt_rules_broken" {"rule"}:
         "Rules of the protocol that clients broke and that were tolerated.",
     AcknowledgeSeconds Histogram "mqtt_publish_acknowledge_seconds" ["seconds"]:

@@ -4,7 +4,6 @@
 //! Out:   answers, through the inbox of the shard that asked.
 //! Never: a wait in a shard, nor more questions waiting than the bound: whoever comes beyond it is told to come back.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
@@ -12,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use dunlin_engine::{ConnectionId, Credentials, Outcome, ShardId};
 
+use crate::questions::{Origin, Questions};
 use crate::shard::{Shard, Shared};
 
 /// Whoever knows the Clients.
@@ -28,7 +28,8 @@ pub struct Authentication {
     pub authenticator: Arc<dyn Authenticator>,
     /// Threads that ask it. An argon2id takes one for some ten milliseconds.
     pub workers: NonZeroUsize,
-    /// Questions that wait for a thread; beyond it a Client is refused with 0x89 Server busy. A reconnecting fleet waits for less
+    /// Questions that wait for a thread, by turns of their addresses; beyond it a Client of the address with the most is refused
+    /// with 0x89 Server busy. A reconnecting fleet waits for less
     /// than its time to connect: some hundred questions for each thread that takes ten milliseconds.
     pub waiting_maximum: usize,
 }
@@ -77,7 +78,7 @@ pub(crate) struct Pool {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    questions: VecDeque<Question>,
+    questions: Questions<Question>,
     closed: bool,
 }
 
@@ -93,17 +94,19 @@ impl Pool {
         Self { options, waiting: Mutex::default(), come: Condvar::new() }
     }
 
-    /// Leaves a question; false where too many wait.
+    /// Leaves a question; whose Client is to come back where too many wait.
     #[must_use]
-    pub(crate) fn ask(&self, shard: ShardId, connection: ConnectionId, credentials: Credentials) -> bool {
-        let mut waiting = self.waiting();
-        if waiting.questions.len() >= self.options.waiting_maximum {
-            return false;
-        }
-        waiting.questions.push_back(Question { shard, connection, credentials });
-        drop(waiting);
+    pub(crate) fn ask(
+        &self,
+        shard: ShardId,
+        connection: ConnectionId,
+        credentials: Credentials,
+    ) -> Option<(ShardId, ConnectionId)> {
+        let origin = Origin::of(credentials.peer.address.map(|address| address.ip()));
+        let question = Question { shard, connection, credentials };
+        let out = self.waiting().questions.push(origin, question, self.options.waiting_maximum);
         self.come.notify_one();
-        true
+        out.map(|question| (question.shard, question.connection))
     }
 
     /// The next question; `None` when the Server ends.
@@ -111,7 +114,7 @@ impl Pool {
         let waiting = self.waiting();
         let is_idle = |waiting: &mut Waiting| waiting.questions.is_empty() && !waiting.closed;
         let mut waiting = self.come.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner);
-        if waiting.closed { None } else { waiting.questions.pop_front() }
+        if waiting.closed { None } else { waiting.questions.pop() }
     }
 
     /// Nobody waits for answers any more: each thread ends after the question it is at.
@@ -157,9 +160,9 @@ impl Shard {
             let shown = connection.transport.peer_certificates().unwrap_or_default();
             credentials.certificates = shown.iter().map(|certificate| certificate.to_vec()).collect();
         }
-        if !pool.ask(self.id(), id, credentials) {
+        if let Some((shard, connection)) = pool.ask(self.id(), id, credentials) {
             // By the inbox, as every answer.
-            self.shared.post.answer(self.id(), id, Outcome::busy("too many wait to be recognised"));
+            self.shared.post.answer(shard, connection, Outcome::busy("too many wait to be recognised"));
         }
     }
 }

@@ -28,6 +28,7 @@ mod observer;
 mod pace;
 mod perform;
 mod post;
+mod questions;
 mod reading;
 mod recovery;
 mod server;

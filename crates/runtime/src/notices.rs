@@ -25,17 +25,21 @@ enum Kind {
     RuleBroken,
     Dropped,
     Denied,
+    TooFast,
+    Rivals,
     TurnedAway,
     OutOfDescriptors,
     Transport,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Refused,
         Self::RuleBroken,
         Self::Dropped,
         Self::Denied,
+        Self::TooFast,
+        Self::Rivals,
         Self::TurnedAway,
         Self::OutOfDescriptors,
         Self::Transport,
@@ -159,6 +163,26 @@ impl Notices {
             Notice::Denied { client_id, wanted, topic, count } => {
                 if self.admits(now, Kind::Denied) {
                     warn!(target: "dunlin::access", %client_id, ?wanted, %topic, count, "not allowed");
+                }
+            }
+            Notice::TooFast { client_id, address, rate, allowed, action, count } => {
+                if self.admits(now, Kind::TooFast) {
+                    let address = address.map(tracing::field::display);
+                    warn!(
+                        target: "dunlin::connection",
+                        %client_id, address, ?rate, allowed, ?action, count, "client sends faster than it may"
+                    );
+                }
+            }
+            Notice::Rivals { client_id, incumbent, newcomer, takeovers, delay } => {
+                if self.admits(now, Kind::Rivals) {
+                    let (incumbent, newcomer) =
+                        (incumbent.map(tracing::field::display), newcomer.map(tracing::field::display));
+                    warn!(
+                        target: "dunlin::connection",
+                        %client_id, incumbent, newcomer, takeovers, ?delay,
+                        "two clients fight over one client identifier: the next newcomer waits"
+                    );
                 }
             }
             Notice::Dropped { client_id, bound, count } => {

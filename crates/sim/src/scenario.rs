@@ -201,6 +201,8 @@ fn generous_limits(rng: &mut Rng) -> Limits {
         session_expiry_interval_maximum: 100,
         inflight_maximum: nonzero16(rng.pick(&[1, 5, 1024])),
         slow_publisher_maximum_ms: rng.pick(&[100, 5_000]),
+        // To the models a CONNECT holds from when it is read; one that waits for a fight would hold later.
+        takeover_delay_maximum_ms: 0,
         ..Limits::default()
     }
 }

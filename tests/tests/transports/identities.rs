@@ -1,5 +1,6 @@
 //! Several certificates, revocation, ALPN and stapling, as openssl sees them.
 
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -146,4 +147,38 @@ fn the_authority_of_clients_is_replaced_without_a_connection_dropped() {
     assert!(peer::comes_in(port, &after));
     peer::ping(&mut first);
     peer::ping(&mut second);
+}
+
+/// Whoever is in by a certificate that is listed goes; nobody else does, nor who came where the list does not hold.
+#[test]
+fn a_list_that_changes_ends_the_connections_of_those_on_it() {
+    let directory = Directory::new();
+    let authority = Authority::new(&directory, "authority");
+    let server = authority.server(&directory, "server");
+    let list = directory.write("clients.crl", &authority.revocations(&[]));
+    let listed = format!("client_ca = {:?}\nclient_crl = {list:?}", authority.file);
+    let free = format!("client_ca = {:?}", authority.file);
+    let url = "tls://127.0.0.1:0";
+    let toml = format!("{TCP}{}{}", listener(url, &server, &listed), listener(url, &server, &free));
+    let broker = Broker::start_secured(&directory.file("data"), &toml);
+    let ports: Vec<u16> =
+        broker.urls("tls").iter().map(|url| url.rsplit(':').next().unwrap().parse().unwrap()).collect();
+    let connect = |name: &str, number: u64, port: u16| {
+        let identity = authority.client_numbered(&directory, name, number);
+        let config = peer::with_identity(&authority.file, &[&TLS13], &identity);
+        peer::connect(port, &config, name)
+    };
+    let (mut good, mut lost) = (connect("good", 7, ports[0]), connect("lost", 8, ports[0]));
+    let mut elsewhere = connect("elsewhere", 9, ports[1]);
+    peer::ping(&mut lost);
+
+    directory.write("clients.crl", &authority.revocations(&[8, 9]));
+    // The end, with or without the alert of TLS; not the time that the test has for it.
+    match lost.read(&mut [0; 16]) {
+        Ok(0) => {}
+        Ok(_) => panic!("a 3.1.1 client is told nothing"),
+        Err(error) => assert_ne!(error.kind(), ErrorKind::WouldBlock, "it stays"),
+    }
+    peer::ping(&mut good);
+    peer::ping(&mut elsewhere);
 }

@@ -134,9 +134,12 @@ pub(crate) struct DryRun {
     /// The other policy (TOML)
     #[arg(value_name = "NEWFILE")]
     pub(super) new: PathBuf,
-    /// What clients did: a JSON object a line; `-` is standard input
+    /// What clients did: a JSON object a line; `-` is standard input. Without it, the broker of the data directory is asked
     #[arg(long, value_name = "FILE")]
-    pub(super) seen: PathBuf,
+    pub(super) seen: Option<PathBuf>,
+    /// How long the broker is asked what its clients do, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, conflicts_with = "seen")]
+    pub(super) window: u32,
     #[command(flatten)]
     pub(super) policy: PolicyArgument,
     /// Print at most so many who are affected

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::time::Duration;
 
 use dunlin_security::policy::{Action, PolicyFile, Rules, Verdict};
 
 use super::arguments::DryRun;
 use super::ask::reason;
 use super::seen::Seen;
-use super::{AccessError, Outcome};
+use super::{AccessError, Outcome, live};
 use crate::say;
 
 /// Different changes that are kept; what goes beyond is counted.
@@ -40,37 +42,54 @@ struct Findings {
 pub(super) fn run(arguments: &DryRun) -> Result<Outcome, AccessError> {
     let (old, _) = arguments.policy.read()?;
     let new = PolicyFile::read(&arguments.new)?;
-    let path = arguments.seen.display().to_string();
-    let failed = |source| AccessError::Io { path: path.clone(), source };
-    let input: Box<dyn BufRead> = if path == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(BufReader::new(File::open(&arguments.seen).map_err(failed)?))
-    };
-    let mut findings = Findings::default();
     let name = arguments.new.display().to_string();
-    for line in input.lines() {
-        let line = line.map_err(failed)?;
-        findings.lines += 1;
-        if !line.trim().is_empty() {
-            let number = findings.lines;
-            if let Err(error) = findings.take(&line, &old, &new, &name) {
-                findings.strange_count += 1;
-                if findings.strange.len() < STRANGE_MAXIMUM {
-                    findings.strange.push(format!("{path}:{number}: no decision, left out: {error}"));
-                }
-            }
-        }
+    let mut findings = Findings::default();
+    if let Some(seen) = &arguments.seen {
+        findings.read(seen, &old, &new, &name)?;
+    } else {
+        let data =
+            arguments.policy.data.directory().map_err(|error| AccessError::Usage(error.to_string()))?;
+        let window = Duration::from_secs(arguments.window.into());
+        live::look(&data, window, |line| findings.line(line, "the broker", &old, &new, &name))?;
     }
     findings.strange.iter().for_each(|line| say::warning(line));
-    if findings.decisions == 0 {
-        return Err(AccessError::Invalid(format!("{path}: no decision in {} lines", findings.lines)));
-    }
     say::line(&findings.report(arguments.most));
     Ok(if findings.changed == 0 { Outcome::Yes } else { Outcome::No })
 }
 
 impl Findings {
+    /// A file of what was seen.
+    fn read(&mut self, seen: &Path, old: &Rules, new: &Rules, name: &str) -> Result<(), AccessError> {
+        let path = seen.display().to_string();
+        let failed = |source| AccessError::Io { path: path.clone(), source };
+        let input: Box<dyn BufRead> = if path == "-" {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(BufReader::new(File::open(seen).map_err(failed)?))
+        };
+        for line in input.lines() {
+            self.line(&line.map_err(failed)?, &path, old, new, name);
+        }
+        if self.decisions == 0 {
+            return Err(AccessError::Invalid(format!("{path}: no decision in {} lines", self.lines)));
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &str, from: &str, old: &Rules, new: &Rules, name: &str) {
+        self.lines += 1;
+        if line.trim().is_empty() {
+            return;
+        }
+        let number = self.lines;
+        if let Err(error) = self.take(line, old, new, name) {
+            self.strange_count += 1;
+            if self.strange.len() < STRANGE_MAXIMUM {
+                self.strange.push(format!("{from}:{number}: no decision, left out: {error}"));
+            }
+        }
+    }
+
     fn take(&mut self, line: &str, old: &Rules, new: &Rules, name: &str) -> Result<(), String> {
         let seen = Seen::parse(line)?;
         let request = seen.request()?;

@@ -9,6 +9,7 @@ mod ask;
 mod change;
 mod dry_run;
 mod expect;
+pub(crate) mod live;
 mod mosquitto;
 mod seen;
 
@@ -56,6 +57,9 @@ enum AccessError {
     /// A file.
     #[error("{path}: {source}")]
     Io { path: String, source: io::Error },
+    /// The broker was asked and has no answer.
+    #[error("{0}")]
+    Broker(String),
     /// The policy cannot be changed like that.
     #[error("{path}: {source}")]
     Edit { path: String, source: EditError },

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dunlin_codec::{ProtocolVersion, TopicName};
-use dunlin_engine::{Durability, ListenerRules, Versions};
+use dunlin_engine::{Durability, ListenerRules, RateExceeded, Versions};
 use dunlin_runtime::{IdentityFiles, ListenerLimits, Network, TlsFiles, WebSocketRules};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,15 @@ pub(crate) struct Listener {
     /// Connections in a second; 0: any number.
     #[serde(default)]
     pub(crate) connections_per_second: Option<u32>,
+    /// Packets a second of one Client; 0: any number.
+    #[serde(default)]
+    pub(crate) messages_per_second: Option<u32>,
+    /// Bytes a second of one Client; 0: any number.
+    #[serde(default)]
+    pub(crate) bytes_per_second: Option<u32>,
+    /// What becomes of what comes faster.
+    #[serde(default)]
+    pub(crate) rate_exceeded: Option<RateExceeded>,
     /// What survives of what its Clients publish, and of their Sessions.
     #[serde(default)]
     pub(crate) durability: Option<Durability>,
@@ -164,6 +173,9 @@ impl Listener {
             maximum_packet_size: None,
             connections_maximum: None,
             connections_per_second: None,
+            messages_per_second: None,
+            bytes_per_second: None,
+            rate_exceeded: None,
             durability: None,
         }
     }
@@ -223,6 +235,9 @@ impl Listener {
         ListenerRules {
             versions: self.versions.as_ref().map(all),
             maximum_packet_size: self.maximum_packet_size,
+            messages_per_second: self.messages_per_second,
+            bytes_per_second: self.bytes_per_second,
+            rate_exceeded: self.rate_exceeded,
             durability: self.durability,
             mount_point: self.mount_point.as_deref().map(Arc::from),
         }

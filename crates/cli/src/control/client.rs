@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{LINE_MAX, socket};
+use super::{ANSWER_MAX, socket};
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) fn ask(data: &Path, request: &str, arguments: &Value) -> Result<Value
     let line = json!({ "request": request, "arguments": arguments });
     stream.write_all(format!("{line}\n").as_bytes()).map_err(failed)?;
     let mut answer = String::new();
-    BufReader::new(stream).take(LINE_MAX).read_line(&mut answer).map_err(failed)?;
+    BufReader::new(stream).take(ANSWER_MAX).read_line(&mut answer).map_err(failed)?;
     let answer: Value = serde_json::from_str(&answer)
         .map_err(|_| Ask::Failed("the broker ended before it answered".to_owned()))?;
     match (answer.get("ok"), answer["error"].as_str()) {

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 pub(crate) use client::{Ask, ask};
 pub(crate) use server::Control;
 
-/// Bytes of a line at most.
+/// Bytes of a request at most.
 const LINE_MAX: u64 = 64 << 10;
+/// Bytes of an answer at most: what some hundred sessions with a thousand subscriptions each may come to.
+const ANSWER_MAX: u64 = 64 << 20;
 
 fn socket(data: &Path) -> PathBuf {
     data.join("control.sock")

@@ -30,6 +30,11 @@ impl Explaining {
         Self { observer, entrance }
     }
 
+    /// Who looks at the server.
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
     /// The verdict.
     ///
     /// # Errors

@@ -135,8 +135,13 @@ fn messages(out: &mut impl Samples, counters: &Counters) {
         (Metric::PublishesDenied, counters.publishes_denied),
         (Metric::SubscriptionsDenied, counters.subscriptions_denied),
         (Metric::MemoryRefusals, counters.memory_refusals),
+        (Metric::Takeovers, counters.excess.takeovers),
+        (Metric::TakeoversDelayed, counters.excess.takeovers_delayed),
     ] {
         out.sample(metric, value);
+    }
+    for (action, times) in ["slow", "refuse", "disconnect"].into_iter().zip(counters.excess.rates) {
+        out.labelled(Metric::RatesExceeded, action, times);
     }
 }
 

@@ -197,10 +197,11 @@ impl Entrance {
         proofs.devices.poll();
         let users = !proofs.users.poll().is_empty();
         let devices = proofs.revoked.poll();
+        let lists = proofs.lists.poll();
         let is_written = lock(&self.policy).watch.is_due_and_changed();
         let rules = is_written && self.read_rules_again();
         let other = self.changed.swap(false, Ordering::AcqRel);
-        self.door.is_review_due(now) || users || devices || rules || other
+        self.door.is_review_due(now) || users || devices || lists || rules || other
     }
 
     /// False where they cannot be used. Built-in rules that still hold are no change.

@@ -9,6 +9,7 @@ mod admission;
 mod devices;
 mod entrance;
 mod keeping;
+mod lists;
 mod proofs;
 mod welcome;
 

@@ -4,6 +4,7 @@
 //! Out:   a chain for each listener.
 //! Never: half of a change: where something cannot be used, there are no new proofs at all.
 
+use std::borrow::Cow;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use tracing::warn;
 
 use super::devices::{DeviceNames, NoDevice};
 use super::entrance::Doorplate;
+use super::lists::Lists;
 use crate::config::{self, Authentication, Proof};
 use crate::failure::Failure;
 use crate::user;
@@ -41,6 +43,7 @@ pub(super) struct Proofs {
     pub(super) users: Arc<UserStore>,
     pub(super) revoked: Arc<Revoked>,
     pub(super) devices: Arc<DeviceNames>,
+    pub(super) lists: Lists,
     seed: Secret,
     keys: Option<Arc<KeySource>>,
     jwt: Option<Arc<dyn Authenticator>>,
@@ -62,6 +65,7 @@ impl Proofs {
             users,
             revoked: Arc::new(revoked),
             devices,
+            lists: Lists::default(),
             seed: seed(&data.join(SEED))?,
             keys: None,
             jwt: None,
@@ -100,6 +104,7 @@ impl Proofs {
             users,
             revoked: Arc::clone(&self.revoked),
             devices: Arc::clone(&self.devices),
+            lists: Lists::default(),
             seed: self.seed.clone(),
             keys,
             jwt: None,
@@ -118,6 +123,9 @@ impl Proofs {
     }
 
     fn with_services(mut self, doors: &[Doorplate]) -> Result<Self, Failure> {
+        let listeners = doors.iter().map(|door| &door.listener);
+        let others = listeners.filter(|listener| listener.client_ca.as_ref() != Some(&self.files.authority));
+        self.lists = Lists::open(others)?;
         let asks = |proof| doors.iter().any(|door| door.proofs(&self.config).contains(&proof));
         let (jwt, http, ldap) = (asks(Proof::Jwt), asks(Proof::Http), asks(Proof::Ldap));
         if jwt {
@@ -136,7 +144,7 @@ impl Proofs {
         let chain = Chain::new(Arc::clone(&self.guard));
         let proofs = door.proofs(&self.config).iter();
         Arc::new(proofs.fold(chain, |chain, proof| match self.authenticator(*proof, door) {
-            Some((name, authenticator)) => chain.with(name, authenticator),
+            Some((name, authenticator)) => chain.with(&name, authenticator),
             None => chain,
         }))
     }
@@ -145,8 +153,8 @@ impl Proofs {
         &self,
         proof: Proof,
         door: &Doorplate,
-    ) -> Option<(&'static str, Arc<dyn Authenticator>)> {
-        let (name, authenticator): (_, Arc<dyn Authenticator>) = match proof {
+    ) -> Option<(Cow<'static, str>, Arc<dyn Authenticator>)> {
+        let (name, authenticator): (&str, Arc<dyn Authenticator>) = match proof {
             Proof::Certificate => return Some(self.certificates(door)),
             Proof::Password => ("password", Arc::new(Passwords::new(Arc::clone(&self.users)))),
             Proof::Scram => ("scram", Arc::new(Scram::new(Arc::clone(&self.users), &self.seed))),
@@ -155,17 +163,17 @@ impl Proofs {
             Proof::Ldap => ("ldap", Arc::clone(self.ldap.as_ref()?)),
             Proof::Anonymous => ("anonymous", Arc::new(Anonymous)),
         };
-        Some((name, Arc::new(NoDevice::new(authenticator, Arc::clone(&self.devices)))))
+        Some((name.into(), Arc::new(NoDevice::new(authenticator, Arc::clone(&self.devices)))))
     }
 
     /// A certificate of the built-in authority names the client: its user name and its client identifier are the Common Name.
-    fn certificates(&self, door: &Doorplate) -> (&'static str, Arc<dyn Authenticator>) {
+    fn certificates(&self, door: &Doorplate) -> (Cow<'static, str>, Arc<dyn Authenticator>) {
         if door.listener.client_ca.as_ref() == Some(&self.files.authority) {
             let field = Field::CommonName;
             let rules = Certificates { username: field, client_id: ClientIdRule::Match(field) };
-            ("device", Arc::new(Devices::new(rules, Arc::clone(&self.revoked))))
+            ("device".into(), Arc::new(Devices::new(rules, Arc::clone(&self.revoked))))
         } else {
-            ("certificate", Arc::new(self.config.certificate.rules()))
+            self.lists.mind(&door.listener, Arc::new(self.config.certificate.rules()))
         }
     }
 }

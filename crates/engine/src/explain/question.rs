@@ -424,5 +424,7 @@ const fn in_words(pause: Pause) -> &'static str {
         Pause::Mail => "another thread of the broker does not keep up",
         Pause::Output => "it does not take its own answers",
         Pause::Authentication => "nobody knows yet who it is",
+        Pause::Rate => "it sends more than it may",
+        Pause::Rival => "two Clients fight over its Client Identifier",
     }
 }

@@ -305,11 +305,11 @@ impl Engine {
                 let Some(session) = self.restored_session(partition, key) else { return };
                 let subscription =
                     Subscription { options, identifier, joined, born: joined, filtered: false };
-                session.subscriptions.insert(filter.into(), subscription);
+                session.subscribe(filter, subscription);
             }
             Record::Unsubscribed { key, filter } => {
                 if let Some(session) = self.restored_session(partition, key) {
-                    session.subscriptions.remove(filter);
+                    session.unsubscribe(filter);
                 }
             }
             Record::Released { exchange } => {

@@ -57,6 +57,8 @@ pub(crate) struct Session {
     /// When the last connection ended; meaningless while connected.
     pub(crate) disconnected_at: Time,
     pub(crate) subscriptions: BTreeMap<Box<str>, Subscription>,
+    /// How many of them have wildcards.
+    pub(crate) wildcards: u32,
     /// The numbers by which it is a member of shared groups.
     pub(crate) joined: BTreeSet<u32>,
     pub(crate) outgoing: Option<Box<Outgoing>>,
@@ -146,7 +148,26 @@ impl SessionId {
     }
 }
 
+/// Does a Topic Filter match more than one topic?
+pub(crate) fn has_wildcard(filter: &str) -> bool {
+    filter.bytes().any(|byte| matches!(byte, b'+' | b'#'))
+}
+
 impl Session {
+    /// Adds a Subscription, or replaces it.
+    pub(crate) fn subscribe(&mut self, filter: &str, subscription: Subscription) {
+        if self.subscriptions.insert(filter.into(), subscription).is_none() && has_wildcard(filter) {
+            self.wildcards += 1;
+        }
+    }
+
+    /// Takes a Subscription out.
+    pub(crate) fn unsubscribe(&mut self, filter: &str) -> Option<Subscription> {
+        let removed = self.subscriptions.remove(filter)?;
+        self.wildcards -= u32::from(has_wildcard(filter));
+        Some(removed)
+    }
+
     /// One that has nothing yet.
     pub(crate) fn new(client_id: &str, now: Time) -> Self {
         Self {
@@ -161,6 +182,7 @@ impl Session {
             window: 1,
             disconnected_at: now,
             subscriptions: BTreeMap::new(),
+            wildcards: 0,
             joined: BTreeSet::new(),
             outgoing: None,
             received: None,

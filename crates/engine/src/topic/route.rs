@@ -2,6 +2,7 @@
 //!
 //! Spec:  MQTT 5.0 sections 3.3.4 and 3.8.3.1.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -297,6 +298,12 @@ impl Router {
     /// Were kept routes, with what was known of their topics, let go at a bound?
     pub(crate) const fn has_forgotten(&self) -> bool {
         self.forgot
+    }
+
+    /// The topics of kept routes, by their numbers.
+    pub(crate) fn topics(&self, numbers: &BTreeSet<u64>) -> BTreeMap<u64, &str> {
+        let wanted = self.routes.iter().filter(|route| numbers.contains(&route.number));
+        wanted.map(|route| (route.number, &*route.topic)).collect()
     }
 
     /// While memory is not ample, few routes are kept.

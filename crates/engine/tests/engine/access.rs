@@ -1,5 +1,6 @@
 //! What a Client may say and hear, on every path that a message takes.
 
+use dunlin_codec::QoS;
 use dunlin_engine::{DeniedPublish, Drop, Notice, Settings, Wanted, WideSubscriptions};
 
 use crate::hello::{at, hello, message};
@@ -233,4 +234,29 @@ fn a_will_that_is_not_allowed_is_no_will() {
         world.answer(stranger, dunlin_engine::Outcome::Admitted(crate::world::admission("d", Some(policy))));
         assert_eq!(world.take(stranger), ["CONNACK 87", "closed"]);
     }
+}
+
+/// Other rules can be held against what was allowed and what was not.
+#[test]
+fn what_clients_did_last_can_be_looked_at() {
+    let mut world = World::new();
+    let policy = rules(&["up"], &["down", "news"]);
+    let client = world.enter_with(&hello(V5, "c"), policy.clone());
+    world.ask(client, &[("down", at(1)), ("$share/g/news", at(0)), ("secret", at(0))], 0);
+    world.publish(client, &message("up", "1").qos(1, 1));
+    world.publish(client, &message("up", "2").retain());
+    world.publish(client, &message("forbidden", "3"));
+
+    let (seen, next) = world.survey(0, 1_000);
+    assert_eq!((seen.len(), next), (1, None));
+    assert_eq!(&*seen[0].identity.client_id, "c");
+    assert_eq!(seen[0].subscriptions, [("news".into(), QoS::AtMostOnce), ("down".into(), QoS::AtLeastOnce)]);
+    let mut published: Vec<_> =
+        seen[0].published.iter().map(|one| (&*one.topic, one.qos as u8, one.retain)).collect();
+    published.sort_unstable();
+    assert_eq!(published, [("forbidden", 0, false), ("up", 0, true)], "of one topic, the last");
+
+    world.enter_with(&hello(V5, "d"), policy);
+    assert_eq!(world.survey(0, 1).1, Some(1));
+    assert_eq!(&*world.survey(1, 1).0[0].identity.client_id, "d");
 }

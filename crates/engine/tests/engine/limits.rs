@@ -2,7 +2,7 @@
 
 use dunlin_engine::{Drop, Notice, QueueFull};
 
-use crate::hello::{hello, message};
+use crate::hello::{at, hello, message};
 use crate::world::{Link, V5, V311, World};
 
 const NOTHING: [&str; 0] = [];
@@ -143,4 +143,21 @@ fn what_is_lost_with_a_session_is_counted() {
     world.seconds(60);
     assert_eq!(world.dropped(Drop::SessionEnded), 3);
     assert_eq!(waiting(&mut world), NOTHING);
+}
+
+/// Filters with wildcards have a bound of their own, within that of all; who unsubscribes has room again.
+#[test]
+fn subscriptions_with_wildcards_are_bounded() {
+    let mut world = World::with(|settings| settings.limits.wildcard_subscriptions_per_client = 2);
+    let client = world.connect(V5, "c");
+    let ask = |world: &mut World, filters: &[(&str, u8)]| {
+        let filters: Vec<_> = filters.iter().map(|(filter, qos)| (*filter, at(*qos))).collect();
+        world.ask(client, &filters, 0)
+    };
+    ask(&mut world, &[("a/+", 0), ("a/b", 0), ("#", 0), ("b/#", 0), ("a/+", 1), ("b", 0)]);
+    assert_eq!(world.take(client), ["SUBACK #1 [00, 00, 00, 97, 01, 00]"]);
+    world.unsubscribe(client, &["#"]);
+    world.take(client);
+    ask(&mut world, &[("$share/g/b/#", 0), ("c/+", 0)]);
+    assert_eq!(world.take(client), ["SUBACK #3 [00, 97]"]);
 }

@@ -545,6 +545,11 @@ impl World {
         self.pass(Duration::from_secs(seconds));
     }
 
+    /// What Clients of the first shard did.
+    pub(crate) fn survey(&self, from: u32, most: u32) -> (Vec<dunlin_engine::Surveyed>, Option<u32>) {
+        self.engines[0].survey(from, most)
+    }
+
     pub(crate) fn deadline(&self, shard: ShardId) -> Option<Time> {
         self.engines[shard.index()].next_deadline()
     }

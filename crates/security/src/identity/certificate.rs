@@ -90,7 +90,7 @@ impl Certificates {
 }
 
 /// What the access rules may ask of a certificate: `cert.cn`, `cert.ou`, `cert.o`, `cert.dns`, `cert.email`, `cert.uri`, `cert.serial`,
-/// `cert.subject`, each where the certificate has exactly one value for it. Empty where it cannot be read.
+/// `cert.subject`, `cert.issuer`, each where the certificate has exactly one value for it. Empty where it cannot be read.
 #[must_use]
 pub(super) fn attributes(der: &[u8]) -> BTreeMap<Box<str>, Box<str>> {
     let Some(certificate) = Certificate::parse(der) else { return BTreeMap::new() };
@@ -105,6 +105,8 @@ pub(super) fn attributes(der: &[u8]) -> BTreeMap<Box<str>, Box<str>> {
         ("cert.subject", Field::Subject),
     ];
     let values = fields.into_iter().filter_map(|(name, field)| Some((name, certificate.only(field)?)));
+    let issuer = Some(certificate.0.issuer().to_string()).filter(|issuer| is_name(issuer));
+    let values = values.chain(issuer.map(|issuer| ("cert.issuer", issuer.into())));
     values.map(|(name, value)| (name.into(), value)).collect()
 }
 
@@ -225,7 +227,8 @@ mod tests {
         }
         let attributes = attributes(&certificate);
         assert_eq!(attributes.get("cert.cn").map(|name| &**name), Some("pump-17"));
-        assert_eq!(attributes.len(), 6);
+        assert_eq!(attributes.get("cert.issuer").map(|name| &**name), Some("CN=pump-17"));
+        assert_eq!(attributes.len(), 7);
     }
 
     #[test]

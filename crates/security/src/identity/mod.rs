@@ -8,6 +8,7 @@ mod anonymous;
 mod attempt;
 mod certificate;
 mod chain;
+mod crl;
 mod device;
 mod door;
 mod guard;
@@ -33,6 +34,7 @@ pub use attempt::{
 };
 pub use certificate::{Certificates, ClientIdRule, Field};
 pub use chain::{Chain, Pending, Verdict};
+pub use crl::{ListsError, RevocationLists, Unlisted};
 pub use device::{Devices, ListError, Revoked};
 pub use door::Door;
 pub use guard::{Banned, Guard, GuardLimits};

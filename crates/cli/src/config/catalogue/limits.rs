@@ -2,6 +2,8 @@
 
 use super::{Key, Kind, Section};
 
+pub(super) const RATE_EXCEEDED: [&str; 3] = ["slow", "refuse", "disconnect"];
+
 const U32: u64 = u32::MAX as u64;
 /// The largest integer of TOML.
 const I64: u64 = i64::MAX as u64;
@@ -77,6 +79,12 @@ pub(super) const LIMITS: Section = Section {
              cost time with each message, so a gateway that needs more should be known by name.",
         ),
         limit(
+            "wildcard_subscriptions_per_client",
+            (0, U32, "subscriptions"),
+            "Those of them that have + or #. Each may match every message, and with it costs time with each; a hundred are \
+             more than any application needs. What goes beyond is answered with 0x97 Quota exceeded (3.x: 0x80).",
+        ),
+        limit(
             "queue_messages_maximum",
             (1, U32, "messages"),
             "Messages that wait in one session's queue, beside those in flight. 100,000 are a day of one message a \
@@ -140,6 +148,35 @@ pub(super) const LIMITS: Section = Section {
              group of the process allows. From 60% of it on buffers are kept small; from 75% on, what would be kept for \
              later is refused with 0x97 Quota exceeded; from 85% on the slowest clients are disconnected. Below 64 MiB \
              there is little left beside what an idle server needs. docs/limits.md says more.",
+        ),
+        limit(
+            "messages_per_second",
+            (0, U32, "packets a second"),
+            "Packets that one client may send in a second in the long run, and as many at once; acknowledgements (PUBACK, \
+             PUBREC, PUBREL, PUBCOMP) are not counted. 0: any number, because what a fleet sends is for its owner to \
+             say. A change holds for those who are connected, too.",
+        ),
+        limit(
+            "bytes_per_second",
+            (0, U32, "bytes a second"),
+            "The same for the bytes of all its packets. A packet that is larger is taken, and paid for with a pause.",
+        ),
+        Key {
+            name: "rate_exceeded",
+            kind: Kind::Choice(&RATE_EXCEEDED),
+            reloads: true,
+            about: "What happens to what comes faster. slow: the client is not read until it may send again; nothing is \
+                    lost. refuse: messages of QoS 1 and 2 of 5.0 clients are answered with 0x97 Quota exceeded and \
+                    discarded; what has no such answer is slowed. disconnect: 0x96 Message rate too high. slow, because \
+                    whoever is disconnected comes back and sends the same again.",
+            example: None,
+        },
+        limit(
+            "takeover_delay_maximum_ms",
+            (0, 30_000, "milliseconds"),
+            "Where two clients use one client identifier and take the session from each other again and again: longest \
+             time that the newcomer waits for its CONNACK while the other is connected; 1 s at first, then twice as long \
+             each time. 0: none. 16 seconds stay below the 30 after which client libraries give up.",
         ),
         limit(
             "retained_messages_maximum",

@@ -166,6 +166,27 @@ pub(super) const LISTENER: Section = Section {
             example: Some("2_000"),
         },
         Key {
+            name: "messages_per_second",
+            kind: Kind::Integer { least: 0, most: 4_294_967_295, unit: "packets a second" },
+            reloads: false,
+            about: "In place of limits.messages_per_second, for the clients of this listener; 0: any number.",
+            example: Some("500"),
+        },
+        Key {
+            name: "bytes_per_second",
+            kind: Kind::Integer { least: 0, most: 4_294_967_295, unit: "bytes a second" },
+            reloads: false,
+            about: "In place of limits.bytes_per_second; 0: any number.",
+            example: Some("1_048_576"),
+        },
+        Key {
+            name: "rate_exceeded",
+            kind: Kind::Choice(&super::limits::RATE_EXCEEDED),
+            reloads: false,
+            about: "In place of limits.rate_exceeded.",
+            example: Some("\"disconnect\""),
+        },
+        Key {
             name: "durability",
             kind: Kind::Choice(&super::storage::DURABILITIES),
             reloads: false,
