@@ -79,8 +79,7 @@ pub use inspect::{
     SubscriptionRow,
 };
 pub use journal::{
-    JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalLive, JournalRecord, JournalSource,
-    describe_record,
+    JOURNAL_PARTITIONS, JournalBatch, JournalCheckpoint, JournalRecord, JournalSource, describe_record,
 };
 pub use listener::{ListenerRules, Versions};
 pub use mail::{Mail, MailBag};

@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 
 pub use self::describe::describe_record;
 pub(crate) use self::record::Exchange;
-pub use self::restore::{JournalLive, JournalSource};
+pub use self::restore::JournalSource;
 pub(crate) use self::restore::{Restoring, group_partition};
 use self::row::Row;
 pub(crate) use self::row::{Due, Lane, Opening};

@@ -90,15 +90,6 @@ impl Reached {
     }
 }
 
-/// What of a partition of the log counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JournalLive {
-    /// Below [`crate::JOURNAL_PARTITIONS`].
-    pub partition: u16,
-    /// Ascending. Whatever else the partition has may be released.
-    pub records: Vec<u64>,
-}
-
 /// A log, as a start reads it.
 pub trait JournalSource {
     /// Why it cannot be read. Damage is no such reason: what is damaged is left out.
@@ -167,7 +158,9 @@ impl Engine {
         log.records(
             &|partition| partition < PROGRESS && is_mine(partition),
             &mut |partition, number, bytes| {
-                self.restore_record(partition, number, bytes);
+                if let Ok(partition) = u8::try_from(partition) {
+                    self.restore(partition, Some(number), bytes);
+                }
             },
         )?;
         let mine = (0..JOURNAL_PARTITIONS).filter(|partition| is_mine(*partition));
@@ -179,9 +172,8 @@ impl Engine {
         Ok(restoring.unreadable)
     }
 
-    /// The state of a partition at its newest checkpoint. To be called before its records are given, and before anything else.
-    /// Records numbered below `upto` may be given all the same.
-    pub fn restore_checkpoint(&mut self, partition: u16, upto: u64, state: &[u8]) {
+    /// The state of a partition at its newest checkpoint.
+    fn restore_checkpoint(&mut self, partition: u16, upto: u64, state: &[u8]) {
         let Ok(partition) = u8::try_from(partition) else { return };
         self.restoring().upto[usize::from(partition)] = upto;
         let mut rest = state;
@@ -196,18 +188,6 @@ impl Engine {
             self.restoring().unreadable += 1;
         }
     }
-
-    /// A record that the log has: first those of the partitions from [`Self::RESTORED_FIRST`] on, then the others, each partition's
-    /// in order.
-    pub fn restore_record(&mut self, partition: u16, number: u64, record: &[u8]) {
-        match u8::try_from(partition) {
-            Ok(partition) => self.restore(partition, Some(number), record),
-            Err(_) => self.restore_progress(partition, number, record),
-        }
-    }
-
-    /// The first partition of those that must be restored before all others, and before the checkpoints.
-    pub const RESTORED_FIRST: u16 = PROGRESS;
 
     fn restore_progress(&mut self, partition: u16, number: u64, bytes: &[u8]) {
         let (Some(Record::Progress { key, outgoing, received }), Ok(partition)) =
@@ -460,24 +440,7 @@ impl Engine {
         }
     }
 
-    /// Everything was read. `next`: the number of the next record of each partition that is at home here. The engines of all
-    /// shards must have come so far, and all letters in `effects` and those that they bring about must be carried, before a Client is let in.
-    ///
-    /// Returns the records that count, of each partition named in `next`, and how many records could not be read.
-    pub fn restored(
-        &mut self,
-        now: Time,
-        next: &[(u16, u64)],
-        effects: &mut Effects,
-    ) -> (Vec<JournalLive>, u64) {
-        let mut restoring = self.end_restoring(now, next, effects);
-        let live = |(partition, _): &(u16, u64)| JournalLive {
-            partition: *partition,
-            records: self.live_records(*partition, &mut restoring).collect(),
-        };
-        (next.iter().map(live).collect(), restoring.unreadable)
-    }
-
+    /// Everything was read. `next`: the number of the next record of each partition that is at home here.
     fn end_restoring(&mut self, now: Time, next: &[(u16, u64)], effects: &mut Effects) -> Box<Restoring> {
         self.restoring();
         let Some(mut restoring) = self.hub.journal.restoring.take() else { unreachable!("it was just made") };

@@ -46,7 +46,7 @@ pub struct JournalCheckpoint {
     pub partition: u16,
     /// The first record that it does not contain.
     pub upto: u64,
-    /// For [`Engine::restore_checkpoint`].
+    /// For [`crate::JournalSource::checkpoint`].
     pub state: Vec<u8>,
     /// Records that are not needed any more as soon as it is stored.
     pub releases: Vec<u64>,

@@ -4,9 +4,7 @@
 //! Out:   what is written, what is safe, records; engines with all that is left.
 //! Never: threads: each write, sync and chore is a step of its own, and the end may come before any of them.
 
-use std::ops::ControlFlow;
-
-use dunlin_engine::{Effects, Engine, JOURNAL_PARTITIONS, JournalLive, ShardMap, Time};
+use dunlin_engine::{Effects, Engine, JOURNAL_PARTITIONS, JournalSource, ShardMap, Time};
 use dunlin_store::sim_disk::{Faults, SimDisk};
 use dunlin_store::{
     Chore, Commit, Entry, Journal, Keyring, MasterKey, Notice, Options, PartitionId, ReadError, RecordNumber,
@@ -227,7 +225,7 @@ impl Disk {
             }
             self.begin_life(map.count());
             let mut beginners = engines();
-            match self.restore(map, now, &mut beginners) {
+            match self.restore(now, &mut beginners) {
                 Ok(()) => {}
                 Err(_) if self.device.is_off() => continue,
                 Err(broken) => return Err(broken),
@@ -242,58 +240,64 @@ impl Disk {
         }
     }
 
-    /// Gives new engines what the log has: the order is that of the runtime.
-    fn restore(&mut self, map: ShardMap, now: Time, beginners: &mut [Beginner]) -> Result<(), Broken> {
-        let unreadable =
-            |error: ReadError| Broken { rule: "the log cannot be read", detail: error.to_string() };
-        let home = |partition: u16| map.home_of_log(partition).index();
-        let mut lost = 0;
-        let mut restore = |(engine, _): &mut Beginner, partition, entry: Entry<'_>| match entry {
-            Entry::Record { number, bytes } => engine.restore_record(partition, number.0, bytes),
-            Entry::Lost { from, to } => lost += to.0 - from.0,
-        };
-        for partition in Engine::RESTORED_FIRST..JOURNAL_PARTITIONS {
-            let beginner = &mut beginners[home(partition)];
-            let read = self.store.replay(PartitionId(partition), RecordNumber(0), &mut |entry| {
-                restore(beginner, partition, entry);
-                ControlFlow::Continue(())
-            });
-            read.map_err(unreadable)?;
+    /// Gives new engines what the log has.
+    fn restore(&mut self, now: Time, beginners: &mut [Beginner]) -> Result<(), Broken> {
+        let mut reader = Reader { store: &self.store, writers: &self.writers, lost: 0 };
+        for (engine, effects) in beginners {
+            let unreadable = engine.restore_from(now, &mut reader, effects)?;
+            ensure(unreadable == 0, "a record cannot be read", || format!("{unreadable} of them"))?;
         }
-        for partition in 0..Engine::RESTORED_FIRST {
-            if let Some(checkpoint) = self.store.load(PartitionId(partition)).map_err(unreadable)? {
-                let (engine, _) = &mut beginners[home(partition)];
-                engine.restore_checkpoint(partition, checkpoint.upto.0, &checkpoint.state);
-            }
-        }
+        ensure(reader.lost == 0, "records that were safe are lost", || format!("{} of them", reader.lost))
+    }
+}
+
+/// The log, as engines read it.
+struct Reader<'a> {
+    store: &'a Store<SimDisk>,
+    writers: &'a [Writer],
+    lost: u64,
+}
+
+impl JournalSource for Reader<'_> {
+    type Error = Broken;
+
+    fn records(
+        &mut self,
+        is_wanted: &dyn Fn(u16) -> bool,
+        give: &mut dyn FnMut(u16, u64, &[u8]),
+    ) -> Result<(), Broken> {
         let from = |PartitionId(partition): PartitionId| {
-            RecordNumber(if partition < Engine::RESTORED_FIRST { 0 } else { u64::MAX })
+            RecordNumber(if is_wanted(partition) { 0 } else { u64::MAX })
         };
-        let read = self.store.replay_all(&from, &mut |PartitionId(partition), entry| {
-            if partition < Engine::RESTORED_FIRST {
-                restore(&mut beginners[home(partition)], partition, entry);
-            }
+        let lost = &mut self.lost;
+        let read = self.store.replay_all(&from, &mut |PartitionId(partition), entry| match entry {
+            Entry::Record { number, bytes } => give(partition, number.0, bytes),
+            Entry::Lost { from, to } => *lost += to.0 - from.0,
         });
-        read.map_err(unreadable)?;
-        ensure(lost == 0, "records that were safe are lost", || format!("{lost} of them"))?;
-        self.finish(map, now, beginners)
+        read.map_err(|error| unreadable(&error))
     }
 
-    /// Tells every engine that it has seen all, and the log what counts.
-    fn finish(&self, map: ShardMap, now: Time, beginners: &mut [Beginner]) -> Result<(), Broken> {
-        for (shard, (engine, effects)) in map.iter().zip(beginners) {
-            let mine = (0..JOURNAL_PARTITIONS).filter(|partition| map.home_of_log(*partition) == shard);
-            let next: Vec<(u16, u64)> =
-                mine.map(|partition| (partition, self.store.bounds(PartitionId(partition)).next.0)).collect();
-            let (live, unreadable) = engine.restored(now, &next, effects);
-            ensure(unreadable == 0, "a record cannot be read", || format!("{unreadable} of {shard:?}"))?;
-            for (JournalLive { partition, records }, (_, next)) in live.into_iter().zip(next) {
-                let writer = self.writers[usize::from(partition)];
-                let mut records = records.into_iter().map(RecordNumber);
-                let kept = self.store.retain(writer, RecordNumber(next), &mut records);
-                ensure(kept.is_ok(), "records cannot be released", || format!("{kept:?}"))?;
-            }
-        }
-        Ok(())
+    fn checkpoint(&mut self, partition: u16) -> Result<Option<(u64, Vec<u8>)>, Broken> {
+        let found = self.store.load(PartitionId(partition)).map_err(|error| unreadable(&error))?;
+        Ok(found.map(|checkpoint| (checkpoint.upto.0, checkpoint.state)))
     }
+
+    fn next(&mut self, partition: u16) -> u64 {
+        self.store.bounds(PartitionId(partition)).next.0
+    }
+
+    fn retain(
+        &mut self,
+        partition: u16,
+        next: u64,
+        live: &mut dyn Iterator<Item = u64>,
+    ) -> Result<(), Broken> {
+        let writer = self.writers[usize::from(partition)];
+        let kept = self.store.retain(writer, RecordNumber(next), &mut live.map(RecordNumber));
+        ensure(kept.is_ok(), "records cannot be released", || format!("{kept:?}"))
+    }
+}
+
+fn unreadable(error: &ReadError) -> Broken {
+    Broken { rule: "the log cannot be read", detail: error.to_string() }
 }
