@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
-use crate::api::{self, Api, Doorman, Process};
+use crate::api::{Api, Doorman, Process};
 use crate::args;
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ConfigError};
@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
 use crate::log::{self, Levels};
-use crate::metrics::{self, Metrics, Sources};
+use crate::metrics::{Metrics, Sources};
 use crate::notify::Notify;
 use crate::quic::{self, QuicThread};
 use crate::say;
@@ -75,16 +75,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let mut certificates = listeners.certificates().clone();
     api.add_to(&mut certificates);
     let sources = Sources::new(&server.observer(), store.as_ref(), listeners.certificates());
-    let process = Process {
-        listeners: urls.clone(),
-        wires: listeners.wires(),
-        page: Box::new(metrics::page(&sources)),
-        configuration: api::shown(&config),
-        store: store.as_ref().map(Arc::downgrade),
-    };
-    let known = directory.zip(entrance.as_ref());
-    let doorman = known.map(|(directory, entrance)| Doorman::of(directory, entrance.users())).transpose()?;
-    let api = api.serve(server.observer(), doorman.unwrap_or_else(Doorman::open), process, directory)?;
+    let process = Process::of(&config, &listeners, &urls, &sources, store.as_ref());
+    let doorman = doorman(directory, entrance.as_deref())?;
+    let api = api.serve(server.observer(), doorman, process, directory)?;
     metrics.show(&sources);
     telemetry::start(&config.opentelemetry, sources)?;
     // The log is closed when the server has ended.
@@ -113,6 +106,13 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     running.until_the_end(&mut signals);
     drop((control, api));
     running.end(signals)
+}
+
+/// Who knows those who may use the API; where nobody has to say who it is, it lets everybody of this machine in.
+fn doorman(directory: Option<&Path>, entrance: Option<&Entrance>) -> Result<Doorman, Failure> {
+    let known = directory.zip(entrance);
+    let known = known.map(|(directory, entrance)| Doorman::of(directory, entrance.users()));
+    known.unwrap_or_else(|| Ok(Doorman::open()))
 }
 
 fn begin(

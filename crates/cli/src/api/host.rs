@@ -10,22 +10,44 @@ use dunlin_store::{DirDisk, Store};
 use serde_json::Value;
 
 use crate::backup;
+use crate::config::Config;
+use crate::listeners::Listeners;
+use crate::metrics::{self, Sources};
 
 /// Makes the page of metrics.
-pub(crate) type Page = Box<dyn Fn(Format) -> String + Send + Sync>;
+type Page = Box<dyn Fn(Format) -> String + Send + Sync>;
 
 /// The process that serves.
 pub(crate) struct Process {
     /// The URL of each listener.
-    pub(crate) listeners: Vec<String>,
+    listeners: Vec<String>,
     /// What lies between each listener and its Clients.
-    pub(crate) wires: Vec<Wire>,
+    wires: Vec<Wire>,
     /// The page of metrics.
-    pub(crate) page: Page,
+    page: Page,
     /// As it was at the start, without secrets.
-    pub(crate) configuration: Value,
+    configuration: Value,
     /// Weak: it is closed when the server has ended.
-    pub(crate) store: Option<Weak<Store<DirDisk>>>,
+    store: Option<Weak<Store<DirDisk>>>,
+}
+
+impl Process {
+    /// With these listeners at these URLs.
+    pub(crate) fn of(
+        config: &Config,
+        listeners: &Listeners,
+        urls: &[String],
+        sources: &Sources,
+        store: Option<&Arc<Store<DirDisk>>>,
+    ) -> Self {
+        Self {
+            listeners: urls.to_vec(),
+            wires: listeners.wires(),
+            page: Box::new(metrics::page(sources)),
+            configuration: super::shown(config),
+            store: store.map(Arc::downgrade),
+        }
+    }
 }
 
 impl Host for Process {

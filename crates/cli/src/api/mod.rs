@@ -134,7 +134,7 @@ fn load(files: IdentityFiles) -> Result<Arc<TlsListener>, Failure> {
 }
 
 /// What of the configuration anybody who may look at it may know.
-pub(crate) fn shown(config: &Config) -> serde_json::Value {
+fn shown(config: &Config) -> serde_json::Value {
     let mut value = serde_json::to_value(config).unwrap_or_default();
     hide(&mut value);
     value

@@ -25,7 +25,7 @@ impl Server {
         let arguments =
             ["serve", "--config", "dunlin.toml", "--listen", "unix:mqtt.sock", "--listen", "127.0.0.1:0"];
         let mut serve = directory.dunlin(&arguments);
-        let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut server = Self { child, api: String::new() };
         for line in lines {

@@ -566,12 +566,6 @@ impl World {
         }
     }
 
-    /// The first shard publishes for the Server itself.
-    pub(crate) fn say(&mut self, topic: &str, payload: &str) {
-        let shard = self.map.iter().next().unwrap();
-        self.event(shard, Event::Publish { topic, payload: payload.as_bytes() });
-    }
-
     /// Of all shards together, by what `pick` takes of each.
     pub(crate) fn count(&mut self, pick: impl Fn(&Counters) -> u64) -> u64 {
         self.engines.iter_mut().map(|engine| pick(engine.counters())).sum()

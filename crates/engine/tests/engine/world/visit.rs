@@ -1,10 +1,16 @@
-//! What is done with an engine between two events, as the runtime does it for an operator.
+//! What the Server does by itself: its own messages, and what the runtime does with an engine for an operator.
 
-use dunlin_engine::{Effects, Engine, ShardId, Time};
+use dunlin_engine::{Effects, Engine, Event, ShardId, Time};
 
 use super::World;
 
 impl World {
+    /// The first shard publishes for the Server itself.
+    pub(crate) fn say(&mut self, topic: &str, payload: &str) {
+        let shard = self.map.iter().next().unwrap();
+        self.event(shard, Event::Publish { topic, payload: payload.as_bytes() });
+    }
+
     /// Visits one shard.
     pub(crate) fn visit<T>(
         &mut self,
