@@ -5,13 +5,14 @@
 //! Never: a zero: most counters of a healthy server are.
 
 use dunlin_codec::Rule;
-use dunlin_engine::{Counters, Drop};
+use dunlin_engine::{Counters, Drop, Excess};
 use dunlin_runtime::{Refusal, Traffic};
 use tracing::info;
 
 /// Logs what has been counted since the start, and what there is now.
 pub(crate) fn report(counters: &Counters, traffic: &Traffic) {
     report_sums(counters, traffic);
+    report_bounds(counters);
     for (reason, messages) in Drop::ALL.iter().zip(counters.dropped).filter(|(_, messages)| *messages > 0) {
         info!(target: "dunlin::process", ?reason, messages, "messages dropped");
     }
@@ -55,10 +56,10 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         publishers_slowed,
         publishes_denied,
         subscriptions_denied,
-        memory_refusals,
+        memory_refusals: _,
         authentications: [admitted, refused, _],
         route_bytes: _,
-        excess,
+        excess: _,
     } = counters;
     info!(
         target: "dunlin::process",
@@ -88,13 +89,25 @@ fn report_sums(counters: &Counters, traffic: &Traffic) {
         publishers_slowed = counted(*publishers_slowed),
         publishes_denied = counted(*publishes_denied),
         subscriptions_denied = counted(*subscriptions_denied),
-        memory_refusals = counted(*memory_refusals),
         admitted = counted(*admitted),
         refused = counted(*refused),
-        rates_exceeded = counted(excess.rates.iter().sum()),
-        takeovers = counted(excess.takeovers),
         "counters"
     );
+}
+
+fn report_bounds(counters: &Counters) {
+    let Counters { memory_refusals, excess: Excess { rates, takeovers, takeovers_delayed }, .. } = counters;
+    let rates_exceeded = rates.iter().sum::<u64>();
+    if [*memory_refusals, rates_exceeded, *takeovers].iter().any(|count| *count > 0) {
+        info!(
+            target: "dunlin::process",
+            memory_refusals = counted(*memory_refusals),
+            rates_exceeded = counted(rates_exceeded),
+            takeovers = counted(*takeovers),
+            takeovers_delayed = counted(*takeovers_delayed),
+            "bounds that were met"
+        );
+    }
 }
 
 /// A field without a value is left out of the line.

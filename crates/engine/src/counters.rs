@@ -182,7 +182,7 @@ impl Counters {
         add_each(&mut self.rules_broken, rules_broken);
         self.excess.add(excess);
         self.acknowledge.add(acknowledge);
-        for (sum, other) in [
+        add_sums([
             (&mut self.packets_received, packets_received),
             (&mut self.packets_sent, packets_sent),
             (&mut self.publish_received, publish_received),
@@ -207,9 +207,7 @@ impl Counters {
             (&mut self.subscriptions_denied, subscriptions_denied),
             (&mut self.memory_refusals, memory_refusals),
             (&mut self.route_bytes, route_bytes),
-        ] {
-            *sum += other;
-        }
+        ]);
     }
 
     pub(crate) fn published(&mut self, qos: QoS, payload: usize) {
@@ -231,6 +229,12 @@ impl Counters {
 
     pub(crate) fn drop_many(&mut self, reason: Drop, count: u64) {
         self.dropped[reason as usize] += count;
+    }
+}
+
+fn add_sums<const N: usize>(sums: [(&mut u64, &u64); N]) {
+    for (sum, other) in sums {
+        *sum += other;
     }
 }
 

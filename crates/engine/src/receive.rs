@@ -37,11 +37,7 @@ impl Engine {
             && let Some(connection) = self.hub.connections.get_mut(id)
         {
             let configured = connection.announced.maximum_packet_size;
-            let limit = match connection.phase {
-                Phase::New | Phase::Asking | Phase::Opening(_) => configured.min(LARGEST_CONNECT),
-                Phase::Connected(_) if tolerates_size => LARGEST_PACKET,
-                Phase::Connected(_) => configured,
-            };
+            let limit = largest(connection.phase, configured, tolerates_size);
             let (frame, len) = match Frame::split(&bytes[consumed..], limit) {
                 Ok(Framing::Complete { frame, len }) => (frame, len),
                 Ok(Framing::Incomplete { .. }) => break,
@@ -259,6 +255,16 @@ impl Engine {
         self.say_goodbye(cx, id, reason, detail);
         self.connection_ended(cx, id, Ended::ByServer { reason, detail });
         cx.fx.list.push(Effect::Close { connection: id });
+    }
+}
+
+/// The largest packet that is taken.
+#[inline]
+const fn largest(phase: Phase, configured: u32, tolerates_size: bool) -> u32 {
+    match phase {
+        Phase::New | Phase::Asking | Phase::Opening(_) if configured > LARGEST_CONNECT => LARGEST_CONNECT,
+        Phase::Connected(_) if tolerates_size => LARGEST_PACKET,
+        _ => configured,
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use dunlin_tests::{Broker, Connect, Version, Wire, binary};
 
 /// A data directory that goes with the test.
-pub(crate) struct Folder(pub PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     pub(crate) fn new(name: &str) -> Self {

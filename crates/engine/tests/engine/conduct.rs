@@ -138,7 +138,8 @@ fn reconnects_are_those_that_follow_a_lost_connection() {
 
 #[test]
 fn a_fight_over_a_client_identifier_shows_both_addresses() {
-    let mut world = World::new();
+    // Nobody waits for the other to go.
+    let mut world = World::with(|settings| settings.limits.takeover_delay_maximum_ms = 0);
     for _ in 0..3 {
         for address in ["192.0.2.1:1000", "192.0.2.2:1000"] {
             world.come_from(address);
