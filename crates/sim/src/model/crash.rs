@@ -14,7 +14,7 @@ use super::link::Link;
 use super::{Model, Session, shared};
 
 /// What crashes make uncertain.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Crashes {
     /// When the process ended.
     pub(super) steps: Vec<u64>,
@@ -33,7 +33,7 @@ pub(super) struct Crashes {
 }
 
 /// What of a Session a crash may bring back.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Survival {
     /// Nobody knows whether it is still there.
     pub(super) doubt: bool,

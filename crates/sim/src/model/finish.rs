@@ -16,7 +16,7 @@ pub(crate) struct Dropped {
 }
 
 /// Messages that nobody got, by what may explain it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Missing {
     expired: u64,
     too_large: u64,

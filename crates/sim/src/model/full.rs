@@ -7,7 +7,7 @@
 use super::{Message, Model};
 
 /// When there was no room.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Room {
     is_full: bool,
     /// The last step at which there was none, if there was one.

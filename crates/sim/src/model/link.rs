@@ -10,7 +10,7 @@ use dunlin_engine::Time;
 use super::{Broken, Model, Moment, Session, ensure, subscription};
 
 /// One network connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) actor: usize,
     hostile: bool,
@@ -200,6 +200,12 @@ impl Model {
         let session = self.sessions.len() - 1;
         self.current.insert(actor, session);
         session
+    }
+
+    /// May the Server have refused the CONNECT for want of room?
+    pub(crate) fn may_be_turned_away(&self, link: usize) -> bool {
+        let link = &self.links[link];
+        link.session.is_none() && self.was_full_since(link.opened.step)
     }
 
     /// The client received CONNACK with success. 3.1 has no Session Present: `None`. Which Session it has.

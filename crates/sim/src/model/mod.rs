@@ -70,7 +70,7 @@ pub(crate) struct Rules {
 }
 
 /// The model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) now: Moment,
     pub(crate) rules: Rules,
@@ -98,7 +98,7 @@ pub(crate) struct Model {
 }
 
 /// One Session from its first CONNECT to its end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Session {
     actor: usize,
     link: Option<usize>,

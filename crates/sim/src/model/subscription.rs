@@ -34,14 +34,14 @@ pub(super) struct Sub {
 }
 
 /// A SUBSCRIBE or UNSUBSCRIBE that the Server took and has not answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Pending {
     Subscribe(Vec<usize>),
     Unsubscribe(Vec<Ending>),
 }
 
 /// What an UNSUBSCRIBE does to one filter.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ending {
     filter: usize,
     /// There is a Subscription that ends, if that is known.

@@ -5,9 +5,12 @@ use dunlin_codec::{
     ReasonCode, Will,
 };
 
+use dunlin_engine::ConnectionId;
+use smallvec::SmallVec;
+
 use super::link::{Ending, Link, Tag};
 use super::{Phase, World};
-use crate::model::{self, Broken, Message, ensure};
+use crate::model::{self, Broken, Message, Model, ensure};
 use crate::topics::TOPICS;
 
 /// A Will in the making.
@@ -133,9 +136,34 @@ impl World {
         self.rng.pick(&allowed)
     }
 
+    /// The Server takes a CONNECT, unless it has no room for the Session.
+    pub(super) fn connect_taken(&mut self, link: usize, connect: &model::Connect) {
+        if self.model.was_full_since(self.step) {
+            self.before = Some((self.step, link, Box::new(self.model.clone())));
+        }
+        self.model.connect_taken(link, connect);
+    }
+
+    /// A connection is closed: was its CONNECT refused, as if it had not come?
+    pub(super) fn undo_connect(&mut self, shard: usize, link: usize, connection: ConnectionId) {
+        let is_own = |(step, of, _): &mut (u64, usize, Box<Model>)| (*step, *of) == (self.step, link);
+        let Some((.., before)) = self.before.take_if(is_own) else { return };
+        let mut slices = SmallVec::new();
+        self.shards[shard].effects.outbox.slices(connection, &mut slices);
+        let head: Vec<u8> = slices.iter().flat_map(|slice| slice.iter()).take(4).copied().collect();
+        // CONNACK with a Reason Code other than 0.
+        if head.len() == 4 && head[0] == 0x20 && head[3] != 0 {
+            self.model = *before;
+        }
+    }
+
     /// The Server answered CONNECT.
     pub(super) fn connected(&mut self, link: usize, ack: &ConnAck<'_>) -> Result<(), Broken> {
         let actor = self.links[link].actor;
+        let has_no_room = matches!(ack.reason, ReasonCode::QuotaExceeded | ReasonCode::ServerUnavailable);
+        if has_no_room && self.model.may_be_turned_away(link) {
+            return Ok(());
+        }
         ensure(ack.reason == ReasonCode::Success, "a good CONNECT was refused", || {
             format!("link {link}: {ack:?}")
         })?;

@@ -140,7 +140,7 @@ impl World {
             && let Some(connect) = self.links[link].greeting.take()
         {
             self.model.packet_taken(link);
-            self.model.connect_taken(link, &connect);
+            self.connect_taken(link, &connect);
         }
         // It may be gone: that is for the engine to know.
         self.tell(shard, Event::Authenticated { connection, outcome: Box::new(outcome) })

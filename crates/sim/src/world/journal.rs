@@ -111,6 +111,7 @@ impl World {
             self.shards[shard].write = None;
         }
         self.run_timers(shard)?;
+        self.notice_shortage(shard)?;
         for _ in 0..2 {
             self.append_rest(shard)?;
             self.relieve_log(shard)?;
@@ -138,11 +139,32 @@ impl World {
         let Some(disk) = &mut self.disk else { return Ok(()) };
         let (log, scribe) = disk.desk(shard);
         let Some(full) = scribe.append_rest(log)? else { return Ok(()) };
-        let any = disk.scribes.iter().any(Scribe::is_stuck);
         self.trace.note(&[54, shard, full.into()], || format!("shard {shard}: the log is full: {full}"));
         self.summary.full += u64::from(full);
-        self.model.journal_full(any);
-        self.tell(shard, Event::JournalFull(full))
+        self.tell_model_of_room();
+        self.tell(shard, Event::JournalFull(full))?;
+        for other in 0..self.shards.len() {
+            let delay = self.rng.below(self.scenario.tick + 1) as u64;
+            self.plan_look(other, self.now.after(Duration::from_micros(delay)));
+        }
+        Ok(())
+    }
+
+    fn tell_model_of_room(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        self.model.journal_full(disk.scribes.iter().any(|scribe| scribe.is_stuck() || scribe.is_short));
+    }
+
+    /// Tells the engine whether the log has room for all shards.
+    fn notice_shortage(&mut self, shard: usize) -> Result<(), Broken> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let is_short = disk.scribes.iter().any(Scribe::is_stuck);
+        if std::mem::replace(&mut disk.scribes[shard].is_short, is_short) == is_short {
+            return Ok(());
+        }
+        self.tell(shard, Event::JournalShort(is_short))?;
+        self.tell_model_of_room();
+        Ok(())
     }
 
     fn relieve_log(&mut self, shard: usize) -> Result<(), Broken> {

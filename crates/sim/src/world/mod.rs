@@ -126,6 +126,8 @@ pub(crate) struct World {
     disk: Option<Disk>,
     /// What engines counted that are no more.
     counted: Counters,
+    /// The model before a CONNECT that may be refused for want of room: at which step, and on which link.
+    before: Option<(u64, usize, Box<Model>)>,
 }
 
 impl World {
@@ -169,6 +171,7 @@ impl World {
                 .journal
                 .map(|plan| Disk::new(seed, &plan, scenario.settings.syncs(), scenario.shards)),
             counted: Counters::default(),
+            before: None,
             scenario,
         };
         world.people();

@@ -46,6 +46,8 @@ struct Parcel {
 pub(super) struct Scribe {
     batch: Parcel,
     is_stuck: bool,
+    /// The engine knows that the log has no room for some shard.
+    pub(super) is_short: bool,
     relief: Parcel,
     /// Checkpoints that are being written, with the records that they make superfluous.
     checkpoints: Vec<(u16, u64, Vec<u64>)>,

@@ -73,7 +73,7 @@ impl World {
                 Tag::Connect(connect) if self.scenario.guarded => self.links[link].greeting = Some(connect),
                 // What it may not say is as if it had not been said.
                 Tag::Publish(message) if self.model.is_unsaid(message) => {}
-                Tag::Connect(connect) => self.model.connect_taken(link, &connect),
+                Tag::Connect(connect) => self.connect_taken(link, &connect),
                 Tag::Publish(message) => {
                     self.links[link].last_taken = Some((self.step, message));
                     self.model.publish_taken(message);
