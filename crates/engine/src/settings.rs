@@ -152,8 +152,7 @@ pub struct Limits {
     /// Subscriptions of one Session. A thousand are more than devices and most applications use; filters that overlap cost time
     /// with each message.
     pub subscriptions_per_client: u32,
-    /// Those of them that have wildcards. Each may match every message, and cost time with it: a hundred are more than
-    /// an application needs.
+    /// Those of them that have wildcards. Each may match every message, and cost time with it.
     pub wildcard_subscriptions_per_client: u32,
     /// Messages that wait in one Session's queue, beside those in flight.
     pub queue_messages_maximum: u32,
@@ -262,7 +261,7 @@ impl Default for Limits {
             topic_length_maximum: 4096,
             client_id_length_maximum: 1024,
             subscriptions_per_client: 1_000,
-            wildcard_subscriptions_per_client: 100,
+            wildcard_subscriptions_per_client: 1_000,
             queue_messages_maximum: 100_000,
             queue_bytes_maximum: 64 * 1024 * 1024,
             queue_full: QueueFull::DropOldest,

@@ -1,9 +1,12 @@
 //! One Client Identifier, two connections: the newer one wins.
 
 use dunlin_tests::request::Publish;
-use dunlin_tests::{Connect, Version, everywhere, on_shards, prop};
+use dunlin_tests::{Broker, Connect, Version, everywhere, on_shards, prop};
 
 use Version::{V5, V31, V311};
+
+/// Whoever takes over again and again does not wait for it.
+const UNSLOWED: &str = "[limits]\ntakeover_delay_maximum_ms = 0\n";
 
 /// [MQTT-3.1.4-3] [MQTT-3.14.4-2] [MQTT311-3.1.4-2] 0x8E to 5.0, silence to 3.1.1.
 #[test]
@@ -21,7 +24,8 @@ fn the_older_connection_is_told_and_closed() {
 /// [MQTT-3.1.4-3] [MQTT-3.2.2-3] [MQTT311-3.2.2-2] Every combination of what was and what comes.
 #[test]
 fn session_present_after_takeover_follows_the_older_and_the_newer_connect() {
-    on_shards(|broker| {
+    for shards in ["1", "4"] {
+        let broker = Broker::start_with_config(UNSLOWED, &["--shards", shards]);
         for (older, newer, present) in [
             (Connect::new(V311, "x"), Connect::new(V311, "x"), false),
             (Connect::new(V311, "x"), Connect::new(V311, "x").clean(false), false),
@@ -41,7 +45,7 @@ fn session_present_after_takeover_follows_the_older_and_the_newer_connect() {
             old.expect_disconnect(0x8e);
             new.disconnect();
         }
-    });
+    }
 }
 
 /// [MQTT-3.1.4-3] The Session of a connection with expiry 0 ends when that connection does, or passes on;
@@ -84,7 +88,8 @@ fn unacknowledged_messages_follow_to_the_newer_connection() {
 /// [MQTT-3.1.4-3] [MQTT311-3.1.4-2] What the older connection still sends is not the newer one's business.
 #[test]
 fn many_takeovers_leave_exactly_one_connection() {
-    everywhere(|broker, version| {
+    for (shards, version) in [("1", V311), ("4", V311), ("1", V5), ("4", V5)] {
+        let broker = Broker::start_with_config(UNSLOWED, &["--shards", shards]);
         let mut all: Vec<_> =
             (0..20).map(|_| broker.connect_with(&Connect::new(version, "x").lasting(100))).collect();
         let mut last = all.pop().unwrap();
@@ -93,7 +98,7 @@ fn many_takeovers_leave_exactly_one_connection() {
         }
         last.ping();
         assert!(last.connack.clone().unwrap().session_present);
-    });
+    }
 }
 
 /// [MQTT-3.1.4-3] [MQTT311-3.1.4-2] A 5.0 Client is told why even where a 3.x Client takes over, and the reverse.

@@ -113,7 +113,10 @@ struct Ended {
     path = "/trace",
     tag = "trace",
     params(Described),
-    responses((status = 200, description = "Events until whoever listens goes", body = String, content_type = "text/event-stream"))
+    responses(
+        (status = 200, description = "Events until whoever listens goes", body = String, content_type = "text/event-stream"),
+        Problem
+    )
 )]
 async fn watch(
     _: Operator,

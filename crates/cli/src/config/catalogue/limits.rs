@@ -81,8 +81,8 @@ pub(super) const LIMITS: Section = Section {
         limit(
             "wildcard_subscriptions_per_client",
             (0, U32, "subscriptions"),
-            "Those of them that have + or #. Each may match every message, and with it costs time with each; a hundred are \
-             more than any application needs. What goes beyond is answered with 0x97 Quota exceeded (3.x: 0x80).",
+            "Those of them that have + or #. Each may match every message, and with it costs time with each. \
+             What goes beyond is answered with 0x97 Quota exceeded (3.x: 0x80).",
         ),
         limit(
             "queue_messages_maximum",
