@@ -64,7 +64,7 @@ impl Running {
             if Instant::now() >= until {
                 return Err(format!("it does not listen after {PATIENCE:?}: {}", self.last_words()));
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::park_timeout(Duration::from_millis(10));
         }
         Ok(())
     }

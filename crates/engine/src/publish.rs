@@ -209,15 +209,8 @@ impl Engine {
         self.hub.follow(cx.now, route, &mut view);
         let tells = is_empty && self.hub.settings.protocol.no_matching_subscribers;
         let reason = if tells { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
-        if discouraged
-            && self.reject(
-                cx,
-                id,
-                Rule::Utf8Discouraged,
-                ReasonCode::MalformedPacket,
-                "topic holds a control or non-character",
-            )
-        {
+        let detail = "topic holds a control or non-character";
+        if discouraged && self.reject(cx, id, Rule::Utf8Discouraged, ReasonCode::MalformedPacket, detail) {
             return;
         }
         if self.is_beyond_memory(cx, publish, topic) {

@@ -123,7 +123,7 @@ fn dashboard_and_rules_name_metrics_that_there_are() {
     for text in &texts {
         let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
         let is_ours = |word: &&str| {
-            ["mqtt_", "store_", "runtime_", "tls_", "process_", "dunlin_"]
+            ["mqtt_", "store_", "runtime_", "tls_", "process_", "dunlin_", "otlp_"]
                 .iter()
                 .any(|area| word.starts_with(area))
         };
