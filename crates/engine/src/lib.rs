@@ -89,8 +89,8 @@ pub use pace::RateKind;
 pub use partition::{Partition, ShardId, ShardMap, ShardSet};
 pub use policy::{Policy, Subscribing};
 pub use settings::{
-    AccessRules, CheckpointRules, DeniedPublish, Limits, Protocol, QueueFull, RateExceeded, RefusedV31, Settings,
-    Strict, Strictness, WideSubscriptions,
+    AccessRules, CheckpointRules, DeniedPublish, Limits, Protocol, QueueFull, RateExceeded, RefusedV31,
+    Settings, Strict, Strictness, WideSubscriptions,
 };
 pub use span::{Span, SpanKind, SpanRules};
 pub use survey::{Published, Surveyed};
