@@ -3,10 +3,14 @@
 use dunlin_sim::{Options, run};
 
 /// Each with what it found, in a run with a journal.
-const SEEDS: [(u64, &str); 3] = [
+const SEEDS: [(u64, &str); 4] = [
     (12, "a Session that began while the log was full was promised to its Client before the log had it"),
     (116, "a message was given up because the log was too busy to take it when it was to be read back"),
     (119, "a message was given up because the log was too full to take it when it was to be read back"),
+    (
+        2281,
+        "a log that began its life with hardly any room was busy for ever, also when there was room again",
+    ),
 ];
 
 #[test]

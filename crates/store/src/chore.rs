@@ -395,6 +395,10 @@ impl<D: Disk> Log<D> {
                 let file = segment.info.file;
                 self.spare = Some(file);
                 self.slots.insert(file, Slot::new(segment, Role::Spare, length, START));
+                if length < self.options.segment_size {
+                    // The reserve alone may want all of it: it is written to, and a whole one is made as soon as there is room.
+                    self.home_for(0);
+                }
                 if self.paused {
                     return;
                 }

@@ -163,7 +163,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// The segment that takes the next batch: the active one, or the spare where that is full.
-    fn home_for(&mut self, size: u64) -> Option<u32> {
+    pub(crate) fn home_for(&mut self, size: u64) -> Option<u32> {
         if let Some(file) = self.active
             && self.remaining(file) >= size
         {

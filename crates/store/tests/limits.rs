@@ -137,6 +137,33 @@ fn a_full_disk_is_a_value_and_passes() {
     fills_and_recovers(&disk, Options { quota: u64::MAX, ..options() }, Shortage::NoSpace);
 }
 
+/// A log that begins its life with hardly any room makes do with a short segment. That is not the end: it says that it is full, and takes
+/// everything as soon as there is room.
+#[test]
+fn a_short_segment_is_not_forever() {
+    let disk = SimDisk::new(3);
+    let store = open(&disk, options());
+    let writer = store.claim(PartitionId(0)).unwrap();
+    write(&store, writer, Purpose::Growth, b"before").unwrap();
+    store.sync().unwrap();
+    disk.kill();
+    drop(store);
+    for room in [18 << 10, 24 << 10, 40 << 10] {
+        disk.set_capacity(disk.used() + room);
+        let store = open(&disk, options());
+        let writer = store.claim(PartitionId(0)).unwrap();
+        while store.step() {}
+        let first = store.append(writer, Purpose::Growth, &[b"now"]);
+        assert!(matches!(first, Ok(_) | Err(AppendError::Full(Shortage::NoSpace))), "{first:?}");
+        disk.set_capacity(u64::MAX);
+        store.retry();
+        while store.step() {}
+        write(&store, writer, Purpose::Growth, &[7; 10_000]).unwrap();
+        store.sync().unwrap();
+        disk.kill();
+    }
+}
+
 #[test]
 fn the_quota_holds_and_room_comes_back() {
     let disk = SimDisk::new(7);
