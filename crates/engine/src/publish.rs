@@ -81,6 +81,7 @@ impl Engine {
     }
 
     /// [MQTT-4.3.3-10] A QoS 2 message that is sent again is answered again and delivered once.
+    #[inline]
     fn publish_if_new(
         &mut self,
         cx: &mut Cx<'_>,
@@ -168,6 +169,7 @@ impl Engine {
         self.publish_whole(cx, id, session, &Publish { properties, ..*publish }, &mount.topic(topic));
     }
 
+    #[inline]
     fn publish_whole(
         &mut self,
         cx: &mut Cx<'_>,
@@ -387,6 +389,7 @@ impl Engine {
 
     /// Routes a message that comes from this shard: a Client's, a Will. `known`: its route, where it was looked for already.
     /// The shards that say when their part is safe.
+    #[inline]
     pub(crate) fn publish(
         &mut self,
         cx: &mut Cx<'_>,

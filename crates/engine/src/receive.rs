@@ -94,6 +94,7 @@ impl Engine {
     }
 
     #[inline]
+    #[inline]
     fn packet_of_client(
         &mut self,
         cx: &mut Cx<'_>,

@@ -282,8 +282,9 @@ impl Journal {
 
     /// Is there so much to be written or waited for that nothing more should be read? Never while the log is full: then what
     /// needs room is refused, and what is read makes room.
+    #[inline]
     pub(crate) fn is_too_busy(&self) -> bool {
-        !self.has_no_room() && self.is_crowded()
+        self.enabled && !self.has_no_room() && self.is_crowded()
     }
 
     fn is_crowded(&self) -> bool {
