@@ -68,7 +68,7 @@ pub(super) fn above_subscribers(case: &Case<'_>) -> Option<Finding> {
     }
     let (topic, qos, best, receivers) = worst?;
     let what = format!(
-        "publishes {} with QoS {}, and of {} nobody asked for more than {}, for one {topic}",
+        "publishes {} with QoS {}, and of {} nobody asked for more than {}: {topic}, for example",
         counted(case.client.traffic.published[qos as usize], "message", "messages"),
         qos as u8,
         counted(receivers.into(), "subscriber", "subscribers"),
@@ -90,7 +90,7 @@ pub(super) fn qos2_unneeded(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let what = format!(
-        "publishes {} with QoS 2 and RETAIN, for one to {topic}: each replaces the one before, so that twice does no harm",
+        "publishes {} with QoS 2 and RETAIN, {topic} for example: each replaces the one before, so that twice does no harm",
         counted(count, "message", "messages")
     );
     let (packets, bytes) = step(QoS::ExactlyOnce, QoS::AtLeastOnce);
