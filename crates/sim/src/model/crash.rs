@@ -39,6 +39,8 @@ pub(super) struct Survival {
     pub(super) doubt: bool,
     /// A client was told of it: those before it are gone.
     pub(super) told: bool,
+    /// It began as one that outlives its connection, so that the log has it.
+    is_kept: bool,
     /// When it has ended for certain, where that is not when it may have: `None` for never.
     lapses: Option<Option<Time>>,
     states: Vec<State>,
@@ -141,6 +143,7 @@ impl Model {
             perhaps: false,
         };
         state.survival.lapses = None;
+        state.survival.is_kept |= state.survival.states.is_empty() && now.expiry > 0;
         state.survival.states.push(now);
     }
 
@@ -226,7 +229,7 @@ impl Model {
     fn resurrect(&mut self, restart: Time) {
         let mut back: BTreeMap<usize, usize> = BTreeMap::new();
         for (at, session) in self.sessions.iter().enumerate() {
-            let is_durable = session.survival.states.first().is_some_and(|state| state.expiry > 0);
+            let is_durable = session.survival.is_kept;
             let is_known = session.survival.told || self.is_known(session);
             match session.ended {
                 Some(ended) if is_durable && !self.is_stored(ended.step) => {
@@ -250,6 +253,7 @@ impl Model {
                 self.end_session(replaced);
                 // From now on it is part of the other.
                 self.sessions[replaced].survival.states.clear();
+                self.sessions[replaced].survival.is_kept = false;
             }
             self.current.insert(actor, session);
             let state = &mut self.sessions[session];
@@ -290,7 +294,7 @@ impl Model {
 
     fn crash_session(&mut self, session: usize, restart: Time) {
         let state = &self.sessions[session];
-        if state.survival.states.first().is_none_or(|state| state.expiry == 0) {
+        if !state.survival.is_kept {
             return self.end_session(session);
         }
         let is_known = self.is_known(state);
@@ -338,7 +342,7 @@ impl Model {
 
     /// Wills that may go out, or go out again.
     fn doubt_wills(&mut self, session: usize, restart: Time) {
-        let is_durable = self.sessions[session].survival.states.first().is_some_and(|state| state.expiry > 0);
+        let is_durable = self.sessions[session].survival.is_kept;
         let own = |(at, link): (usize, &Link)| {
             (link.session == Some(session)).then_some((at, link.testament?, link.is_told()))
         };
