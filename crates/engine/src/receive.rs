@@ -94,7 +94,6 @@ impl Engine {
     }
 
     #[inline]
-    #[inline]
     fn packet_of_client(
         &mut self,
         cx: &mut Cx<'_>,
