@@ -36,7 +36,7 @@ impl House {
         let toml = format!(
             "[metrics]\nlisten = '127.0.0.1:0'\nsys_interval_seconds = 0\n\
              [admission]\nhandshake_timeout_ms = 500\nconnections_per_second_per_address = 20\n\
-             [limits]\nconnect_timeout_ms = 500\nmemory_bytes_maximum = {CEILING}\nmaximum_packet_size = 262_144\n\
+             [limits]\nconnect_timeout_ms = 500\nmemory_bytes_maximum = {CEILING}\nmaximum_packet_size = 262_144\nwildcard_subscriptions_per_client = 100\n\
              retained_messages_maximum = 2_000\noutput_bytes_maximum = 1_048_576\n\
              [[listener]]\nurl = 'tcp://127.0.0.1:0'\n\
              [[listener]]\nurl = 'tcp://127.0.0.1:0'\nproxies = ['127.0.0.1']\n\
