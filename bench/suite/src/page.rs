@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use dunlin_bench::short;
+
 use crate::file::{Broker, File};
 use crate::plot;
 use crate::results::{Column, Results};
@@ -139,21 +141,4 @@ fn slug(name: &str) -> String {
         .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
         .collect();
     text.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
-}
-
-/// Three significant digits.
-pub(crate) fn short(value: f64) -> String {
-    let (value, suffix) = match value.abs() {
-        size if size >= 999.5e6 => (value / 1e9, "G"),
-        size if size >= 999.5e3 => (value / 1e6, "M"),
-        size if size >= 999.5 => (value / 1e3, "k"),
-        _ => (value, ""),
-    };
-    let digits = match value.abs() {
-        0.0 => 0,
-        size if size < 9.995 => 2,
-        size if size < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$}{suffix}")
 }

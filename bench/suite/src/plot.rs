@@ -1,6 +1,7 @@
 //! A scenario as a drawing: a bar for each broker, a whisker from its least to its most.
 
-use crate::page::short;
+use dunlin_bench::short;
+
 use crate::results::Results;
 
 const WIDTH: f64 = 760.0;

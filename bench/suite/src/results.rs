@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_bench::Spread;
 use serde::Deserialize;
 
 use crate::file::{Broker, Scenario};
@@ -47,14 +48,6 @@ pub(crate) struct Results {
     pub(crate) figure: String,
     pub(crate) also: Vec<String>,
     pub(crate) columns: Vec<Column>,
-}
-
-/// The middle, and half the range as a share of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
 }
 
 /// The parts of the JSON of `dunlin bench` that are used here.
@@ -105,25 +98,6 @@ impl Round {
             generator_busy: generator.busy,
             memory: None,
         })
-    }
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_unstable_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 {
-            values[middle]
-        } else {
-            f64::midpoint(values[middle - 1], values[middle])
-        };
-        Some(Self { median, least, most })
-    }
-
-    /// Half the range, as a share of the median.
-    pub(crate) fn relative(self) -> f64 {
-        if self.median == 0.0 { 0.0 } else { (self.most - self.least) / 2.0 / self.median }
     }
 }
 

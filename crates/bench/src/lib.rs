@@ -25,6 +25,7 @@ mod publisher;
 mod report;
 mod run;
 mod shared;
+mod spread;
 mod storm;
 mod subscriber;
 mod topology;
@@ -40,3 +41,4 @@ pub use plan::{
 };
 pub use report::{Better, Figure, Generator, Latency, Process, Report, Settings};
 pub use run::{BenchError, Progress, run};
+pub use spread::{Spread, short};

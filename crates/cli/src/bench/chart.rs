@@ -82,7 +82,7 @@ fn bars(paper: &mut Paper, comparison: &Comparison, figure: &Figure) {
         }
         let mut value = with_unit(spread.median, figure.unit);
         if let Some(ratio) = comparison.ratio(which, figure.key).filter(|_| which > 0) {
-            value.push_str(&format!("  ({}x)", super::number::short(ratio)));
+            value.push_str(&format!("  ({}x)", dunlin_bench::short(ratio)));
         }
         paper.text(left + spread.most * scale + 8.0, BAR - 4.5, "value", Anchor::Start, &value);
         paper.down(BAR + GAP);

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use dunlin_bench::{Better, Report};
+use dunlin_bench::{Better, Report, Spread};
 
-use super::versus::{Comparison, Spread};
+use super::versus::Comparison;
 
 /// The form of this file; it changes when a reader of the last one would go wrong.
 const FORM: u32 = 1;

@@ -1,21 +1,6 @@
-//! Numbers as people read them.
+//! Numbers as people read them, with their units.
 
-/// Three significant digits and a unit: 1.23M, 456k, 12.3.
-pub(crate) fn short(value: f64) -> String {
-    let (value, suffix) = match value.abs() {
-        size if size >= 999.5e6 => (value / 1e9, "G"),
-        size if size >= 999.5e3 => (value / 1e6, "M"),
-        size if size >= 999.5 => (value / 1e3, "k"),
-        _ => (value, ""),
-    };
-    let digits = match value.abs() {
-        0.0 => 0,
-        size if size < 9.995 => 2,
-        size if size < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$}{suffix}")
-}
+use dunlin_bench::short;
 
 /// A value with its unit; times and sizes in the unit that suits them.
 pub(crate) fn with_unit(value: f64, unit: &str) -> String {

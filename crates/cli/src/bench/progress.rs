@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use dunlin_bench::Progress;
 
-use super::number::short;
 use crate::say;
+use dunlin_bench::short;
 
 const WIDTH: usize = 30;
 const EVERY: Duration = Duration::from_millis(100);

@@ -1,8 +1,8 @@
 //! The result for people: a column for each broker.
 
-use dunlin_bench::{Figure, Report, Settings};
+use dunlin_bench::{Figure, Report, Settings, short};
 
-use super::number::{exact, plural, short, time, with_unit};
+use super::number::{exact, plural, time, with_unit};
 use super::versus::{Broker, Comparison};
 
 /// A row: what it is about, and a cell for each broker.

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use dunlin_bench::{Figure, Report};
+use dunlin_bench::{Figure, Report, Spread};
 use dunlin_client::{Address, Host};
 
 /// A broker that is measured.
@@ -23,14 +23,6 @@ pub(crate) struct Comparison {
 pub(crate) struct Broker {
     pub(crate) name: String,
     pub(crate) reports: Vec<Report>,
-}
-
-/// A figure over all rounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
 }
 
 impl Target {
@@ -55,26 +47,6 @@ impl Target {
         };
         let answering = if addresses.len() > 1 { addresses.iter().find(answers) } else { None };
         answering.or(addresses.first()).copied().ok_or_else(|| format!("{host} has no address"))
-    }
-}
-
-impl Spread {
-    /// Of at least one value.
-    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_unstable_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 {
-            values[middle]
-        } else {
-            f64::midpoint(values[middle - 1], values[middle])
-        };
-        Some(Self { median, least, most })
-    }
-
-    /// Half the range, as a share of the median.
-    pub(crate) fn relative(self) -> f64 {
-        if self.median == 0.0 { 0.0 } else { (self.most - self.least) / 2.0 / self.median }
     }
 }
 
@@ -171,15 +143,6 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_spread_has_the_median_and_half_the_range() {
-        let spread = Spread::of(vec![9.0, 10.0, 12.0]).unwrap();
-        assert_eq!((spread.median, spread.least, spread.most), (10.0, 9.0, 12.0));
-        assert!((spread.relative() - 0.15).abs() < 1e-9);
-        assert_eq!(Spread::of(vec![1.0, 2.0]).map(|spread| spread.median), Some(1.5));
-        assert_eq!(Spread::of(Vec::new()), None);
-    }
 
     #[test]
     fn another_broker_is_a_name_and_an_address() {
