@@ -53,9 +53,8 @@ pub(crate) fn open(directory: &Path, config: &Config, syncs: bool) -> Result<Arc
     Ok(Arc::new(store))
 }
 
-/// `running`: who answers about the server, once it runs.
 /// Answers whoever may open the directory's socket, until it is dropped; `None` where it cannot be made, as in a directory
-/// whose name is too long for one.
+/// whose name is too long for one. `running`: who answers about the server, once it runs.
 pub(crate) fn listen(
     directory: &Path,
     store: &Arc<Store<DirDisk>>,

@@ -435,7 +435,7 @@ impl Engine {
         known: Option<RouteId>,
     ) -> Result<ShardSet, RouteError> {
         let Self { router, hub, groups, .. } = self;
-        let known = known.filter(|known| router.again(*known).is_some());
+        let known = known.filter(|known| router.is_current(*known));
         let id = known.map_or_else(|| router.route(view.topic, &hub.sessions), Ok)?;
         let route = router.get(id);
         let frames = if route.targets.len() > 1 { hub.frames.take() } else { None };

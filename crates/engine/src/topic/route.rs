@@ -248,11 +248,11 @@ impl Router {
         Ok(id)
     }
 
-    /// A route that was found before; `None` where it was forgotten since, or Subscriptions changed.
+    /// Is a route that was found before still there, and have Subscriptions stayed as they were?
     #[inline]
-    pub(crate) fn again(&self, id: RouteId) -> Option<&Route> {
-        let route = self.routes.get(id.slot as usize)?;
-        (route.number == id.number && route.generation == self.tree.generation()).then_some(route)
+    pub(crate) fn is_current(&self, id: RouteId) -> bool {
+        let route = self.routes.get(id.slot as usize);
+        route.is_some_and(|route| route.number == id.number) && self.is_fresh(id.slot)
     }
 
     /// What was found just now.
