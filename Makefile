@@ -47,7 +47,7 @@ counts:
 deb: manual
 	cargo deb -p dunlin --profile dist --no-build
 
-test: setup-tests lint checks cargo-test
+test: setup-tests lint checks cargo-test counts
 
 # The tests start the broker that lies beside them, so it is built first.
 cargo-test:
@@ -105,6 +105,7 @@ apt:
 	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	[ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null || missing="$$missing haproxy"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
 	[ -f /usr/include/MQTTClient.h ] || missing="$$missing libpaho-mqtt-dev"; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update && $(APT) $$missing; }
