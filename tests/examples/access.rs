@@ -23,7 +23,8 @@ fn main() {
     let (ten, many) = (with_rules(&data.join("ten"), 10), with_rules(&data.join("many"), 10_000));
     let rivals = [("10 rules", &ten), ("10,000 templates", &many)]
         .map(|(name, broker)| format!("{name}={}", broker.address()));
-    for load in [["fan-in", "-q0"], ["fan-in", "-q1"], ["pairs", "-q0"], ["pairs", "-q1"], ["fan-out", "-q0"]] {
+    for load in [["fan-in", "-q0"], ["fan-in", "-q1"], ["pairs", "-q0"], ["pairs", "-q1"], ["fan-out", "-q0"]]
+    {
         let status = Command::new(binary())
             .arg("bench")
             .args(load)

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 type Work = fn() -> u64;
 
 /// What is counted. Only what runs inside of functions named `measured` is.
-const WORK: [(&str, Work); 17] = [
+const WORK: [(&str, Work); 23] = [
     ("codec: decode PUBLISH", codec::decode),
     ("codec: encode PUBLISH", codec::encode),
     ("fan-in q0", || traffic::fan_in(0)),
@@ -24,8 +24,14 @@ const WORK: [(&str, Work); 17] = [
     ("fan-out q0", || traffic::fan_out(0)),
     ("fan-out q1", || traffic::fan_out(1)),
     ("fan-out q2", || traffic::fan_out(2)),
-    ("pairs q0", || traffic::pairs(0)),
-    ("pairs q1", || traffic::pairs(1)),
+    ("pairs q0", || traffic::pairs(0, 1)),
+    ("pairs q1", || traffic::pairs(1, 1)),
+    ("pairs q0 over 2 shards", || traffic::pairs(0, 2)),
+    ("pairs q1 over 2 shards", || traffic::pairs(1, 2)),
+    ("pairs q0 over 16 shards", || traffic::pairs(0, 16)),
+    ("pairs q1 over 16 shards", || traffic::pairs(1, 16)),
+    ("pairs q0 over 64 shards", || traffic::pairs(0, 64)),
+    ("pairs q1 over 64 shards", || traffic::pairs(1, 64)),
     ("shared group q1", || traffic::shared(1)),
     ("one message a write", traffic::one_by_one),
     ("route a new topic through 100,000 wildcards", traffic::wildcards),

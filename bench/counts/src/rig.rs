@@ -1,4 +1,4 @@
-//! One shard without a runtime, and Clients that speak MQTT 3.1.1 and acknowledge what they get.
+//! Shards without a runtime, and Clients that speak MQTT 3.1.1 and acknowledge what they get.
 //!
 //! In:    what Clients send.
 //! Out:   the engine's work inside of functions named `measured_...`, nothing else.
@@ -8,17 +8,15 @@ use std::sync::Arc;
 
 use dunlin_codec::{Frame, Framing, VarInt};
 use dunlin_engine::{
-    ConnectionId, Effects, Engine, Event, JournalBatch, Peer, Settings, ShardId, ShardMap, Time,
+    ConnectionId, Effect, Effects, Engine, Event, JournalBatch, Peer, Settings, ShardId, ShardMap, Time,
 };
 use smallvec::SmallVec;
 
 /// The Server, and the Clients' ends of its connections.
 pub(crate) struct Rig {
-    engine: Engine,
-    effects: Effects,
+    shards: Vec<Shard>,
     now: Time,
     clients: Vec<Client>,
-    dirty: Vec<ConnectionId>,
     batch: JournalBatch,
     /// Is what happens now to be counted?
     pub(crate) counts: bool,
@@ -26,8 +24,17 @@ pub(crate) struct Rig {
     pub(crate) delivered: u64,
 }
 
+struct Shard {
+    id: ShardId,
+    engine: Engine,
+    effects: Effects,
+    dirty: Vec<ConnectionId>,
+}
+
 #[derive(Default)]
 struct Client {
+    /// Where its Session lives.
+    shard: usize,
     from_server: Vec<u8>,
     /// Acknowledgements to be sent.
     owed: Vec<u8>,
@@ -49,19 +56,30 @@ fn measured_write(engine: &mut Engine, now: Time, batch: &mut JournalBatch) {
 }
 
 impl Rig {
+    /// One shard; `durable`, with a log.
     pub(crate) fn new(durable: bool) -> Self {
+        Self::over(1, durable)
+    }
+
+    /// So many shards, which write to each other once all have read and decided.
+    pub(crate) fn over(shards: usize, durable: bool) -> Self {
         let mut settings = Settings::default();
         settings.limits.queue_messages_maximum = u32::MAX;
         settings.limits.queue_bytes_maximum = u64::MAX;
         settings.limits.subscriptions_per_client = u32::MAX;
         settings.limits.wildcard_subscriptions_per_client = u32::MAX;
-        let (Some(shard), Some(map)) = (ShardId::new(0), ShardMap::new(1)) else { unreachable!("one shard") };
-        Self {
-            engine: Engine::new(shard, map, Arc::new(settings), 7, durable),
+        let Some(map) = ShardMap::new(shards) else { unreachable!("{shards} shards are a number of shards") };
+        let settings = Arc::new(settings);
+        let shard = |id| Shard {
+            id,
+            engine: Engine::new(id, map, Arc::clone(&settings), 7, durable),
             effects: Effects::new(map),
+            dirty: Vec::new(),
+        };
+        Self {
+            shards: map.iter().map(shard).collect(),
             now: Time::from_micros(1_000_000),
             clients: Vec::new(),
-            dirty: Vec::new(),
             batch: JournalBatch::default(),
             counts: false,
             delivered: 0,
@@ -73,10 +91,16 @@ impl Rig {
         let connection = ConnectionId::new(u32::try_from(self.clients.len()).unwrap_or_default(), 0);
         self.clients.push(Client::default());
         let peer = Peer { listener: 0, address: None, authenticate: false };
-        self.handle(Event::Opened { connection, peer, pledge: None });
+        self.handle(0, Event::Opened { connection, peer, pledge: None });
         let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, if clean { 2 } else { 0 }, 0, 0];
         put_str(&mut body, name);
-        self.send(connection, &packet(0x10, &body));
+        let connect = packet(0x10, &body);
+        self.offer(connection, &connect);
+        if let Some(Effect::HandOver { to, pledge, .. }) = self.shards[0].effects.list.pop() {
+            self.clients[connection.index()].shard = to.index();
+            self.handle(to.index(), Event::Opened { connection, peer, pledge });
+            self.send(connection, &connect);
+        }
         self.deliver();
         connection
     }
@@ -91,7 +115,8 @@ impl Rig {
 
     /// The connection is gone, without DISCONNECT.
     pub(crate) fn cut(&mut self, connection: ConnectionId) {
-        self.handle(Event::Closed { connection, cause: dunlin_engine::CloseCause::ByPeer });
+        let shard = self.home(connection);
+        self.handle(shard, Event::Closed { connection, cause: dunlin_engine::CloseCause::ByPeer });
     }
 
     pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
@@ -99,35 +124,58 @@ impl Rig {
     }
 
     pub(crate) fn send(&mut self, connection: ConnectionId, bytes: &[u8]) {
-        self.now = self.now.after(std::time::Duration::from_micros(1));
-        self.handle(Event::Received { connection, bytes });
-        assert!(self.effects.consumed == bytes.len(), "the Server takes all there is");
+        self.offer(connection, bytes);
+        let used = self.shards[self.home(connection)].effects.consumed;
+        assert!(used == bytes.len(), "the Server takes all there is");
     }
 
-    fn handle(&mut self, event: Event<'_>) {
+    fn home(&self, connection: ConnectionId) -> usize {
+        self.clients[connection.index()].shard
+    }
+
+    fn offer(&mut self, connection: ConnectionId, bytes: &[u8]) {
+        self.now = self.now.after(std::time::Duration::from_micros(1));
+        self.handle(self.home(connection), Event::Received { connection, bytes });
+    }
+
+    fn handle(&mut self, shard: usize, event: Event<'_>) {
+        let Shard { engine, effects, .. } = &mut self.shards[shard];
+        effects.list.clear();
         if self.counts {
-            measured_handle(&mut self.engine, self.now, event, &mut self.effects);
+            measured_handle(engine, self.now, event, effects);
         } else {
-            self.engine.handle(self.now, event, &mut self.effects);
+            engine.handle(self.now, event, effects);
         }
-        self.effects.list.clear();
-        // Between two pages of retained messages, a shard writes to itself.
-        let to = self.effects.mail.receivers().next();
-        if let Some(to) = to {
-            let mut bag = self.effects.mail.take(to);
-            self.handle(Event::Mail { from: to, bag: &mut bag });
-            self.effects.mail.recycle(bag);
+    }
+
+    /// Brings what shards have written to each other, and to themselves between two pages of retained messages.
+    fn carry(&mut self) {
+        while let Some((from, to)) = self.letter() {
+            let (sender, from) = (from, self.shards[from].id);
+            let mut bag = self.shards[sender].effects.mail.take(to);
+            self.handle(sender, Event::MailTaken { to });
+            self.handle(to.index(), Event::Mail { from, bag: &mut bag });
+            self.shards[sender].effects.mail.recycle(bag);
         }
+    }
+
+    fn letter(&self) -> Option<(usize, ShardId)> {
+        let first = |(at, shard): (usize, &Shard)| Some((at, shard.effects.mail.receivers().next()?));
+        self.shards.iter().enumerate().find_map(first)
     }
 
     /// A flush, and the answers of the Clients, until nobody has anything to say.
     pub(crate) fn deliver(&mut self) {
         loop {
-            self.effects.outbox.take_dirty(&mut self.dirty);
-            if self.dirty.is_empty() {
+            self.carry();
+            let mut dirty = Vec::new();
+            for shard in &mut self.shards {
+                shard.effects.outbox.take_dirty(&mut shard.dirty);
+                dirty.append(&mut shard.dirty);
+            }
+            if dirty.is_empty() {
                 return;
             }
-            let dirty = std::mem::take(&mut self.dirty);
             for connection in &dirty {
                 self.flush(*connection);
             }
@@ -142,24 +190,26 @@ impl Rig {
 
     fn flush(&mut self, connection: ConnectionId) {
         let client = &mut self.clients[connection.index()];
+        let shard = client.shard;
+        let effects = &mut self.shards[shard].effects;
         let mut slices: SmallVec<[&[u8]; 8]> = SmallVec::new();
-        self.effects.outbox.slices(connection, &mut slices);
+        effects.outbox.slices(connection, &mut slices);
         slices.iter().for_each(|slice| client.from_server.extend_from_slice(slice));
         let count = slices.iter().map(|slice| slice.len()).sum();
         drop(slices);
-        let drained = measured_advance(&mut self.effects, connection, count);
+        let drained = measured_advance(effects, connection, count);
         self.delivered += client.take_packets();
         if drained {
-            self.handle(Event::Drained { connection });
+            self.handle(shard, Event::Drained { connection });
         }
     }
 
-    /// Writes what is to be written, as if the disk were as fast as memory.
+    /// Writes what is to be written, as if the disk were as fast as memory. With one shard.
     pub(crate) fn store(&mut self) {
         self.now = self.now.after(std::time::Duration::from_millis(5));
         self.batch.clear();
-        measured_write(&mut self.engine, self.now, &mut self.batch);
-        self.handle(Event::Stored { relief_only: false });
+        measured_write(&mut self.shards[0].engine, self.now, &mut self.batch);
+        self.handle(0, Event::Stored { relief_only: false });
         self.deliver();
     }
 }

@@ -13,8 +13,8 @@ fn topic(publisher: usize) -> String {
     format!("bench/pub-{publisher}/data")
 }
 
-fn publishers(rig: &mut Rig) -> Vec<(ConnectionId, String)> {
-    (0..PUBLISHERS).map(|n| (rig.connect(&format!("publisher-{n}"), true), topic(n))).collect()
+fn publishers(rig: &mut Rig, count: usize) -> Vec<(ConnectionId, String)> {
+    (0..count).map(|n| (rig.connect(&format!("publisher-{n}"), true), topic(n))).collect()
 }
 
 /// Everybody publishes a burst, then all of it is delivered. One round goes before that is not counted, which makes what is
@@ -40,7 +40,7 @@ pub(crate) fn fan_in(qos: u8) -> u64 {
     let mut rig = Rig::new(false);
     let subscriber = rig.connect("subscriber", true);
     rig.subscribe(subscriber, "bench/#", qos);
-    let publishers = publishers(&mut rig);
+    let publishers = publishers(&mut rig, PUBLISHERS);
     rounds(&mut rig, &publishers, qos, BURST, 40)
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn one_by_one() -> u64 {
     let mut rig = Rig::new(false);
     let subscriber = rig.connect("subscriber", true);
     rig.subscribe(subscriber, "bench/#", 0);
-    let publishers = publishers(&mut rig);
+    let publishers = publishers(&mut rig, PUBLISHERS);
     publishers.iter().map(|publisher| rounds(&mut rig, std::slice::from_ref(publisher), 0, 1, 400)).sum()
 }
 
@@ -64,15 +64,17 @@ pub(crate) fn fan_out(qos: u8) -> u64 {
     100 * rounds(&mut rig, &[publisher], qos, BURST, 20)
 }
 
-/// 50 publishers, 50 subscribers, a topic each.
-pub(crate) fn pairs(qos: u8) -> u64 {
-    let mut rig = Rig::new(false);
-    for n in 0..PUBLISHERS {
+/// 50 publishers and 50 subscribers for each shard, a topic each. A unit is a delivery; of `shards`, all but one of as many go
+/// to another shard.
+pub(crate) fn pairs(qos: u8, shards: usize) -> u64 {
+    let mut rig = Rig::over(shards, false);
+    let count = PUBLISHERS * shards;
+    for n in 0..count {
         let subscriber = rig.connect(&format!("subscriber-{n}"), true);
         rig.subscribe(subscriber, &topic(n), qos);
     }
-    let publishers = publishers(&mut rig);
-    rounds(&mut rig, &publishers, qos, BURST, 40)
+    let publishers = publishers(&mut rig, count);
+    rounds(&mut rig, &publishers, qos, BURST, 40_usize.div_ceil(shards))
 }
 
 /// 50 publishers; 8 subscribers are one shared group. A unit is a delivery.
@@ -82,7 +84,7 @@ pub(crate) fn shared(qos: u8) -> u64 {
         let subscriber = rig.connect(&format!("subscriber-{n}"), true);
         rig.subscribe(subscriber, "$share/group/bench/#", qos);
     }
-    let publishers = publishers(&mut rig);
+    let publishers = publishers(&mut rig, PUBLISHERS);
     rounds(&mut rig, &publishers, qos, BURST, 40)
 }
 
@@ -136,7 +138,7 @@ pub(crate) fn offline() -> u64 {
     rig.subscribe(subscriber, "bench/#", 1);
     rig.store();
     rig.cut(subscriber);
-    let publishers = publishers(&mut rig);
+    let publishers = publishers(&mut rig, PUBLISHERS);
     rig.store();
     rig.counts = true;
     for _ in 0..40 {
