@@ -147,3 +147,24 @@ pub(crate) fn offline() -> u64 {
     }
     (40 * PUBLISHERS * BURST) as u64
 }
+
+/// QoS 1 for a kept Session whose Client is there, with a log, which has all of it before the Client acknowledges. A unit is a
+/// message.
+pub(crate) fn kept() -> u64 {
+    let mut rig = Rig::new(true);
+    let subscriber = rig.connect("subscriber", false);
+    rig.store();
+    rig.subscribe(subscriber, "bench/#", 1);
+    rig.store();
+    let publishers = publishers(&mut rig, PUBLISHERS);
+    rig.store();
+    rig.counts = true;
+    for _ in 0..40 {
+        for (connection, topic) in &publishers {
+            rig.send(*connection, &publishes(&vec![topic.clone(); BURST], 1, 1, SIZE));
+        }
+        rig.store();
+    }
+    rig.store();
+    (40 * PUBLISHERS * BURST) as u64
+}
