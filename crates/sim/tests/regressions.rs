@@ -3,10 +3,19 @@
 use dunlin_sim::{Options, run};
 
 /// Each with what it found, in a run with a journal.
-const SEEDS: [(u64, &str); 4] = [
+const SEEDS: [(u64, &str); 7] = [
     (12, "a Session that began while the log was full was promised to its Client before the log had it"),
     (116, "a message was given up because the log was too busy to take it when it was to be read back"),
     (119, "a message was given up because the log was too full to take it when it was to be read back"),
+    (
+        1288,
+        "what was sent after a restart, and not acknowledged, expired before the next connection, as if it were not known to be sent",
+    ),
+    (1293, "the run was over while a group had more for its member, which waited for the log"),
+    (
+        1466,
+        "of two Sessions that began and ended while the log was slow, two crashes brought back the wrong one in the model",
+    ),
     (
         2281,
         "a log that began its life with hardly any room was busy for ever, also when there was room again",

@@ -7,7 +7,7 @@ use crate::message::Message;
 /// Where an exchange stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// In the queue.
+    /// In the queue; in flight, where it was sent before a restart or not: nobody knows.
     Waiting,
     /// PUBLISH was sent, and is unacknowledged until PUBACK [MQTT-4.3.2-3] [MQTT311-4.3.2-1], or PUBREC [MQTT-4.3.3-3].
     AwaitAck,

@@ -61,7 +61,8 @@ const QUEUED_WEIGHT: usize = 64;
 /// The sending half of a Session.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// Sent at least once, ascending by sequence number. What ended out of turn keeps its place until those before it end.
+    /// Sent at least once, or perhaps before a restart; ascending by sequence number. What ended out of turn keeps its place until
+    /// those before it end.
     flight: VecDeque<Entry>,
     /// Never sent, ascending, all after those in flight.
     queue: VecDeque<Entry>,
@@ -255,9 +256,11 @@ impl Outgoing {
                     }
                     let Some(message) = entry.message.clone() else { return Some(Next::Absent) };
                     let options = self.options(entry);
-                    let doubt = if self.is_doubtful(entry) { Doubt::Perhaps } else { Doubt::Sent };
+                    // What a restart put there is not known to have been sent until it goes out now.
+                    let doubt = if phase == Phase::Waiting { Doubt::Perhaps } else { Doubt::Sent };
                     self.quota -= 1;
                     self.flight[self.resent].set_counted(true);
+                    self.flight[self.resent].set_phase(Phase::AwaitAck);
                     self.resent += 1;
                     return Some(Next::Publish(id, options, message, doubt));
                 }

@@ -302,6 +302,25 @@ fn a_will_on_its_way_to_another_shard_is_not_lost() {
     assert_eq!(world.acknowledge_all(subscriber), ["will"]);
 }
 
+/// [MQTT-4.4.0-1] After a restart nobody knows whether a message was sent, and it may expire; once it was sent again, that is known,
+/// and it comes on every connection until it is acknowledged.
+#[test]
+fn what_is_sent_after_a_restart_does_not_expire_any_more() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(1000));
+    world.subscribe(subscriber, "t", 1);
+    let publisher = world.connect(V5, "p");
+    world.publish(publisher, &message("t", "1").qos(1, 1).expiry(10));
+    world.settle_disk();
+    world.crash(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(1000));
+    assert_eq!(world.take(subscriber), ["PUBLISH t=1 q1 #1 dup [expiry=10]"]);
+    world.lose(subscriber);
+    world.seconds(20);
+    let subscriber = world.enter(&hello(V5, "s").lasting(1000));
+    assert_eq!(world.take(subscriber).len(), 1);
+}
+
 /// A message that no log takes is refused, and holds up no other.
 #[test]
 fn a_message_that_is_too_large_for_the_journal_is_refused() {

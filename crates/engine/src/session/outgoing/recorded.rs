@@ -190,9 +190,8 @@ impl Outgoing {
         self.queue.make_contiguous().sort_by_key(order);
         let doubtful = self.queue.partition_point(|entry| order(entry) < self.doubtful);
         let count = usize::from(window).min(doubtful);
-        for mut entry in self.queue.drain(..count) {
+        for entry in self.queue.drain(..count) {
             self.queue_bytes -= u64::from(entry.weight);
-            entry.set_phase(Phase::AwaitAck);
             self.flight.push_back(entry);
         }
         self.flight.make_contiguous().sort_by_key(order);
