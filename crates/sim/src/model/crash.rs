@@ -251,10 +251,8 @@ impl Model {
         for (actor, session) in back {
             if let Some(replaced) = self.current.get(&actor).copied() {
                 self.end_session(replaced);
-                // From now on it is part of the other.
-                self.sessions[replaced].survival.states.clear();
-                self.sessions[replaced].survival.is_kept = false;
             }
+            self.absorb_others(actor, session);
             self.current.insert(actor, session);
             let state = &mut self.sessions[session];
             state.ended = None;
@@ -264,6 +262,18 @@ impl Model {
             state.subs.iter_mut().for_each(super::subscription::Sub::forget);
             state.exchanges.values_mut().for_each(Exchange::doubt);
             self.doubt_unacknowledged(actor);
+        }
+    }
+
+    /// Whichever of a client's Sessions is there, from now on it is this one: the next crash brings back no other beside it.
+    fn absorb_others(&mut self, actor: usize, session: usize) {
+        let stored = self.crashes.stored;
+        for (at, other) in self.sessions.iter_mut().enumerate() {
+            let may_be_there = other.ended.is_some_and(|ended| ended.step >= stored);
+            if at != session && other.actor == actor && may_be_there {
+                other.survival.states.clear();
+                other.survival.is_kept = false;
+            }
         }
     }
 

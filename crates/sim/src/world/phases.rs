@@ -72,8 +72,11 @@ impl World {
             });
         let mail = self.lanes.iter().all(|lane| lane.bags.is_empty())
             && self.shards.iter().all(|shard| shard.effects.mail.receivers().next().is_none());
+        // A group may have more for a member whose last message was just acknowledged, and which waits for the log.
+        let waits = self.disk.is_some() && !(self.is_stored() && self.is_routed());
         people
             && mail
+            && !waits
             && self.links.iter().all(super::link::Link::is_still)
             && self.model.open_exchanges().is_empty()
             && self.model.wills_waiting() == 0
