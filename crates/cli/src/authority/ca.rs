@@ -1,7 +1,7 @@
 //! `dunlin ca`: the authority itself.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use dunlin_security::authority::{
@@ -13,7 +13,7 @@ use super::hand_out::Target;
 use super::{open, show};
 use crate::data::Data;
 use crate::failure::Failure;
-use crate::say;
+use crate::{identity, say};
 
 /// `dunlin ca`
 #[derive(Debug, Subcommand)]
@@ -142,7 +142,7 @@ impl Ca {
                 say::line(&format!("dunlin: server certificate until {} for {names}\n", made.ends));
             }
             Self::Issue(issue) => issue.run()?,
-            Self::Revoke { which, reason, data } => revoke(&open(&data.directory()?)?, which, *reason, now)?,
+            Self::Revoke { which, reason, data } => revoke(&data.directory()?, which, *reason, now)?,
             Self::Crl { data } => {
                 let path = open(&data.directory()?)?.files().revoked.clone();
                 say::line(&fs::read_to_string(&path).map_err(|error| Failure::read(&path, error))?);
@@ -155,7 +155,8 @@ impl Ca {
 
 impl Issue {
     fn run(&self) -> Result<(), Failure> {
-        let authority = open(&self.data.directory()?)?;
+        let directory = self.data.directory()?;
+        let authority = open(&directory)?;
         let name = self.name.clone();
         let order = match &self.csr {
             Some(path) => {
@@ -166,7 +167,10 @@ impl Issue {
             None => Order::Device(name),
         };
         let days = self.days.unwrap_or(if self.server { DAYS_OF_SERVER } else { DAYS_OF_DEVICE });
-        self.target.hand_out(&authority, &self.name, order, days, false).map(drop)
+        self.target.hand_out(&authority, &self.name, order, days, false)?;
+        // Nobody else may have the client identifier of a device from now on.
+        identity::tell(&directory);
+        Ok(())
     }
 
     /// Without any, its own name is one.
@@ -208,7 +212,8 @@ impl Renew {
     }
 }
 
-fn revoke(authority: &Authority, which: &str, why: Why, now: Moment) -> Result<(), Failure> {
+fn revoke(directory: &Path, which: &str, why: Why, now: Moment) -> Result<(), Failure> {
+    let authority = open(directory)?;
     let issued = authority.issued()?;
     let is_meant = |subject: &str, serial: String| subject == which || serial == which.to_ascii_lowercase();
     let meant: Vec<_> = issued
@@ -221,6 +226,7 @@ fn revoke(authority: &Authority, which: &str, why: Why, now: Moment) -> Result<(
         return Err(AuthorityError::Unknown { name: which.to_owned() }.into());
     }
     authority.revoke(meant.iter().map(|certificate| &certificate.serial), why.into(), now)?;
+    identity::tell(directory);
     for certificate in meant {
         say::line(&format!("dunlin: taken back: {} (serial {})\n", certificate.subject, certificate.serial));
     }
