@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     api.add_to(&mut certificates);
     let sources = Sources::new(&server.observer(), store.as_ref(), listeners.certificates());
     let process = Process::of(&config, &listeners, &urls, &sources, store.as_ref());
-    let doorman = doorman(directory, entrance.as_deref())?;
+    let doorman = doorman(directory, entrance.as_ref())?;
     let api = api.serve(server.observer(), doorman, process, directory)?;
     metrics.show(&sources);
     telemetry::start(&config.opentelemetry, sources)?;
@@ -109,9 +109,9 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
 }
 
 /// Who knows those who may use the API; where nobody has to say who it is, it lets everybody of this machine in.
-fn doorman(directory: Option<&Path>, entrance: Option<&Entrance>) -> Result<Doorman, Failure> {
-    let known = directory.zip(entrance);
-    let known = known.map(|(directory, entrance)| Doorman::of(directory, entrance.users()));
+fn doorman(directory: Option<&Path>, entrance: Option<&Arc<Entrance>>) -> Result<Doorman, Failure> {
+    let known = directory.zip(entrance.cloned());
+    let known = known.map(|(directory, entrance)| Doorman::of(directory, move || entrance.users()));
     known.unwrap_or_else(|| Ok(Doorman::open()))
 }
 

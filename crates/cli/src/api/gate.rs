@@ -28,6 +28,9 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// So many of them.
 const REMEMBERED_MAXIMUM: usize = 64;
 
+/// The users as they are now: a reload may name another file of them.
+type Users = Box<dyn Fn() -> Arc<UserStore> + Send + Sync>;
+
 /// Knows who may use the API.
 pub(crate) struct Doorman {
     known: Option<Known>,
@@ -37,8 +40,8 @@ pub(crate) struct Doorman {
 }
 
 struct Known {
-    users: Arc<UserStore>,
-    passwords: Chain,
+    users: Users,
+    guard: Arc<Guard>,
     tokens: Tokens,
     key: hmac::Key,
     /// By a hash of name and password under a key that ends with the process: until when, and the stamp of the user.
@@ -50,14 +53,16 @@ impl Doorman {
     ///
     /// # Errors
     /// Where a file cannot be used.
-    pub(crate) fn of(data: &Path, users: Arc<UserStore>) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        data: &Path,
+        users: impl Fn() -> Arc<UserStore> + Send + Sync + 'static,
+    ) -> Result<Self, Failure> {
         let guard = Arc::new(Guard::new(GuardLimits::default()));
-        let passwords =
-            Chain::new(Arc::clone(&guard)).with("password", Arc::new(Passwords::new(Arc::clone(&users))));
         let key = hmac::Key::generate(HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| Failure::Entrance("the system gives no random bytes".to_owned()))?;
         let tokens = Tokens::open(data)?;
-        let known = Known { users, passwords, tokens, key, right: Mutex::default() };
+        let users = Box::new(users);
+        let known = Known { users, guard: Arc::clone(&guard), tokens, key, right: Mutex::default() };
         Ok(Self { known: Some(known), guard, open: false })
     }
 
@@ -94,7 +99,8 @@ impl Gate for Doorman {
 
 impl Known {
     fn login(&self, user: &str, password: Vec<u8>, from: IpAddr) -> Result<Caller, Refused> {
-        let users = self.users.users();
+        let store = (self.users)();
+        let users = store.users();
         let stamp = users.get(user).map(dunlin_security::identity::password::User::stamp);
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&(user.len() as u64).to_le_bytes());
@@ -114,7 +120,8 @@ impl Known {
                 method: None,
                 now: SystemTime::now(),
             };
-            let Verdict::Allow { .. } = self.passwords.judge(&attempt) else { return Err(Refused::Unknown) };
+            let chain = Chain::new(Arc::clone(&self.guard)).with("password", Arc::new(Passwords::new(store)));
+            let Verdict::Allow { .. } = chain.judge(&attempt) else { return Err(Refused::Unknown) };
             self.remember(hash, stamp);
         }
         let groups = users.get(user).map_or(&[][..], |user| &user.groups);

@@ -7,7 +7,11 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::secured::{Directory, both};
@@ -174,6 +178,32 @@ fn whoever_guesses_has_to_wait() {
     // The socket is the owner's: nobody guesses there.
     let socket = UnixStream::connect(directory.file("data/api.sock")).unwrap();
     assert_eq!(answer(socket, "GET", "/api/v1/clients", "", "").0, 200);
+}
+
+/// As a user, by HTTP.
+fn basic(user: &str, password: &str) -> String {
+    format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{user}:{}", password.trim())))
+}
+
+#[test]
+fn users_are_those_of_the_file_that_a_reload_names() {
+    let directory = Directory::new();
+    fs::write(directory.file("password"), "of ben").unwrap();
+    directory.run(&["user", "add", "ben", "--group", "viewers", "--password-file", "password"]);
+    fs::rename(directory.file("data/users"), directory.file("others")).unwrap();
+    let server = Server::start(&directory, ON_A_PORT);
+    let admin = fs::read_to_string(directory.file("data/admin.password")).unwrap();
+    let asks = |user, password: &str| server.ask("GET", "/api/v1/clients", &basic(user, password), "").0;
+    assert_eq!((asks("admin", &admin), asks("ben", "of ben")), (200, 401));
+
+    let named = format!("{ON_A_PORT}[authentication.password]\nfile = \"others\"\n");
+    fs::write(directory.file("dunlin.toml"), named).unwrap();
+    kill_process(Pid::from_child(&server.child), Signal::HUP).unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while directory.run(&["user", "list"]) != "ben  (viewers)\n" {
+        assert!(Instant::now() < until, "the file is not read");
+    }
+    assert_eq!((asks("admin", &admin), asks("ben", "of ben")), (401, 200));
 }
 
 /// `dunlin sub` of the administrator, once it is subscribed; whoever asks for it ends it.
