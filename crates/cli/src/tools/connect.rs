@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use dunlin_client::{
-    Address, AddressError, Client, Connection, Host, Keep, Message, Options, Prepared, QoS, Settings, Tls,
-    Version, Will, random_seed,
+    Address, AddressError, Client, Connection, Host, Keep, Message, Options, Prepared, QoS, ScramSha256,
+    Settings, Tls, Version, Will, random_seed,
 };
 use tokio::sync::watch;
 
@@ -40,6 +41,9 @@ pub(crate) struct Connect {
     /// Password
     #[arg(short = 'P', long = "pw", value_name = "PASSWORD", allow_hyphen_values = true)]
     pub(crate) password: Option<String>,
+    /// Prove the password by SCRAM-SHA-256, without sending it (MQTT 5)
+    #[arg(long)]
+    pub(crate) scram: bool,
     /// Client identifier; without it, one for this run
     #[arg(short = 'i', long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) id: Option<String>,
@@ -122,8 +126,6 @@ impl Connect {
     pub(crate) fn options(&self, tool: &str, given: &Given) -> Result<(Options, Option<String>), ToolError> {
         let mut settings = Settings::new(self.client_id(tool)?);
         settings.version = self.protocol_version;
-        settings.user_name.clone_from(&self.username);
-        settings.password = self.password.clone().map(Into::into);
         settings.keep_alive = Duration::from_secs(self.keepalive.into());
         settings.keep = self.keep(given);
         settings.inflight_maximum = self.max_inflight;
@@ -132,17 +134,24 @@ impl Connect {
         settings.retry.cap = Duration::from_secs(10);
         given.apply(&mut settings);
         settings.will = self.will(given)?;
+        let (mut user, mut password) = (self.username.clone(), self.password.clone());
         let mut topic = None;
         let address = match &self.url {
             Some(url) => {
                 let parts = Url::parse(url)?;
-                settings.user_name = parts.user.or(settings.user_name);
-                settings.password = parts.password.map(Into::into).or(settings.password);
+                user = parts.user.or(user);
+                password = parts.password.or(password);
                 topic = parts.topic;
                 parts.address
             }
             None => self.address()?,
         };
+        // The name stays in CONNECT, a password that is proved does not.
+        if self.scram {
+            settings.authentication = Some(scram(user.as_deref(), password.take())?);
+        }
+        settings.user_name = user;
+        settings.password = password.map(Into::into);
         let mut options = Options::new(address, settings);
         options.tls = Tls {
             authorities: self.cafile.clone(),
@@ -246,6 +255,14 @@ impl Connect {
             }
         });
     }
+}
+
+fn scram(user: Option<&str>, password: Option<String>) -> Result<Arc<ScramSha256>, ToolError> {
+    let (Some(user), Some(password)) = (user, password) else {
+        return Err(ToolError::Usage("--scram needs a user name and a password: -u and -P".to_owned()));
+    };
+    let method = ScramSha256::new(user, &password);
+    method.map(Arc::new).map_err(|_| ToolError::Failed("the system gives no random bytes".to_owned()))
 }
 
 /// The parts of -L.
