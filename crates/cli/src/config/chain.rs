@@ -1,16 +1,18 @@
 //! Chains of authenticators that need what the file does not say, or says twice.
 
+use std::iter;
+
 use dunlin_security::identity::http;
 #[cfg(feature = "ldap")]
 use dunlin_security::identity::ldap::LdapSettingsError;
 use dunlin_security::source::Source;
 
-use super::Config;
 #[cfg(feature = "ldap")]
 use super::Ldap;
 use super::fault::{Fault, Problem};
 use super::listener::Proof;
 use super::relation::Places;
+use super::{Authentication, Config};
 
 /// What a build without it says.
 #[cfg(not(feature = "ldap"))]
@@ -30,17 +32,37 @@ impl Wrong {
     }
 }
 
+/// The sections below `authentication` that say something, about a proof that no chain asks for.
+pub(crate) fn unused(
+    authentication: &Authentication,
+    asks: impl Fn(Proof) -> bool,
+) -> impl Iterator<Item = &'static str> {
+    let default = Authentication::default();
+    let says = [
+        ("password", authentication.password != default.password, &[Proof::Password, Proof::Scram][..]),
+        ("certificate", authentication.certificate != default.certificate, &[Proof::Certificate]),
+        ("jwt", authentication.jwt != default.jwt, &[Proof::Jwt]),
+        ("http", authentication.http != default.http, &[Proof::Http]),
+        ("ldap", authentication.ldap != default.ldap, &[Proof::Ldap]),
+    ];
+    says.into_iter().filter_map(move |(name, says, proofs)| {
+        (says && !proofs.iter().any(|proof| asks(*proof))).then_some(name)
+    })
+}
+
+/// Whether a chain of the file has it.
+pub(crate) fn asks(config: &Config, proof: Proof) -> bool {
+    let own = config.listener.iter().filter_map(|listener| listener.authentication.as_ref());
+    iter::once(&config.authentication.chain).chain(own).any(|chain| chain.contains(&proof))
+}
+
 /// Every authenticator of a chain that cannot work.
 pub(super) fn faults(config: &Config, source: Source<'_>, places: &Places) -> Vec<Fault> {
-    let own = config.listener.iter().filter_map(|listener| listener.authentication.as_ref());
-    let asks = |proof: Proof| {
-        config.authentication.chain.contains(&proof) || own.clone().any(|chain| chain.contains(&proof))
-    };
     let mut wrong = of_failures(config);
     for (proof, of) in
         [(Proof::Jwt, of_jwt as fn(&Config) -> Vec<Wrong>), (Proof::Http, of_http), (Proof::Ldap, of_ldap)]
     {
-        if asks(proof) {
+        if asks(config, proof) {
             wrong.extend(of(config));
         }
     }
@@ -175,6 +197,24 @@ mod tests {
         assert_eq!(faults("password", two), "", "nobody asks for it");
         let own = "[[listener]]\nurl = \"tcp://127.0.0.1:0\"\nauthentication = [\"http\"]";
         assert!(faults("password", own).contains("authentication.http.url: missing"));
+    }
+
+    #[test]
+    fn a_section_that_no_chain_asks_for_is_named() {
+        let named = |text: &str| {
+            let config = Config::parse(text).unwrap();
+            unused(&config.authentication, |proof| asks(&config, proof)).collect::<Vec<_>>()
+        };
+        let sections =
+            "[authentication.http]\nurl = \"https://auth.example/\"\n[authentication.password]\nfile = \"a\"";
+        assert_eq!(named(sections), ["http"]);
+        assert_eq!(
+            named(&format!("authentication.chain = [\"certificate\"]\n{sections}")),
+            ["password", "http"]
+        );
+        let own = "[[listener]]\nurl = \"tcp://127.0.0.1:0\"\nauthentication = [\"http\", \"scram\"]";
+        assert!(named(&format!("{own}\n{sections}")).is_empty());
+        assert!(named("[authentication.certificate]\nclient_id = \"match\"").is_empty(), "as it is anyway");
     }
 
     #[test]

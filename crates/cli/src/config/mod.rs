@@ -34,6 +34,7 @@ pub(crate) use api::Api;
 pub(crate) use authentication::{Authentication, Http, Jwt, Ldap};
 #[cfg(not(feature = "ldap"))]
 pub(crate) use chain::NO_LDAP;
+pub(crate) use chain::{asks, unused};
 pub(crate) use fault::{Fault, Faults};
 pub(crate) use listener::{ClientCertificate, Files, Listener, Proof, mode};
 pub(crate) use print::default_file;

@@ -6,7 +6,7 @@ use dunlin_security::authority::Moment;
 
 use super::certificates::{examine_file, examine_secret};
 use super::finding::{Finding, Findings, Severity};
-use crate::config::{Config, Files, Listener, mode};
+use crate::config::{self, Config, Files, Listener, mode};
 use crate::listen;
 
 /// Looks at it.
@@ -16,6 +16,20 @@ pub(super) fn examine(config: &Config, path: &Path, now: Moment, findings: &mut 
         let place = format!("{}: [[listener]] {}", path.display(), listener.url);
         exposed(listener, &place, findings);
         files(listener, &place, now, findings);
+    }
+    unused(config, path, findings);
+}
+
+/// Whoever wrote such a section thinks that clients are held to it.
+fn unused(config: &Config, path: &Path, findings: &mut Findings) {
+    for section in config::unused(&config.authentication, |proof| config::asks(config, proof)) {
+        findings.add(Finding {
+            severity: Severity::Low,
+            check: "unused-authentication",
+            place: format!("{}: [authentication.{section}]", path.display()),
+            what: format!("no chain has {section}: nobody is held to what stands there"),
+            mend: format!("authentication.chain = [\"{section}\", ...], or without the section"),
+        });
     }
 }
 
@@ -84,6 +98,13 @@ mod tests {
         );
         assert!(found("[[listener]]\nurl = \"tcp://127.0.0.1:1883\"").is_empty());
         assert!(found("[[listener]]\nurl = \"tls://0.0.0.0:8883\"").is_empty());
+    }
+
+    #[test]
+    fn sections_that_no_chain_asks_for_are_said() {
+        let section = "[authentication.http]\nurl = \"https://auth.example/\"";
+        assert_eq!(found(section), ["unused-authentication"]);
+        assert!(found(&format!("authentication.chain = [\"http\"]\n{section}")).is_empty());
     }
 
     #[test]

@@ -127,6 +127,9 @@ impl Proofs {
         let others = listeners.filter(|listener| listener.client_ca.as_ref() != Some(&self.files.authority));
         self.lists = Lists::open(others)?;
         let asks = |proof| doors.iter().any(|door| door.proofs(&self.config).contains(&proof));
+        for section in config::unused(&self.config, asks) {
+            warn!(target: "dunlin::authentication", "[authentication.{section}] is set, and no chain has {section}: nobody is asked for it");
+        }
         let (jwt, http, ldap) = (asks(Proof::Jwt), asks(Proof::Http), asks(Proof::Ldap));
         if jwt {
             let keys = self.keys.take().map_or_else(|| key_source(&self.config.jwt).map(Arc::new), Ok)?;
