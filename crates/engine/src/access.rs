@@ -314,8 +314,9 @@ impl Engine {
         subscription.filtered = filtered;
         if parsed.shared().is_some() {
             // What the group has on its way here was not asked about.
-            session.joined.remove(&subscription.joined);
-            session.joined.insert(joined);
+            let numbers = &mut session.seldom.make().joined;
+            numbers.remove(&subscription.joined);
+            numbers.insert(joined);
             subscription.joined = joined;
             let policy = self.policy_where(id, filtered);
             return self.tell_group(cx, id, parsed, MemberEvent::Rights { joined, policy });

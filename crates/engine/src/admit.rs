@@ -20,6 +20,7 @@ use crate::effect::{Effect, Notice};
 use crate::engine::Engine;
 use crate::event::{ConnectionId, Peer};
 use crate::hub::Cx;
+use crate::rarely::Rarely;
 use crate::session::SessionId;
 
 /// Authentication Method and Data.
@@ -88,10 +89,11 @@ impl Engine {
     ) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let said = Said::of(connect.properties);
-        let credentials = Credentials::of(connect, assigned.as_deref(), connection.peer, said, Step::Connect);
+        let credentials =
+            Credentials::of(connect, assigned.as_deref(), connection.peer.whole(), said, Step::Connect);
         connection.phase = Phase::Asking;
         connection.paused = Some(Pause::Authentication);
-        connection.authentication = Some(Box::new(Authentication {
+        connection.seldom.make().authentication = Some(Box::new(Authentication {
             method: said.method.map(Into::into),
             asking: true,
             connect: Some((SecretBytes::of(packet), assigned)),
@@ -104,7 +106,8 @@ impl Engine {
     pub(crate) fn authenticated(&mut self, cx: &mut Cx<'_>, id: ConnectionId, outcome: Outcome) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let phase = connection.phase;
-        let Some(asked) = connection.authentication.as_mut().filter(|asked| asked.asking) else { return };
+        let asked = connection.seldom.existing().and_then(|seldom| seldom.authentication.as_mut());
+        let Some(asked) = asked.filter(|asked| asked.asking) else { return };
         asked.asking = false;
         self.hub.counters.authentications[outcome.ordinal()] += 1;
         match (outcome, phase) {
@@ -150,7 +153,8 @@ impl Engine {
         }
         let identity = self.identity(id);
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let (Some(asked), Some(identity)) = (&mut connection.authentication, identity) else {
+        let asked = connection.seldom.existing().and_then(|seldom| seldom.authentication.as_mut());
+        let (Some(asked), Some(identity)) = (asked, identity) else {
             let detail = "no authentication method was agreed";
             return self.disconnect(cx, id, ReasonCode::BadAuthenticationMethod, detail);
         };
@@ -161,7 +165,8 @@ impl Engine {
         }
         asked.asking = true;
         let step = Step::Again(Arc::clone(&identity));
-        let credentials = Credentials::again(&identity, connection.version, connection.peer, said, step);
+        let credentials =
+            Credentials::again(&identity, connection.version, connection.peer.whole(), said, step);
         cx.fx.list.push(Effect::Authenticate { connection: id, credentials: Box::new(credentials) });
     }
 
@@ -174,7 +179,8 @@ impl Engine {
     /// The Client has to say more: AUTH with 0x18 and the method of its CONNECT [MQTT-4.12.0-2] [MQTT-4.12.0-5].
     fn ask_client(&mut self, cx: &mut Cx<'_>, id: ConnectionId, data: &[u8], exchange: Exchange) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let Some(asked) = &mut connection.authentication else { return };
+        let asked = connection.seldom.existing().and_then(|seldom| seldom.authentication.as_mut());
+        let Some(asked) = asked else { return };
         if asked.method.is_none() {
             // [MQTT-4.12.0-6]
             let detail = "its authentication goes on, and it named no method";
@@ -187,7 +193,8 @@ impl Engine {
 
     /// Without Reason String and User Properties, which could be too much [MQTT-3.15.2-2] [MQTT-3.15.2-3].
     fn send_auth(&mut self, cx: &mut Cx<'_>, id: ConnectionId, reason: ReasonCode, data: Option<&[u8]>) {
-        let method = self.hub.connections.get(id).and_then(|connection| connection.authentication.as_ref());
+        let method =
+            self.hub.connections.get(id).and_then(|connection| connection.seldom.authentication.as_ref());
         let Some(method) = method.and_then(|asked| asked.method.as_deref()) else { return };
         let properties = authentication_properties(method, data);
         if !self.hub.send(cx, id, &Packet::Auth(Auth { reason, properties: properties.as_properties() })) {
@@ -206,7 +213,8 @@ impl Engine {
         let identity = self.identity(id);
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let said = Said::of(auth.properties);
-        let asked = connection.authentication.as_mut().filter(|asked| said.method == asked.method.as_deref());
+        let asked = connection.seldom.existing().and_then(|seldom| seldom.authentication.as_mut());
+        let asked = asked.filter(|asked| said.method == asked.method.as_deref());
         let Some((asked, exchange)) = asked.and_then(|asked| {
             let exchange = asked.exchange.take()?;
             Some((asked, exchange))
@@ -218,10 +226,10 @@ impl Engine {
         let step = Step::Continue(exchange);
         let credentials = match &asked.connect {
             Some((packet, assigned)) => with_connect(packet, tolerance, |connect| {
-                Credentials::of(connect, assigned.as_deref(), connection.peer, said, step)
+                Credentials::of(connect, assigned.as_deref(), connection.peer.whole(), said, step)
             }),
             None => identity.map(|identity| {
-                Credentials::again(&identity, connection.version, connection.peer, said, step)
+                Credentials::again(&identity, connection.version, connection.peer.whole(), said, step)
             }),
         };
         let Some(credentials) = credentials else { return };
@@ -251,10 +259,14 @@ impl Engine {
             if let Some(connection) = self.hub.connections.get_mut(id) {
                 connection.version = connect.version;
                 let method = Said::of(connect.properties).method;
-                connection.authentication = method.map(|method| {
+                // Nothing else of what few have is there yet.
+                connection.seldom = Rarely::default();
+                if let Some(method) = method {
                     let method = Some(method.into());
-                    Box::new(Authentication { method, asking: false, connect: None, exchange: None })
-                });
+                    let authentication =
+                        Authentication { method, asking: false, connect: None, exchange: None };
+                    connection.seldom.make().authentication = Some(Box::new(authentication));
+                }
             }
             self.seat(cx, id, connect, &client_id, Some(pledge.admission), packet.expose());
             Ok(())
@@ -306,7 +318,7 @@ impl Engine {
         let reason = if reason.is_failure() { reason } else { ReasonCode::NotAuthorized };
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let session = connection.session();
-        let asked = connection.authentication.as_deref();
+        let asked = connection.seldom.authentication.as_deref();
         let packet = asked.and_then(|asked| asked.connect.as_ref());
         let said = packet.and_then(|(packet, _)| {
             with_connect(packet, self.hub.tolerance, |connect| Box::<str>::from(connect.client_id))
@@ -317,7 +329,7 @@ impl Engine {
             self.hub.send(cx, id, &Packet::ConnAck(connack));
             return self.turn_away(cx, id, &client_id, reason, detail);
         };
-        let address = connection.peer.address;
+        let address = connection.peer.address();
         let client_id =
             self.hub.sessions.get(session).map(|session| session.client_id.clone()).unwrap_or_default();
         let notice = Notice::Refused { client_id, address, reason, detail: detail.into() };

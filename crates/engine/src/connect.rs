@@ -84,8 +84,8 @@ impl Engine {
         let Some(connection) = self.hub.connections.get_mut(id) else { return Taken::Yes };
         connection.version = connect.version;
         connection.maximum_packet_size = Wishes::of(connect.properties).maximum_packet_size;
-        let asks = connection.peer.authenticate;
-        if !self.hub.settings.lets_in(connection.peer.listener, connect.version) {
+        let asks = connection.peer.whole().authenticate;
+        if !self.hub.settings.lets_in(connection.peer.listener(), connect.version) {
             // [MQTT-3.1.2-2] [MQTT311-3.1.2-2]
             let detail = "this version of the protocol is not spoken at this listener";
             self.refuse(cx, id, connect.client_id, ReasonCode::UnsupportedProtocolVersion, detail);
@@ -127,7 +127,7 @@ impl Engine {
             Ok(()) => return,
             Err(admission) => admission,
         };
-        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener());
         let Some(mount) = self.hub.settings.mount_point_at(listener).map(Mount::new) else {
             return self.seat_whole(cx, id, connect, client_id, admission);
         };
@@ -139,7 +139,7 @@ impl Engine {
             ..will
         });
         if let Some(connection) = self.hub.connections.get_mut(id) {
-            connection.mount = Some(mount);
+            connection.seldom.make().mount = Some(mount);
         }
         self.seat_whole(cx, id, &Connect { will, ..*connect }, client_id, admission);
     }
@@ -269,7 +269,7 @@ impl Engine {
             let detail = format!("a connack of {len} bytes is more than the client takes");
             return self.turn_away(cx, id, client_id, ReasonCode::PacketTooLarge, &detail);
         }
-        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener());
         let durability = self.hub.settings.durability_at(listener);
         let serial = self.hub.journal.serial();
         let owner = admission.as_ref().map(|admission| &*admission.identity.name);
@@ -322,7 +322,7 @@ impl Engine {
         wishes: &Wishes<'_>,
         client_id: &str,
     ) -> bool {
-        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+        let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener());
         let is_kept = self.hub.settings.durability_at(listener) != Durability::Memory
             && self.expiry_for(connect, wishes) != 0;
         is_kept && (connect.clean_start || self.hub.sessions.find(client_id).is_none())
@@ -352,8 +352,8 @@ impl Engine {
         };
         connection.phase = Phase::Connected(session);
         connection.received_at = cx.now;
-        if !found.slowed_by.is_empty() {
-            connection.slowed = Some(Box::default());
+        if !found.seldom.slowed_by.is_empty() {
+            connection.seldom.make().slowed = Some(Box::default());
         }
         found.opening = None;
         found.connection = Some(id);
@@ -375,7 +375,7 @@ impl Engine {
         self.hub.counters.connects += 1;
         self.hub.note_connected(cx.now, session, resumed);
         self.hub.conduct_begins(cx.now, id, session, resumed);
-        let address = self.hub.connections.get(id).and_then(|connection| connection.peer.address);
+        let address = self.hub.connections.get(id).and_then(|connection| connection.peer.address());
         let notice = Notice::Connected { client_id, address, version: version as u8, resumed };
         cx.fx.list.push(Effect::Notice(Box::new(notice)));
         if resumed {
@@ -461,7 +461,7 @@ impl Engine {
     ) {
         let limits = &self.hub.settings.limits;
         let sent_maximum = wishes.topic_alias_maximum.min(limits.topic_alias_maximum);
-        let Some(listener) = self.hub.connections.get(id).map(|connection| connection.peer.listener) else {
+        let Some(listener) = self.hub.connections.get(id).map(|connection| connection.peer.listener()) else {
             return;
         };
         let announced = Announced {
@@ -473,7 +473,7 @@ impl Engine {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         connection.phase = Phase::Opening(session);
         connection.announced = announced;
-        connection.keep_alive = Duration::from_millis(u64::from(keep_alive) * 1500);
+        connection.keep_alive = keep_alive;
         connection.maximum_packet_size = wishes.maximum_packet_size;
         connection.problem_information = wishes.problem_information;
         if sent_maximum > 0 {
@@ -500,7 +500,8 @@ impl Engine {
             }
             properties.push(Property::ReceiveMaximum(limits.receive_maximum));
             if self.hub.settings.strictness.packet_too_large == crate::settings::Strict::Reject {
-                let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener);
+                let listener =
+                    self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener());
                 properties.push(Property::MaximumPacketSize(self.hub.settings.packet_limit(listener)));
             }
             if limits.topic_alias_maximum > 0 {
@@ -559,8 +560,8 @@ impl Engine {
             self.opening_ended(cx, id, session);
         }
         self.hub.counters.connects_refused += 1;
-        self.hub.conduct_refused(cx.now, connection.peer);
-        let address = connection.peer.address;
+        self.hub.conduct_refused(cx.now, connection.peer.whole());
+        let address = connection.peer.address();
         self.hub.ledger.session(cx.now, client_id, detail, What::Refused(reason as u8));
         let notice = Notice::Refused { client_id: client_id.into(), address, reason, detail: detail.into() };
         cx.fx.list.push(Effect::Notice(Box::new(notice)));

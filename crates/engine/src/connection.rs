@@ -12,6 +12,8 @@ use crate::journal::Lane;
 use crate::map::Map;
 use crate::mount::Mount;
 use crate::pace::Rates;
+use crate::peer::KeptPeer;
+use crate::rarely::{Empty, Rarely};
 use crate::rivals::Held;
 use crate::session::SessionId;
 use crate::tap::Tapped;
@@ -78,12 +80,12 @@ pub(crate) struct Connection {
     pub(crate) generation: u32,
     pub(crate) phase: Phase,
     pub(crate) version: ProtocolVersion,
-    pub(crate) peer: Peer,
+    pub(crate) peer: KeptPeer,
     pub(crate) opened_at: Time,
     /// The last packet of the Client.
     pub(crate) received_at: Time,
-    /// One and a half times the Keep Alive; zero: off [MQTT-3.1.2-22].
-    pub(crate) keep_alive: Duration,
+    /// Keep Alive in seconds; zero: off [MQTT-3.1.2-22].
+    pub(crate) keep_alive: u16,
     /// Maximum Packet Size of the Client.
     pub(crate) maximum_packet_size: u32,
     /// Request Problem Information.
@@ -100,21 +102,31 @@ pub(crate) struct Connection {
     /// Where all of these wait, so that they stay in order.
     pub(crate) lane: Lane,
     pub(crate) aliases: Option<Box<Aliases>>,
-    pub(crate) slowed: Option<Box<Slowed>>,
-    /// Where it is asked who it is, or may be again.
-    pub(crate) authentication: Option<Box<Authentication>>,
     /// Its Session has a policy.
     pub(crate) restricted: bool,
-    /// What comes before its topics.
-    pub(crate) mount: Option<Mount>,
     /// Who looks at its packets.
     pub(crate) tapped: Tapped,
     /// What came and went.
     pub(crate) tally: Tally,
     /// Where it may not send as fast as it likes.
     pub(crate) rates: Option<Box<Rates>>,
+    pub(crate) seldom: Rarely<Seldom>,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom {
+    pub(crate) slowed: Option<Box<Slowed>>,
+    /// Where it is asked who it is, or may be again.
+    pub(crate) authentication: Option<Box<Authentication>>,
+    /// What comes before its topics.
+    pub(crate) mount: Option<Mount>,
     /// Its CONNECT, while that waits for another Client to go.
     pub(crate) held: Option<Box<Held>>,
+}
+
+impl Empty for Seldom {
+    const EMPTY: &'static Self = &Self { slowed: None, authentication: None, mount: None, held: None };
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -161,10 +173,10 @@ impl Connection {
             generation,
             phase: Phase::New,
             version: ProtocolVersion::V311,
-            peer,
+            peer: peer.into(),
             opened_at: now,
             received_at: now,
-            keep_alive: Duration::ZERO,
+            keep_alive: 0,
             maximum_packet_size,
             problem_information: true,
             paused: None,
@@ -174,14 +186,11 @@ impl Connection {
             unreceived: 0,
             lane: Lane::default(),
             aliases: None,
-            slowed: None,
-            authentication: None,
             restricted: false,
-            mount: None,
             tapped: Tapped::default(),
             tally: Tally::default(),
             rates: None,
-            held: None,
+            seldom: Rarely::default(),
         }
     }
 
@@ -204,7 +213,7 @@ impl Connection {
 
     /// When it wants to be looked at.
     pub(crate) fn deadline(&self, connect_timeout: Duration) -> Option<Time> {
-        if let Some(held) = &self.held {
+        if let Some(held) = &self.seldom.held {
             return Some(held.until);
         }
         if let (Some(Pause::Rate), Some(rates)) = (self.paused, &self.rates) {
@@ -213,8 +222,11 @@ impl Connection {
         }
         match self.phase {
             Phase::New | Phase::Asking | Phase::Opening(_) => Some(self.opened_at.after(connect_timeout)),
-            Phase::Connected(_) if self.keep_alive.is_zero() => None,
-            Phase::Connected(_) => Some(self.received_at.after(self.keep_alive)),
+            Phase::Connected(_) if self.keep_alive == 0 => None,
+            // One and a half times as long.
+            Phase::Connected(_) => {
+                Some(self.received_at.after(Duration::from_millis(u64::from(self.keep_alive) * 1500)))
+            }
         }
     }
 }

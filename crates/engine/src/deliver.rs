@@ -236,7 +236,7 @@ impl Hub {
         let limit = connection.maximum_packet_size;
         let mark = self.taps.mark(connection, &cx.fx.outbox, to);
         let aliases = connection.aliases.as_deref_mut().filter(|aliases| aliases.sent_maximum > 0);
-        let sent = match (&connection.mount, aliases) {
+        let sent = match (&connection.seldom.mount, aliases) {
             (Some(mount), aliases) => {
                 passing.send_mounted(mount, &mut cx.fx.outbox, to, envelope, limit, cx.now, aliases)?
             }
@@ -329,8 +329,8 @@ impl Hub {
         let Some(deal) = deal else { return };
         if let Some(session) = self.sessions.slots.get_mut(index) {
             let group = (deal.home, deal.group);
-            if !session.refused.contains(&group) {
-                session.refused.push(group);
+            if !session.seldom.refused.contains(&group) {
+                session.seldom.make().refused.push(group);
             }
         }
         self.end_deal(cx, Some(deal), DealOutcome::Refused);
@@ -340,12 +340,12 @@ impl Hub {
     fn invite_deals(&mut self, cx: &mut Cx<'_>, index: u32) {
         let member = self.reference(self.sessions.current(index));
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
-        if session.refused.is_empty()
+        if session.seldom.refused.is_empty()
             || session.outgoing.as_ref().is_some_and(|outgoing| outgoing.queue_len() > 0)
         {
             return;
         }
-        for (home, group) in std::mem::take(&mut session.refused) {
+        for (home, group) in std::mem::take(&mut session.seldom.make().refused) {
             self.post(cx, home, Letter::RoomAgain { group, member });
         }
     }
@@ -535,6 +535,8 @@ impl Hub {
             return;
         }
         let pressure = session
+            .seldom
+            .make()
             .pressure
             .get_or_insert_with(|| Box::new(Pressure { since: cx.now, ..Pressure::default() }));
         let is_known = pressure.slowed.contains(&publisher);
@@ -556,7 +558,7 @@ impl Hub {
         let limits = &self.settings.limits;
         let (messages, bytes) = (limits.queue_messages_maximum as usize, limits.queue_bytes_maximum);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
-        if session.pressure.is_none() {
+        if session.seldom.pressure.is_none() {
             return;
         }
         let has_room = session.outgoing.as_ref().is_none_or(|outgoing| {
@@ -571,9 +573,10 @@ impl Hub {
     pub(crate) fn release_publishers(&mut self, cx: &mut Cx<'_>, index: u32, bar: bool) {
         let by = self.reference(self.sessions.current(index));
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
-        let Some(pressure) = session.pressure.take() else { return };
+        let Some(seldom) = session.seldom.existing() else { return };
+        let Some(pressure) = seldom.pressure.take() else { return };
         if bar {
-            session.pressure = Some(Box::new(Pressure { barred: true, ..Pressure::default() }));
+            seldom.pressure = Some(Box::new(Pressure { barred: true, ..Pressure::default() }));
         }
         for publisher in pressure.slowed {
             self.post(cx, publisher.shard, Letter::Resume { session: publisher.session, by });

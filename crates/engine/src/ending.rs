@@ -131,7 +131,8 @@ impl Engine {
         if let Some(outgoing) = &mut session.outgoing {
             outgoing.disconnect();
         }
-        let counts = session.rules_broken.iter().flat_map(|counts| Rule::ALL.into_iter().zip(**counts));
+        let counts =
+            session.seldom.rules_broken.iter().flat_map(|counts| Rule::ALL.into_iter().zip(**counts));
         let rules_broken = counts.filter(|(_, count)| *count > 0).collect();
         let notice =
             Notice::Disconnected { client_id: session.client_id.clone(), cause: how.cause(), rules_broken };

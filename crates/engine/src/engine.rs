@@ -246,7 +246,7 @@ impl Engine {
         if !is_due {
             return self.hub.arm_connection(id);
         }
-        if connection.held.is_some() {
+        if connection.seldom.held.is_some() {
             return self.let_in(cx, id);
         }
         if connection.paused == Some(Pause::Rate) {

@@ -187,24 +187,31 @@ impl Engine {
     pub(crate) fn slow(&mut self, now: Time, session: SessionId, by: SessionRef) {
         self.hub.note_failure(now, session, "", What::Slowed);
         let Some(session) = self.hub.sessions.get_mut(session) else { return };
-        if !session.slowed_by.contains(&by) {
-            session.slowed_by.push(by);
+        let slowed_by = &mut session.seldom.make().slowed_by;
+        if !slowed_by.contains(&by) {
+            slowed_by.push(by);
         }
         if let Some(connection) = session.connection.and_then(|id| self.hub.connections.get_mut(id)) {
-            connection.slowed.get_or_insert_default();
+            connection.seldom.make().slowed.get_or_insert_default();
         }
     }
 
     /// A Session has room again. The publisher goes on once nobody slows it.
     pub(crate) fn resume(&mut self, cx: &mut Cx<'_>, session: SessionId, by: SessionRef) {
         let Some(session) = self.hub.sessions.get_mut(session) else { return };
-        session.slowed_by.retain(|other| *other != by);
-        if !session.slowed_by.is_empty() {
-            return;
+        if let Some(seldom) = session.seldom.existing() {
+            seldom.slowed_by.retain(|other| *other != by);
+            if !seldom.slowed_by.is_empty() {
+                return;
+            }
+            seldom.slowed_by = Vec::new();
         }
-        session.slowed_by = Vec::new();
         let Some(id) = session.connection else { return };
-        let Some(slowed) = self.hub.connections.get_mut(id).and_then(|connection| connection.slowed.take())
+        let Some(slowed) = self
+            .hub
+            .connections
+            .get_mut(id)
+            .and_then(|connection| connection.seldom.existing()?.slowed.take())
         else {
             return;
         };
@@ -232,7 +239,7 @@ impl Engine {
         let Some(connection) = self.hub.connections.get(id) else { return };
         let maximum = usize::from(self.hub.settings.limits.receive_maximum.get());
         // One that keeps to the Receive Maximum is bounded by that, and read on: it may want to ping.
-        if connection.slowed.as_ref().is_none_or(|slowed| slowed.withheld.len() <= maximum) {
+        if connection.seldom.slowed.as_ref().is_none_or(|slowed| slowed.withheld.len() <= maximum) {
             return;
         }
         let has_flight = connection
@@ -242,7 +249,9 @@ impl Engine {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         if !has_flight {
             connection.paused = Some(Pause::Slowed);
-        } else if let Some(answer) = connection.slowed.as_mut().and_then(|slowed| slowed.let_go()) {
+        } else if let Some(answer) =
+            connection.seldom.existing().and_then(|seldom| seldom.slowed.as_mut()?.let_go())
+        {
             let (packet_id, is_rec, reason) = answer;
             self.write_answer(cx, id, packet_id, is_rec, reason);
         }

@@ -125,12 +125,12 @@ impl Hub {
         self.counters.drop(bound);
         self.note_drop(cx, session, message, bound);
         let Some(session) = self.sessions.slots.get_mut(session) else { return };
-        let dropped = session.dropped.get_or_insert_default();
+        let dropped = &mut session.seldom.make().dropped;
         dropped.1 += 1;
         let is_first = dropped.1 == 1 && dropped.0 == Time::ZERO;
         if is_first || cx.now.since(dropped.0) >= DROP_NOTICE_INTERVAL {
             let notice = Notice::Dropped { client_id: session.client_id.clone(), bound, count: dropped.1 };
-            **dropped = (cx.now, 0);
+            *dropped = (cx.now, 0);
             cx.fx.list.push(Effect::Notice(Box::new(notice)));
         }
     }

@@ -37,8 +37,10 @@ mod mount;
 mod outbox;
 mod pace;
 mod partition;
+mod peer;
 mod policy;
 mod publish;
+mod rarely;
 mod receive;
 mod retained;
 mod retained_value;
@@ -86,6 +88,7 @@ pub use mail::{Mail, MailBag};
 pub use outbox::Outbox;
 pub use pace::RateKind;
 pub use partition::{Partition, ShardId, ShardMap, ShardSet};
+pub use peer::KeptPeer;
 pub use policy::{Policy, Subscribing};
 pub use settings::{
     AccessRules, CheckpointRules, DeniedPublish, Limits, Protocol, QueueFull, RateExceeded, RefusedV31,

@@ -83,7 +83,7 @@ impl Hub {
         if !self.has_mounts {
             return None;
         }
-        self.connections.get(id)?.mount.clone()
+        self.connections.get(id)?.seldom.mount.clone()
     }
 }
 

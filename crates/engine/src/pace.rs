@@ -186,7 +186,7 @@ impl Hub {
     /// A connection begins to be held to what its listener says.
     pub(crate) fn set_rates(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let rule = self.settings.rate_at(connection.peer.listener);
+        let rule = self.settings.rate_at(connection.peer.listener());
         if connection.rates.as_ref().map(|rates| rates.rule) != rule {
             connection.rates = rule.map(|rule| Box::new(Rates::new(rule)));
         }
@@ -217,7 +217,7 @@ impl Engine {
         };
         self.hub.counters.excess.rates[action as usize] += 1;
         let (allowed, noticed) = (rates.allowed(rate), rates.notice(cx.now));
-        let (address, session) = (connection.peer.address, connection.session());
+        let (address, session) = (connection.peer.address(), connection.session());
         if action == RateExceeded::Slow {
             connection.paused = Some(Pause::Rate);
         }

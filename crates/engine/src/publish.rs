@@ -115,7 +115,7 @@ impl Engine {
         // Those of an earlier connection do not count [MQTT-4.9.0-1].
         let waiting = usize::from(connection.open_exchanges)
             + connection.unanswered as usize
-            + connection.slowed.as_ref().map_or(0, |slowed| slowed.of_no_exchange);
+            + connection.seldom.slowed.as_ref().map_or(0, |slowed| slowed.of_no_exchange);
         let received = self.hub.sessions.get(session)?.received.as_deref();
         let is_repeated =
             publish.qos == QoS::ExactlyOnce && received.is_some_and(|received| received.contains(packet_id));
@@ -513,7 +513,7 @@ impl Engine {
     ) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         // [MQTT311-4.6.0-2] [MQTT311-4.6.0-3]
-        if let Some(slowed) = &mut connection.slowed {
+        if let Some(slowed) = connection.seldom.existing().and_then(|seldom| seldom.slowed.as_mut()) {
             slowed.withhold(packet_id, is_rec, reason);
             return self.bound_withheld(cx, id);
         }

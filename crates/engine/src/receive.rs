@@ -217,7 +217,7 @@ impl Engine {
             let Some(session) = session.and_then(|session| self.hub.sessions.get_mut(session)) else {
                 continue;
             };
-            let count = &mut session.rules_broken.get_or_insert_default()[rule as usize];
+            let count = &mut session.seldom.make().rules_broken.get_or_insert_default()[rule as usize];
             *count = count.saturating_add(1);
             if self.hub.settings.strictness.of(rule) == Strict::Warn {
                 let notice = Notice::RuleBroken { client_id: session.client_id.clone(), rule, count: *count };

@@ -130,8 +130,8 @@ impl Engine {
         let maximum = Duration::from_millis(self.hub.settings.limits.takeover_delay_maximum_ms.into());
         let connections = &self.hub.connections;
         let Some(loser) = connections.get(old) else { return };
-        let (lasted, incumbent) = (cx.now.since(loser.opened_at), loser.peer.address);
-        let newcomer = connections.get(new).and_then(|connection| connection.peer.address);
+        let (lasted, incumbent) = (cx.now.since(loser.opened_at), loser.peer.address());
+        let newcomer = connections.get(new).and_then(|connection| connection.peer.address());
         let said = self.rivals.took_over(cx.now, client_id, lasted, maximum);
         let Some((delay, takeovers, true)) = said else { return };
         let client_id = client_id.into();
@@ -164,7 +164,8 @@ impl Engine {
         let Some(connection) = self.hub.connections.get_mut(id) else { return Err(admission) };
         connection.phase = Phase::Asking;
         connection.paused = Some(Pause::Rival);
-        connection.held = Some(Box::new(Held { until, admission, packet: SecretBytes::of(packet) }));
+        connection.seldom.make().held =
+            Some(Box::new(Held { until, admission, packet: SecretBytes::of(packet) }));
         self.hub.arm_connection(id);
         let fight = self.rivals.fights.get_mut(client_id);
         let earlier = fight.and_then(|fight| fight.waiting.replace(id)).filter(|earlier| *earlier != id);
@@ -177,7 +178,7 @@ impl Engine {
     }
 
     fn is_held(&self, id: ConnectionId) -> bool {
-        self.hub.connections.get(id).is_some_and(|connection| connection.held.is_some())
+        self.hub.connections.get(id).is_some_and(|connection| connection.seldom.held.is_some())
     }
 
     /// The connection that another one waits for is gone: that one need not wait.
@@ -189,7 +190,9 @@ impl Engine {
         let Some(fight) = self.rivals.fights.get_mut(&session.client_id) else { return };
         let Some(waiting) = fight.waiting else { return };
         fight.until = cx.now;
-        if let Some(held) = self.hub.connections.get_mut(waiting).and_then(|waits| waits.held.as_mut()) {
+        if let Some(held) =
+            self.hub.connections.get_mut(waiting).and_then(|waits| waits.seldom.existing()?.held.as_mut())
+        {
             held.until = cx.now;
             self.hub.arm_connection(waiting);
         }
@@ -198,7 +201,7 @@ impl Engine {
     /// The time of one that waits is over.
     pub(crate) fn let_in(&mut self, cx: &mut Cx<'_>, id: ConnectionId) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let Some(held) = connection.held.take() else { return };
+        let Some(held) = connection.seldom.existing().and_then(|seldom| seldom.held.take()) else { return };
         connection.phase = Phase::New;
         let Held { admission, packet, .. } = *held;
         let Some(admission) = admission else {

@@ -196,9 +196,10 @@ impl Engine {
             self.hub.journal.control(cx.now, session.partition, &record);
         }
         if filter.shared().is_some() {
-            session.joined.insert(joined);
+            let numbers = &mut session.seldom.make().joined;
+            numbers.insert(joined);
             if let Some(old) = old {
-                session.joined.remove(&old.joined);
+                numbers.remove(&old.joined);
             }
             let (connected, window, durable) =
                 (session.connection.is_some(), session.window, session.key != 0);
@@ -347,7 +348,9 @@ impl Engine {
         // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
         let removed = found.unsubscribe(filter.as_str());
         let Some(Subscription { joined, .. }) = removed else { return false };
-        found.joined.remove(&joined);
+        if let Some(seldom) = found.seldom.existing() {
+            seldom.joined.remove(&joined);
+        }
         if found.key != 0 {
             let record = Record::Unsubscribed { key: found.key, filter: filter.as_str() };
             self.hub.journal.control(cx.now, found.partition, &record);

@@ -21,13 +21,15 @@ pub(crate) enum TimerKey {
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(Time, TimerKey)>>,
-    /// The earliest entry of each slot that is still in the heap.
-    connections: Vec<Option<Time>>,
-    sessions: Vec<Option<Time>>,
+    /// The earliest entry of each slot that is still in the heap, or [`NEVER`]: there may be a million slots.
+    connections: Vec<Time>,
+    sessions: Vec<Time>,
     /// How many slots have one.
     armed: usize,
 }
 
+/// Of a slot without an entry.
+const NEVER: Time = Time::from_micros(u64::MAX);
 /// Entries for each one that is armed, at most.
 const STALE_FACTOR: usize = 4;
 
@@ -35,8 +37,8 @@ impl Timers {
     /// Makes sure that `key` is looked at no later than `at`.
     pub(crate) fn arm(&mut self, key: TimerKey, at: Time) {
         let armed = self.slot(key);
-        if armed.is_none_or(|armed| at < armed) {
-            let is_first = armed.replace(at).is_none();
+        if at < *armed {
+            let is_first = std::mem::replace(armed, at) == NEVER;
             self.armed += usize::from(is_first);
             self.heap.push(Reverse((at, key)));
             if self.heap.len() > STALE_FACTOR * self.armed + STALE_FACTOR {
@@ -53,7 +55,7 @@ impl Timers {
                 TimerKey::Connection(index) => connections[*index as usize],
                 TimerKey::Session(index) => sessions[*index as usize],
             };
-            armed == Some(*at)
+            armed == *at
         });
     }
 
@@ -70,8 +72,8 @@ impl Timers {
             }
             self.heap.pop();
             let armed = self.slot(key);
-            if *armed == Some(at) {
-                *armed = None;
+            if *armed == at {
+                *armed = NEVER;
                 self.armed -= 1;
                 return Some(key);
             }
@@ -79,13 +81,13 @@ impl Timers {
         None
     }
 
-    fn slot(&mut self, key: TimerKey) -> &mut Option<Time> {
+    fn slot(&mut self, key: TimerKey) -> &mut Time {
         let (slots, index) = match key {
             TimerKey::Connection(index) => (&mut self.connections, index as usize),
             TimerKey::Session(index) => (&mut self.sessions, index as usize),
         };
         if index >= slots.len() {
-            slots.resize(index + 1, None);
+            slots.resize(index + 1, NEVER);
         }
         &mut slots[index]
     }

@@ -183,7 +183,7 @@ impl Shard {
 
     /// Takes in a connection that has its place already. Its slot, or `None` where the kernel has no memory to watch it.
     pub(crate) fn open(&mut self, connection: Connection, pledge: Option<Box<Pledge>>) -> Option<u32> {
-        let (peer, is_open) = (connection.peer, connection.is_open());
+        let (peer, is_open) = (connection.peer.whole(), connection.is_open());
         let id = self.connections.insert(connection);
         let index = slot(id);
         let (_, connection) = self.connections.get(index)?;

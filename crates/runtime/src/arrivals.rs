@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use dunlin_engine::{CloseCause, ConnectionId, Event, Time};
+use dunlin_engine::{CloseCause, ConnectionId, Event, Peer, Time};
 use dunlin_net::Incoming;
 
 use crate::admissions::Refusal;
@@ -53,7 +53,9 @@ impl Shard {
         }
         let got = connection.transport.read(&mut self.scratch[LEAD..], &mut self.work);
         if let Incoming::Proxied(address) = got {
-            connection.peer.address = address.or(connection.peer.address);
+            if address.is_some() {
+                connection.peer = Peer { address, ..connection.peer.whole() }.into();
+            }
             if address.is_some() && !self.admit_named(index) {
                 return 0;
             }
@@ -66,7 +68,7 @@ impl Shard {
                 connection.input.append(&self.scratch[LEAD..LEAD + count], &mut self.pool);
             }
             connection.phase = Phase::Open;
-            let peer = connection.peer;
+            let peer = connection.peer.whole();
             self.handle(Event::Opened { connection: id, peer, pledge: None });
             if self.connections.get_open(id).is_some_and(|connection| !connection.input.is_empty()) {
                 self.offer_input(index);
@@ -78,7 +80,7 @@ impl Shard {
     /// Takes a place for the address that a proxy has named; false where there is none, and the connection is gone.
     fn admit_named(&mut self, index: u32) -> bool {
         let Some((_, connection)) = self.connections.get(index) else { return false };
-        let address = connection.peer.address;
+        let address = connection.peer.address();
         match self.shared.admissions.admit_address(self.now, address) {
             Ok(counted) => connection.counted = counted,
             Err(refusal) => {
@@ -94,7 +96,7 @@ impl Shard {
     pub(crate) fn give_up_arrivals(&mut self) {
         while let Some(id) = self.arrivals.next_due(self.now, &mut self.connections) {
             let Some((_, connection)) = self.connections.get(slot(id)) else { continue };
-            let address = connection.peer.address;
+            let address = connection.peer.address();
             self.drop_connection(slot(id));
             self.turn_away(address, Refusal::HandshakeTimeout);
         }
@@ -114,7 +116,7 @@ impl Shard {
         if let Some((_, connection)) = self.connections.get(index)
             && let Some(fault) = connection.transport.take_fault()
         {
-            let address = connection.peer.address;
+            let address = connection.peer.address();
             self.shared.admissions.count(Refusal::Handshake);
             self.notices.transport_failed(self.now, address, &fault);
         } else if cause == CloseCause::Failed {

@@ -4,7 +4,7 @@
 //! Out:   the connection of a slot, while it is there.
 //! Never: a slot used twice in one tick: what was collected about its connection in that tick names the slot only.
 
-use dunlin_engine::{ConnectionId, Peer};
+use dunlin_engine::{ConnectionId, KeptPeer, Peer};
 use dunlin_net::Transport;
 
 use crate::input::Input;
@@ -13,7 +13,7 @@ use crate::input::Input;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
-    pub(crate) peer: Peer,
+    pub(crate) peer: KeptPeer,
     /// It holds a place of its address.
     pub(crate) counted: bool,
     pub(crate) input: Input,
@@ -56,7 +56,7 @@ impl Connection {
         let phase = if transport.is_established() { Phase::Open } else { Phase::Arriving };
         Self {
             transport,
-            peer,
+            peer: peer.into(),
             counted,
             input: Input::default(),
             phase,
@@ -212,6 +212,6 @@ mod tests {
     #[test]
     fn a_slot_is_small() {
         // With the descriptor's bookkeeping of debug builds.
-        assert!(size_of::<Slot>() <= 112, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 72, "{}", size_of::<Slot>());
     }
 }

@@ -13,9 +13,13 @@ const SMALLEST: usize = 512;
 /// Free room that a read into the buffer itself is worth making.
 const ROOM_MIN: usize = 16 * 1024;
 
-/// The unconsumed bytes of one connection: `bytes[start..end]`; what lies behind is initialised room.
+/// The unconsumed bytes of one connection: a pointer, for most have none.
 #[derive(Debug, Default)]
-pub(crate) struct Input {
+pub(crate) struct Input(Option<Box<Kept>>);
+
+/// `bytes[start..end]`; what lies behind is initialised room.
+#[derive(Debug, Default)]
+struct Kept {
     bytes: Vec<u8>,
     start: u32,
     end: u32,
@@ -24,41 +28,85 @@ pub(crate) struct Input {
 /// Buffers that no connection needs now.
 #[derive(Debug, Default)]
 pub(crate) struct InputPool {
-    spare: Vec<Vec<u8>>,
+    /// With what they are kept in, so that who needs one allocates nothing.
+    #[allow(clippy::vec_box, reason = "it is the boxes that are given out again")]
+    spare: Vec<Box<Kept>>,
 }
 
 impl Input {
-    pub(crate) const fn len(&self) -> usize {
-        (self.end - self.start) as usize
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |kept| kept.len())
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.start == self.end
+        match &self.0 {
+            None => true,
+            Some(kept) => kept.start == kept.end,
+        }
     }
 
     pub(crate) fn filled(&self) -> &[u8] {
-        &self.bytes[self.start as usize..self.end as usize]
+        self.0.as_ref().map_or(&[], |kept| kept.filled())
     }
 
     /// Room to read into behind what is there, which may grow to twice its size for it but is never moved for less than
     /// its own length: a packet of n bytes is copied O(n) times a byte, in however many pieces it comes.
     pub(crate) fn room(&mut self, most: usize, pool: &mut InputPool) -> &mut [u8] {
-        if self.bytes.len() - (self.end as usize) < ROOM_MIN {
-            self.reserve(self.len().max(ROOM_MIN), pool);
+        let kept = self.0.get_or_insert_with(|| pool.take(ROOM_MIN));
+        if kept.bytes.len() - (kept.end as usize) < ROOM_MIN {
+            let count = kept.len().max(ROOM_MIN);
+            kept.reserve(count, pool);
         }
-        let end = self.end as usize;
-        let limit = self.bytes.len().min(end + most);
-        &mut self.bytes[end..limit]
+        let end = kept.end as usize;
+        let limit = kept.bytes.len().min(end + most);
+        &mut kept.bytes[end..limit]
     }
 
     /// `count` bytes of the room were filled.
     pub(crate) fn grow(&mut self, count: usize) {
-        self.end += u32_of(count);
-        assert!(self.end as usize <= self.bytes.len(), "more was read than there was room");
+        let Some(kept) = &mut self.0 else { unreachable!("room was made") };
+        kept.end += u32_of(count);
+        assert!(kept.end as usize <= kept.bytes.len(), "more was read than there was room");
     }
 
     /// Adds a copy of `bytes`.
+    #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8], pool: &mut InputPool) {
+        if !bytes.is_empty() {
+            let kept = self.0.get_or_insert_with(|| pool.take(bytes.len()));
+            kept.append(bytes, pool);
+        }
+    }
+
+    /// The first `count` bytes are not needed any more.
+    pub(crate) fn consume(&mut self, count: usize, pool: &mut InputPool) {
+        assert!(count <= self.len(), "more was consumed than there was");
+        if let Some(kept) = &mut self.0 {
+            kept.start += u32_of(count);
+            if kept.start == kept.end {
+                self.release(pool);
+            }
+        }
+    }
+
+    /// Forgets everything and gives the buffer back.
+    pub(crate) fn release(&mut self, pool: &mut InputPool) {
+        if let Some(kept) = self.0.take() {
+            pool.give(kept);
+        }
+    }
+}
+
+impl Kept {
+    fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    fn filled(&self) -> &[u8] {
+        &self.bytes[self.start as usize..self.end as usize]
+    }
+
+    fn append(self: &mut Box<Self>, bytes: &[u8], pool: &mut InputPool) {
         if self.bytes.len() - (self.end as usize) < bytes.len() {
             self.reserve(bytes.len(), pool);
         }
@@ -67,35 +115,17 @@ impl Input {
         self.end += u32_of(bytes.len());
     }
 
-    /// The first `count` bytes are not needed any more.
-    pub(crate) fn consume(&mut self, count: usize, pool: &mut InputPool) {
-        assert!(count <= self.len(), "more was consumed than there was");
-        self.start += u32_of(count);
-        if self.is_empty() {
-            self.release(pool);
-        }
-    }
-
-    /// Forgets everything and gives the buffer back.
-    pub(crate) fn release(&mut self, pool: &mut InputPool) {
-        self.start = 0;
-        self.end = 0;
-        if !self.bytes.is_empty() {
-            pool.give(std::mem::take(&mut self.bytes));
-        }
-    }
-
     /// Makes room for `count` bytes behind the end.
-    fn reserve(&mut self, count: usize, pool: &mut InputPool) {
+    fn reserve(self: &mut Box<Self>, count: usize, pool: &mut InputPool) {
         let len = self.len();
         let wanted = len + count;
         if self.bytes.len() >= wanted && len <= self.start as usize {
             // At least as much was consumed as must be moved.
             self.bytes.copy_within(self.start as usize..self.end as usize, 0);
         } else {
-            let mut bytes = pool.take(wanted.max(len * 2));
-            bytes[..len].copy_from_slice(self.filled());
-            pool.give(std::mem::replace(&mut self.bytes, bytes));
+            let mut larger = pool.take(wanted.max(len * 2));
+            larger.bytes[..len].copy_from_slice(self.filled());
+            pool.give(std::mem::replace(self, larger));
         }
         self.start = 0;
         self.end = u32_of(len);
@@ -103,18 +133,20 @@ impl Input {
 }
 
 impl InputPool {
-    /// An initialised buffer of at least `len` bytes.
-    fn take(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes = if len <= POOLED_MAX { self.spare.pop().unwrap_or_default() } else { Vec::new() };
-        if bytes.len() < len {
-            bytes.resize(len.max(SMALLEST).next_power_of_two(), 0);
+    /// An empty one whose initialised buffer has at least `len` bytes.
+    fn take(&mut self, len: usize) -> Box<Kept> {
+        let spare = if len <= POOLED_MAX { self.spare.pop() } else { None };
+        let mut kept = spare.unwrap_or_default();
+        if kept.bytes.len() < len {
+            kept.bytes.resize(len.max(SMALLEST).next_power_of_two(), 0);
         }
-        bytes
+        kept
     }
 
-    fn give(&mut self, bytes: Vec<u8>) {
-        if (1..=POOLED_MAX).contains(&bytes.len()) && self.spare.len() < POOL_MAX {
-            self.spare.push(bytes);
+    fn give(&mut self, mut kept: Box<Kept>) {
+        if (1..=POOLED_MAX).contains(&kept.bytes.len()) && self.spare.len() < POOL_MAX {
+            (kept.start, kept.end) = (0, 0);
+            self.spare.push(kept);
         }
     }
 }
@@ -149,7 +181,7 @@ mod tests {
         let mut input = Input::default();
         input.append(b"abc", &mut pool);
         input.consume(3, &mut pool);
-        assert_eq!(input.bytes.capacity(), 0);
+        assert!(input.0.is_none());
         assert_eq!(pool.spare.len(), 1);
     }
 
@@ -192,6 +224,6 @@ mod tests {
             }
             assert_eq!(input.filled(), round.to_be_bytes().repeat(25));
         }
-        assert!(input.bytes.len() <= 1024);
+        assert!(input.0.is_some_and(|kept| kept.bytes.len() <= 1024));
     }
 }

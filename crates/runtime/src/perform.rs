@@ -106,10 +106,11 @@ impl Shard {
         if left || connection.transport.unwatch(self.poll.registry()).is_err() {
             connection.input.release(&mut self.pool);
             let Connection { peer, counted, .. } = connection;
-            self.shared.admissions.release(peer.listener, peer.address, counted);
+            self.shared.admissions.release(peer.listener(), peer.address(), counted);
             return;
         }
         let Connection { transport, peer, counted, input, .. } = connection;
+        let peer = peer.whole();
         self.shared.post.send_connection(to, Box::new(Arrival { transport, peer, counted, input, pledge }));
     }
 }

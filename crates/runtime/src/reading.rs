@@ -228,7 +228,7 @@ impl Shard {
         }
         let Some(mut connection) = self.connections.remove(index) else { return };
         if let Some(fault) = connection.transport.take_fault() {
-            self.notices.transport_failed(self.now, connection.peer.address, &fault);
+            self.notices.transport_failed(self.now, connection.peer.address(), &fault);
         }
         if cause == CloseCause::ByPeer {
             // A peer that closed its half only still gets its answer.
@@ -254,6 +254,6 @@ impl Shard {
         connection.input.release(&mut self.pool);
         self.effects.outbox.clear(id);
         let Connection { peer, counted, .. } = connection;
-        self.shared.admissions.release(peer.listener, peer.address, counted);
+        self.shared.admissions.release(peer.listener(), peer.address(), counted);
     }
 }

@@ -157,23 +157,24 @@ impl Engine {
         let dossier = self.hub.conduct.dossiers.find(hash, |kept| kept.client_id == session.client_id);
         let outgoing = session.outgoing.as_ref();
         let is_away = connection.is_none() && session.opening.is_none();
-        let mut losses = session.losses;
+        let mut losses = session.seldom.losses;
         losses.join(dossier.map_or_else(Losses::default, |dossier| dossier.losses));
         ClientConduct {
             client_id: session.client_id.clone(),
             user: session.user().map(Box::from),
             address: match connection {
-                Some(connection) => connection.peer.address,
+                Some(connection) => connection.peer.address(),
                 None => dossier.and_then(|dossier| dossier.address),
             },
             rival: dossier.and_then(|dossier| dossier.rival),
             listener: connection
-                .map(|connection| connection.peer.listener)
+                .map(|connection| connection.peer.listener())
                 .or(dossier.map(|dossier| dossier.listener)),
             version: Some(session.version),
             is_connected: connection.is_some(),
             away: is_away.then(|| now.since(session.disconnected_at)),
-            keep_alive: connection.map_or(Duration::ZERO, |connection| connection.keep_alive * 2 / 3),
+            keep_alive: connection
+                .map_or(Duration::ZERO, |connection| Duration::from_secs(connection.keep_alive.into())),
             expiry: session.expiry,
             has_will: if connection.is_some() {
                 session.will.is_some()

@@ -103,7 +103,7 @@ impl Conduct {
 impl Hub {
     /// A CONNECT was accepted.
     pub(crate) fn conduct_begins(&mut self, now: Time, id: ConnectionId, session: SessionId, resumed: bool) {
-        let Some(peer) = self.connections.get(id).map(|connection| connection.peer) else { return };
+        let Some(peer) = self.connections.get(id).map(|connection| connection.peer.whole()) else { return };
         let Some(found) = self.sessions.get_mut(session) else { return };
         found.resumed = found.resumed.saturating_add(u16::from(resumed));
         let hash = self.conduct.hash(&found.client_id);
@@ -148,13 +148,13 @@ impl Hub {
         let Some(found) = self.sessions.get(session) else { return };
         let hash = self.conduct.hash(&found.client_id);
         let dossier = self.conduct.dossier(now, &found.client_id, hash);
-        dossier.ended(now, parting, connection.peer.address);
+        dossier.ended(now, parting, connection.peer.address());
         dossier.past.add(&connection.tally, now.since(connection.opened_at));
         if found.is_ephemeral() {
             // It takes its own to the grave.
-            dossier.losses.join(found.losses);
+            dossier.losses.join(found.seldom.losses);
         }
-        if let Some(origin) = self.conduct.origin(now, found.user(), connection.peer) {
+        if let Some(origin) = self.conduct.origin(now, found.user(), connection.peer.whole()) {
             origin.ended(now);
         }
     }
@@ -180,7 +180,7 @@ impl Hub {
             (Some(_), None) => None,
         };
         let Some(topic) = topic.filter(|topic| !topic.is_empty()) else { return };
-        let whole = connection.mount.as_ref().map(|mount| mount.topic(topic));
+        let whole = connection.seldom.mount.as_ref().map(|mount| mount.topic(topic));
         let topic = whole.as_deref().unwrap_or(topic);
         let client = (&*found.client_id, self.conduct.hash(&found.client_id));
         self.conduct.samples.add(cx.now, client, connection.tally.published(), publish, topic);
@@ -196,7 +196,7 @@ impl Hub {
         asked_less: bool,
     ) {
         if let Some(session) = self.sessions.slots.get_mut(index) {
-            session.losses.add(why, asked_less);
+            session.seldom.make().losses.add(why, asked_less);
         }
         if why == Drop::Offline {
             // Nobody is told: it is what QoS 0 means.

@@ -281,7 +281,7 @@ impl Engine {
         let outgoing = session.outgoing.as_deref();
         let policy = session.access.as_ref().and_then(|access| access.policy.as_ref());
         let (matching, nearest) = subscriptions(session, topic);
-        let withheld = connection.and_then(|connection| connection.slowed.as_ref());
+        let withheld = connection.and_then(|connection| connection.seldom.slowed.as_ref());
         Some(SessionFound {
             connected_since: connection.map(|connection| connection.opened_at),
             disconnected_at: session.disconnected_at,
@@ -294,7 +294,7 @@ impl Engine {
             queued_of_topic: outgoing.map_or(0, |outgoing| outgoing.queued_of(topic)),
             waits_for_disk: outgoing.is_some_and(|outgoing| outgoing.waits_for_journal()),
             maximum_packet_size: connection.map_or(u32::MAX, |connection| connection.maximum_packet_size),
-            listener: connection.map_or(0, |connection| connection.peer.listener),
+            listener: connection.map_or(0, |connection| connection.peer.listener()),
             subscriptions: session.subscriptions.len(),
             matching,
             nearest,
@@ -304,7 +304,7 @@ impl Engine {
             may_subscribe: policy
                 .is_none_or(|policy| policy.may_subscribe(topic, QoS::AtMostOnce) != Subscribing::Refused),
             paused: connection.and_then(|connection| connection.paused).map(in_words),
-            slowed_by: session.slowed_by.len(),
+            slowed_by: session.seldom.slowed_by.len(),
             unanswered: connection
                 .map_or(0, |connection| connection.unanswered as usize + connection.unreceived as usize)
                 + withheld.map_or(0, |slowed| slowed.withheld.len()),

@@ -96,7 +96,7 @@ pub struct ClientPage {
 
 impl ClientFilter {
     fn takes(&self, session: &Session, connection: Option<&Connection>) -> bool {
-        let address = connection.and_then(|connection| connection.peer.address).map(|address| address.ip());
+        let address = connection.and_then(|connection| connection.peer.address()).map(|address| address.ip());
         session.client_id.starts_with(&self.prefix)
             && self.connected.is_none_or(|wanted| wanted == connection.is_some())
             && self.address.is_none_or(|wanted| address == Some(wanted))
@@ -187,6 +187,7 @@ impl Engine {
             in_flight: outgoing.map_or(0, |outgoing| outgoing.flight_len()),
             receiving: session.received.as_ref().map_or(0, |received| received.len().into()),
             rules_broken: session
+                .seldom
                 .rules_broken
                 .iter()
                 .flat_map(|counts| counts.iter())
@@ -199,13 +200,12 @@ impl Engine {
 
 fn connection_row(now: Time, connection: &Connection, session: &Session) -> ConnectionRow {
     ConnectionRow {
-        address: connection.peer.address,
-        listener: connection.peer.listener,
+        address: connection.peer.address(),
+        listener: connection.peer.listener(),
         version: connection.version,
         age: now.since(connection.opened_at),
         silent: now.since(connection.received_at),
-        // What is kept is one and a half times as long.
-        keep_alive: connection.keep_alive * 2 / 3,
+        keep_alive: Duration::from_secs(connection.keep_alive.into()),
         receive_maximum: session.window,
         maximum_packet_size: connection.maximum_packet_size,
         paused: connection.paused.is_some(),

@@ -564,7 +564,7 @@ impl Engine {
                 continue;
             }
             if let Some(session) = self.hub.sessions.get_mut(id) {
-                session.joined.insert(subscription.joined);
+                session.seldom.make().joined.insert(subscription.joined);
             }
             let event = MemberEvent::Join {
                 options: subscription.options,

@@ -7,9 +7,12 @@ pub(crate) mod outgoing;
 pub(crate) mod received;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use dunlin_codec::{ProtocolVersion, Rule, SubscriptionOptions};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 pub(crate) use self::fetch::Fetches;
 pub(crate) use self::outgoing::Outgoing;
@@ -21,9 +24,9 @@ use crate::durability::Durability;
 use crate::event::ConnectionId;
 use crate::journal::record::{Record, WillView};
 use crate::mail::SessionRef;
-use crate::map::{Map, seeded};
 use crate::message::Message;
 use crate::partition::{Partition, ShardId};
+use crate::rarely::{Empty, Rarely};
 use crate::slots::Slots;
 use crate::time::Time;
 
@@ -59,21 +62,10 @@ pub(crate) struct Session {
     pub(crate) subscriptions: BTreeMap<Box<str>, Subscription>,
     /// How many of them have wildcards.
     pub(crate) wildcards: u32,
-    /// The numbers by which it is a member of shared groups.
-    pub(crate) joined: BTreeSet<u32>,
     pub(crate) outgoing: Option<Box<Outgoing>>,
     pub(crate) received: Option<Box<ReceivedIds>>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) fetches: Option<Box<Fetches>>,
-    /// Shared groups that were refused a deal because the queue was full, to be told when it is not.
-    pub(crate) refused: Vec<(ShardId, u32)>,
-    pub(crate) pressure: Option<Box<Pressure>>,
-    /// Sessions whose queues this one fills by publishing: its acknowledgements are withheld.
-    pub(crate) slowed_by: Vec<SessionRef>,
-    /// Rules that its Client broke and that were let pass: how often each.
-    pub(crate) rules_broken: Option<Box<[u32; Rule::ALL.len()]>>,
-    /// When a notice of dropped messages was last given, and how many were dropped since.
-    pub(crate) dropped: Option<Box<(Time, u64)>>,
     /// Who may do what in it; `None` where nobody was asked.
     pub(crate) access: Option<Box<Access>>,
     /// What the listener of its last connection says.
@@ -82,8 +74,37 @@ pub(crate) struct Session {
     pub(crate) watched: bool,
     /// Times that a connection took it up again.
     pub(crate) resumed: u16,
+    pub(crate) seldom: Rarely<Seldom>,
+}
+
+/// What few Sessions have.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom {
+    /// The numbers by which it is a member of shared groups.
+    pub(crate) joined: BTreeSet<u32>,
+    /// Shared groups that were refused a deal because the queue was full, to be told when it is not.
+    pub(crate) refused: Vec<(ShardId, u32)>,
+    pub(crate) pressure: Option<Box<Pressure>>,
+    /// Sessions whose queues this one fills by publishing: its acknowledgements are withheld.
+    pub(crate) slowed_by: Vec<SessionRef>,
+    /// Rules that its Client broke and that were let pass: how often each.
+    pub(crate) rules_broken: Option<Box<[u32; Rule::ALL.len()]>>,
+    /// When a notice of dropped messages was last given, and how many were dropped since.
+    pub(crate) dropped: (Time, u64),
     /// QoS 0 messages that did not get through.
     pub(crate) losses: Losses,
+}
+
+impl Empty for Seldom {
+    const EMPTY: &'static Self = &Self {
+        joined: BTreeSet::new(),
+        refused: Vec::new(),
+        pressure: None,
+        slowed_by: Vec::new(),
+        rules_broken: None,
+        dropped: (Time::ZERO, 0),
+        losses: Losses { away: 0, slow: 0, by_subscription: 0 },
+    };
 }
 
 /// One Subscription of a Session.
@@ -183,21 +204,15 @@ impl Session {
             disconnected_at: now,
             subscriptions: BTreeMap::new(),
             wildcards: 0,
-            joined: BTreeSet::new(),
             outgoing: None,
             received: None,
             will: None,
             fetches: None,
-            refused: Vec::new(),
-            pressure: None,
-            slowed_by: Vec::new(),
-            rules_broken: None,
-            dropped: None,
             access: None,
             durability: Durability::Synced,
             watched: false,
             resumed: 0,
-            losses: Losses::default(),
+            seldom: Rarely::default(),
         }
     }
 
@@ -241,6 +256,7 @@ impl Session {
     pub(crate) fn deadline(&self, slow_maximum: Duration) -> Option<Time> {
         let will = self.will.as_ref().and_then(|will| will.due);
         let stalled = self
+            .seldom
             .pressure
             .as_ref()
             .filter(|pressure| !pressure.slowed.is_empty())
@@ -253,7 +269,9 @@ impl Session {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     pub(crate) slots: Slots<Session>,
-    by_client_id: Map<Box<str>, u32>,
+    /// Slots, by the hash of the Client Identifier, which the Session has: so it is not kept twice.
+    by_client_id: HashTable<u32>,
+    hasher: FixedState,
     /// Those of each partition, in no order.
     by_partition: Vec<Vec<u32>>,
     /// Where each slot's Session is in that list.
@@ -264,14 +282,15 @@ impl Sessions {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             slots: Slots::default(),
-            by_client_id: seeded(seed),
+            by_client_id: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
             by_partition: vec![Vec::new(); Partition::COUNT],
             places: Vec::new(),
         }
     }
 
     pub(crate) fn insert(&mut self, session: Session) -> SessionId {
-        let client_id = session.client_id.clone();
+        let hash = self.hasher.hash_one(&*session.client_id);
         let partition = &mut self.by_partition[usize::from(session.partition)];
         let place = u32::try_from(partition.len()).unwrap_or(u32::MAX);
         let (index, generation) = self.slots.insert(session);
@@ -280,13 +299,19 @@ impl Sessions {
             self.places.resize(index as usize + 1, 0);
         }
         self.places[index as usize] = place;
-        self.by_client_id.insert(client_id, index);
+        let Self { slots, by_client_id, hasher, .. } = self;
+        let rehash =
+            |index: &u32| slots.get(*index).map_or(0, |session| hasher.hash_one(&*session.client_id));
+        by_client_id.insert_unique(hash, index, rehash);
         SessionId::new(index, generation)
     }
 
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.slots.remove(id.index)?;
-        self.by_client_id.remove(&session.client_id);
+        let hash = self.hasher.hash_one(&*session.client_id);
+        if let Ok(entry) = self.by_client_id.find_entry(hash, |index| *index == id.index) {
+            entry.remove();
+        }
         let place = self.places[id.index as usize];
         let partition = &mut self.by_partition[usize::from(session.partition)];
         partition.swap_remove(place as usize);
@@ -297,7 +322,9 @@ impl Sessions {
     }
 
     pub(crate) fn find(&self, client_id: &str) -> Option<SessionId> {
-        self.by_client_id.get(client_id).map(|index| self.current(*index))
+        let is_it = |index: &u32| self.slots.get(*index).is_some_and(|found| *found.client_id == *client_id);
+        let index = self.by_client_id.find(self.hasher.hash_one(client_id), is_it)?;
+        Some(self.current(*index))
     }
 
     /// The slots of a partition's Sessions.

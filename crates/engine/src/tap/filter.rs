@@ -6,7 +6,7 @@ use dunlin_codec::{Frame, Framing, ProtocolVersion, Publish, RuleSet, TopicFilte
 
 use super::mask::TOLERANT;
 use crate::connection::Connection;
-use crate::event::Peer;
+use crate::peer::KeptPeer;
 
 /// Of a PUBLISH the topic, and properties as far as they come: what has to be there to judge it.
 pub(super) const TOPIC_REACH: usize = 70 * 1024;
@@ -74,11 +74,13 @@ impl TapNetwork {
 }
 
 impl TapFilter {
-    pub(super) fn wants_peer(&self, peer: &Peer, client_id: Option<&str>) -> bool {
+    pub(super) fn wants_peer(&self, peer: &KeptPeer, client_id: Option<&str>) -> bool {
         let is_client = self.clients.is_empty()
             || client_id.is_some_and(|id| self.clients.iter().any(|pattern| is_like(pattern, id)));
         let is_address = self.addresses.is_empty()
-            || peer.address.is_some_and(|address| self.addresses.iter().any(|of| of.contains(address.ip())));
+            || peer
+                .address()
+                .is_some_and(|address| self.addresses.iter().any(|of| of.contains(address.ip())));
         is_client && is_address
     }
 

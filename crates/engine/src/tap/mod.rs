@@ -93,7 +93,7 @@ pub struct TapBatch {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tapped {
     /// When it was last looked at.
-    epoch: u64,
+    epoch: u32,
     /// The taps that want packets of it.
     mask: u8,
     /// Its Client is known, so that the mask stays.
@@ -105,7 +105,7 @@ pub(crate) struct Tapped {
 pub(crate) struct Taps {
     /// Is there one? All that is looked at for each packet while there is none.
     open: bool,
-    epoch: u64,
+    epoch: u32,
     number: u64,
     taps: [Option<Box<Tap>>; TAPS_MAXIMUM],
     /// Client Identifiers of CONNECTs that are not answered.
@@ -390,8 +390,8 @@ impl Tap {
             peers.push(TappedPeer {
                 connection: id,
                 client_id: client_id.map(Into::into),
-                address: connection.peer.address,
-                listener: connection.peer.listener,
+                address: connection.peer.address(),
+                listener: connection.peer.listener(),
             });
             peers.len() - 1
         })
