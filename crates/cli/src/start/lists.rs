@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use dunlin_security::identity::{Authenticator, RevocationLists, Unlisted};
+use dunlin_security::identity::{Authenticator, RevocationLists, Unlisted, Watched};
 
 use crate::config::Listener;
 use crate::failure::Failure;
 
 /// Those of all listeners.
 #[derive(Debug, Default)]
-pub(super) struct Lists(Vec<Arc<RevocationLists>>);
+pub(super) struct Lists(Vec<Arc<Watched<RevocationLists>>>);
 
 impl Lists {
     /// Reads them.
@@ -26,7 +26,7 @@ impl Lists {
         let mut lists = Self::default();
         for path in listeners.filter_map(|listener| listener.client_crl.as_deref()) {
             if lists.of(path).is_none() {
-                let list = RevocationLists::open(path)
+                let list = Watched::open(path)
                     .map_err(|error| Failure::Entrance(format!("listener.client_crl: {error}")))?;
                 lists.0.push(Arc::new(list));
             }
@@ -34,7 +34,7 @@ impl Lists {
         Ok(lists)
     }
 
-    fn of(&self, path: &Path) -> Option<&Arc<RevocationLists>> {
+    fn of(&self, path: &Path) -> Option<&Arc<Watched<RevocationLists>>> {
         self.0.iter().find(|list| list.path() == path)
     }
 

@@ -17,7 +17,7 @@ use dunlin_security::identity::jwt::{KeySource, Tokens};
 use dunlin_security::identity::password::{Passwords, UserStore};
 use dunlin_security::identity::scram::Scram;
 use dunlin_security::identity::{
-    Anonymous, Authenticator, Certificates, Chain, ClientIdRule, Devices, Field, Guard, Revoked, Secret,
+    Anonymous, Authenticator, Certificates, Chain, ClientIdRule, Devices, Field, Guard, Revoked, Secret, Watched,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tracing::warn;
@@ -41,7 +41,7 @@ pub(super) struct Proofs {
     config: Authentication,
     guard: Arc<Guard>,
     pub(super) users: Arc<UserStore>,
-    pub(super) revoked: Arc<Revoked>,
+    pub(super) revoked: Arc<Watched<Revoked>>,
     pub(super) devices: Arc<DeviceNames>,
     pub(super) lists: Lists,
     seed: Secret,
@@ -57,7 +57,7 @@ impl Proofs {
     pub(super) fn open(data: &Path, config: &Authentication, doors: &[Doorplate]) -> Result<Self, Failure> {
         let files = Files::of(data);
         let users = Arc::new(open_users(&users_of(data, config), config)?);
-        let revoked = Revoked::open(&files.revoked).map_err(|error| Failure::Entrance(error.to_string()))?;
+        let revoked = Watched::open(&files.revoked).map_err(|error| Failure::Entrance(error.to_string()))?;
         let devices = Arc::new(DeviceNames::open(data, &files)?);
         let proofs = Self {
             data: data.to_owned(),

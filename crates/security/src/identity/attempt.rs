@@ -43,7 +43,8 @@ impl Identity {
     /// It, as it is reviewed.
     #[must_use]
     pub fn known(&self) -> Known<'_> {
-        Known { username: self.username.as_deref(), groups: &self.groups, attributes: &self.attributes }
+        let username = self.username.as_deref();
+        Known { username, client_id: &self.client_id, groups: &self.groups, attributes: &self.attributes }
     }
 }
 
@@ -95,6 +96,8 @@ pub struct Grant {
 pub struct Known<'a> {
     /// See [`Identity::username`].
     pub username: Option<&'a str>,
+    /// See [`Identity::client_id`].
+    pub client_id: &'a str,
     /// See [`Identity::groups`]; in order.
     pub groups: &'a [Box<str>],
     /// See [`Identity::attributes`].

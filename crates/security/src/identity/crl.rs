@@ -7,95 +7,63 @@
 //! Spec:  RFC 5280 section 5.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
-use tracing::{error, info};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::attempt::{Attempt, Authenticator, Denial, Known, Outcome, Standing};
 use super::certificate::attributes;
-use super::watch::Watch;
+use super::watched::{Contents, Watched};
 
 /// Where a certificate's number and its issuer are among the attributes.
 const SERIAL: &str = "cert.serial";
 const ISSUER: &str = "cert.issuer";
 
-/// Why a file of lists cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{path:?}: {problem}")]
-pub struct ListsError {
-    path: PathBuf,
-    problem: String,
-}
-
-/// What authorities took back.
+/// The numbers of certificates that authorities took back, by issuer.
 #[derive(Debug)]
-pub struct RevocationLists {
-    path: PathBuf,
-    revoked: RwLock<Arc<Revoked>>,
-    watch: Mutex<Watch>,
-}
-
-/// The numbers, by issuer.
-type Revoked = BTreeMap<Box<str>, BTreeSet<Box<str>>>;
+pub struct RevocationLists(BTreeMap<Box<str>, BTreeSet<Box<str>>>);
 
 /// Lets nobody in by a certificate that is listed, and nobody stay.
 pub struct Unlisted {
     proof: Arc<dyn Authenticator>,
-    lists: Arc<RevocationLists>,
+    lists: Arc<Watched<RevocationLists>>,
+}
+
+impl Contents for RevocationLists {
+    const WHAT: &'static str = "revocation lists";
+
+    fn read(pem: &[u8]) -> Result<Self, String> {
+        let mut revoked: BTreeMap<Box<str>, BTreeSet<Box<str>>> = BTreeMap::new();
+        for der in CertificateRevocationListDer::pem_slice_iter(pem) {
+            let der = der.map_err(|error| error.to_string())?;
+            let (_, list) = CertificateRevocationList::from_der(&der).map_err(|error| error.to_string())?;
+            let serials = revoked.entry(list.issuer().to_string().into()).or_default();
+            for entry in list.iter_revoked_certificates() {
+                let digits: String = entry.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
+                serials.insert(plain(&digits).into());
+            }
+        }
+        if revoked.is_empty() {
+            return Err("there is no revocation list in it".to_owned());
+        }
+        Ok(Self(revoked))
+    }
+
+    fn count(&self) -> usize {
+        self.0.values().map(BTreeSet::len).sum()
+    }
 }
 
 impl RevocationLists {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// When it cannot be read, or one of its lists is none.
-    pub fn open(path: &Path) -> Result<Self, ListsError> {
-        let watch = Mutex::new(Watch::new(path));
-        let revoked = RwLock::new(Arc::new(read(path)?));
-        Ok(Self { path: path.to_owned(), revoked, watch })
-    }
-
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Looks whether the file has changed, at most once in a while, and takes the new one.
-    #[must_use]
-    pub fn poll(&self) -> bool {
-        self.watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed()) && self.reload()
-    }
-
-    /// Reads the file again now; false where it cannot be used.
-    pub fn reload(&self) -> bool {
-        match read(&self.path) {
-            Ok(new) => {
-                let revoked: usize = new.values().map(BTreeSet::len).sum();
-                info!(target: "dunlin::access", file = %self.path.display(), revoked, "revocation lists read again");
-                *self.revoked.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-                true
-            }
-            Err(reason) => {
-                error!(target: "dunlin::access", %reason, "revocation lists cannot be used, the old ones stay");
-                false
-            }
-        }
-    }
-
     /// Is the certificate with these attributes listed? Its issuer is left out where the certificate does not name it in
     /// words: a number too many is refused rather than one too few.
     fn holds(&self, attributes: &BTreeMap<Box<str>, Box<str>>) -> bool {
         let Some(serial) = attributes.get(SERIAL).map(|serial| plain(serial)) else { return false };
-        let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
         match attributes.get(ISSUER) {
-            Some(issuer) => revoked.get(issuer).is_some_and(|serials| serials.contains(serial)),
-            None => revoked.values().any(|serials| serials.contains(serial)),
+            Some(issuer) => self.0.get(issuer).is_some_and(|serials| serials.contains(serial)),
+            None => self.0.values().any(|serials| serials.contains(serial)),
         }
     }
 }
@@ -103,7 +71,7 @@ impl RevocationLists {
 impl Unlisted {
     /// As `proof` says, but for those who are listed.
     #[must_use]
-    pub fn new(proof: Arc<dyn Authenticator>, lists: Arc<RevocationLists>) -> Self {
+    pub fn new(proof: Arc<dyn Authenticator>, lists: Arc<Watched<RevocationLists>>) -> Self {
         Self { proof, lists }
     }
 }
@@ -114,43 +82,25 @@ impl Authenticator for Unlisted {
     }
 
     fn review(&self, known: Known<'_>) -> Standing {
-        if self.lists.holds(known.attributes) { Standing::Gone } else { self.proof.review(known) }
+        if self.lists.contents().holds(known.attributes) { Standing::Gone } else { self.proof.review(known) }
     }
 
     fn authenticate(&self, attempt: &Attempt) -> Outcome {
         // A handshake may have been resumed, or have come before the list.
-        let is_listed = attempt.certificate.as_ref().is_some_and(|der| self.lists.holds(&attributes(der)));
+        let is_listed = attempt.certificate.as_ref().is_some_and(|der| self.lists.contents().holds(&attributes(der)));
         if is_listed { Outcome::Deny(Denial::Revoked) } else { self.proof.authenticate(attempt) }
     }
 }
 
-fn read(path: &Path) -> Result<Revoked, ListsError> {
-    let failed = |problem: String| ListsError { path: path.to_owned(), problem };
-    let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let mut revoked = Revoked::new();
-    for der in CertificateRevocationListDer::pem_slice_iter(&pem) {
-        let der = der.map_err(|error| failed(error.to_string()))?;
-        let (_, list) =
-            CertificateRevocationList::from_der(&der).map_err(|error| failed(error.to_string()))?;
-        let serials = revoked.entry(list.issuer().to_string().into()).or_default();
-        for entry in list.iter_revoked_certificates() {
-            let digits: String = entry.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
-            serials.insert(plain(&digits).into());
-        }
-    }
-    if revoked.is_empty() {
-        return Err(failed("there is no revocation list in it".to_owned()));
-    }
-    Ok(revoked)
-}
-
 /// DER puts a zero byte before a number whose first bit is set.
-fn plain(serial: &str) -> &str {
+pub(super) fn plain(serial: &str) -> &str {
     serial.trim_start_matches("00")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use rcgen::{
         BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
         KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
@@ -198,7 +148,7 @@ mod tests {
         }
     }
 
-    fn unlisted(lists: &Arc<RevocationLists>) -> Unlisted {
+    fn unlisted(lists: &Arc<Watched<RevocationLists>>) -> Unlisted {
         let certificates = Certificates { username: Field::CommonName, client_id: ClientIdRule::Free };
         Unlisted::new(Arc::new(certificates), Arc::clone(lists))
     }
@@ -206,7 +156,7 @@ mod tests {
     fn is_in(proof: &Unlisted, certificate: &Arc<[u8]>) -> bool {
         let attempt = Attempt { certificate: Some(Arc::clone(certificate)), ..attempt() };
         let attributes = attributes(certificate);
-        let known = Known { username: Some("pump"), groups: &[], attributes: &attributes };
+        let known = Known { username: Some("pump"), client_id: "c", groups: &[], attributes: &attributes };
         let stays = proof.review(known) == Standing::Same;
         let enters = matches!(proof.authenticate(&attempt), Outcome::Allow(_));
         assert_eq!(stays, enters);
@@ -218,7 +168,7 @@ mod tests {
         let folder = Scratch::new("crl");
         let (one, other) = (Authority::new("one"), Authority::new("other"));
         let path = folder.file("lists.pem", [one.list(&[7, 0xff01]), other.list(&[8])].concat());
-        let proof = unlisted(&Arc::new(RevocationLists::open(&path).unwrap()));
+        let proof = unlisted(&Arc::new(Watched::open(&path).unwrap()));
 
         assert!(!is_in(&proof, &one.client(7)) && !is_in(&proof, &one.client(0xff01)));
         assert!(is_in(&proof, &one.client(8)) && is_in(&proof, &other.client(7)));
@@ -231,7 +181,7 @@ mod tests {
         let folder = Scratch::new("crl-changes");
         let authority = Authority::new("one");
         let path = folder.file("lists.pem", authority.list(&[]));
-        let lists = Arc::new(RevocationLists::open(&path).unwrap());
+        let lists = Arc::new(Watched::open(&path).unwrap());
         let (proof, client) = (unlisted(&lists), authority.client(7));
         assert!(is_in(&proof, &client));
 

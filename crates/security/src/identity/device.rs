@@ -5,84 +5,52 @@
 //! Never: an older list in place of a newer one that cannot be read: the list stays as it was, and the log says why.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
-use tracing::{error, info};
+use std::sync::Arc;
 
 use super::attempt::{Attempt, Authenticator, Denial, Known, Outcome, Standing};
 use super::certificate::{Certificates, attributes};
-use super::watch::Watch;
+use super::crl::plain;
+use super::watched::{Contents, Watched};
 use crate::authority::Revocations;
 
 /// Where the serial number of a certificate is among the attributes.
 const SERIAL: &str = "cert.serial";
 
-/// Why a list cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{path:?}: {problem}")]
-pub struct ListError {
-    path: PathBuf,
-    problem: String,
-}
-
-/// The certificates that an authority took back.
+/// The numbers of the certificates that an authority took back; in PEM.
 #[derive(Debug)]
-pub struct Revoked {
-    path: PathBuf,
-    serials: RwLock<Arc<BTreeSet<Box<str>>>>,
-    watch: Mutex<Watch>,
-}
+pub struct Revoked(BTreeSet<Box<str>>);
 
 /// Authenticates by certificates of that authority.
 #[derive(Debug)]
 pub struct Devices {
     certificates: Certificates,
-    revoked: Arc<Revoked>,
+    revoked: Arc<Watched<Revoked>>,
+}
+
+impl Contents for Revoked {
+    const WHAT: &'static str = "list of revoked certificates";
+
+    fn read(pem: &[u8]) -> Result<Self, String> {
+        let list = Revocations::from_pem(pem)?;
+        let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Ok(Self(list.serials().map(|serial| plain(&digits(serial.as_bytes())).into()).collect()))
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Revoked {
-    /// Reads the list, which is PEM.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn open(path: &Path) -> Result<Self, ListError> {
-        let watch = Mutex::new(Watch::new(path));
-        let serials = RwLock::new(Arc::new(read(path)?));
-        Ok(Self { path: path.to_owned(), serials, watch })
-    }
-
-    /// Looks whether the list has changed, at most once a second, and takes the new one.
-    #[must_use]
-    pub fn poll(&self) -> bool {
-        self.watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed()) && self.reload()
-    }
-
-    /// Reads the list again now; false where it cannot be read.
-    pub fn reload(&self) -> bool {
-        match read(&self.path) {
-            Ok(new) => {
-                info!(target: "dunlin::authentication", revoked = new.len(), "list of revoked certificates read again");
-                *self.serials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-                true
-            }
-            Err(reason) => {
-                error!(target: "dunlin::authentication", %reason, "list of revoked certificates cannot be read, the old one stays");
-                false
-            }
-        }
-    }
-
     fn holds(&self, serial: &str) -> bool {
-        self.serials.read().unwrap_or_else(PoisonError::into_inner).contains(plain(serial))
+        self.0.contains(plain(serial))
     }
 }
 
 impl Devices {
     /// For certificates that are not on that list.
     #[must_use]
-    pub fn new(certificates: Certificates, revoked: Arc<Revoked>) -> Self {
+    pub fn new(certificates: Certificates, revoked: Arc<Watched<Revoked>>) -> Self {
         Self { certificates, revoked }
     }
 }
@@ -90,7 +58,7 @@ impl Devices {
 impl Authenticator for Devices {
     fn review(&self, known: Known<'_>) -> Standing {
         // One without a number was not let in by a certificate.
-        let is_good = known.attributes.get(SERIAL).is_some_and(|serial| !self.revoked.holds(serial));
+        let is_good = known.attributes.get(SERIAL).is_some_and(|serial| !self.revoked.contents().holds(serial));
         if is_good { Standing::Same } else { Standing::Gone }
     }
 
@@ -98,24 +66,11 @@ impl Authenticator for Devices {
         let Some(der) = &attempt.certificate else { return Outcome::Pass };
         // TLS reads the list again less often, and may have resumed an earlier handshake.
         match attributes(der).get(SERIAL) {
-            Some(serial) if !self.revoked.holds(serial) => self.certificates.authenticate(attempt),
+            Some(serial) if !self.revoked.contents().holds(serial) => self.certificates.authenticate(attempt),
             Some(_) => Outcome::Deny(Denial::Revoked),
             None => Outcome::Deny(Denial::UnfitCertificate),
         }
     }
-}
-
-fn read(path: &Path) -> Result<BTreeSet<Box<str>>, ListError> {
-    let failed = |problem: String| ListError { path: path.to_owned(), problem };
-    let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let list = Revocations::from_pem(&pem).map_err(failed)?;
-    let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    Ok(list.serials().map(|serial| plain(&digits(serial.as_bytes())).into()).collect())
-}
-
-/// DER puts a zero byte before a number whose first bit is set.
-fn plain(serial: &str) -> &str {
-    serial.trim_start_matches("00")
 }
 
 #[cfg(test)]
@@ -131,13 +86,13 @@ mod tests {
         let folder = Scratch::new("revoked");
         let directory = folder.path("data");
         Authority::create(&directory, &Machine::here(), &[], Moment::now()).unwrap();
-        let list = Revoked::open(&crate::authority::Files::of(&directory).revoked).unwrap();
-        assert!(!list.holds("01") && !list.poll());
+        let list = Watched::<Revoked>::open(&crate::authority::Files::of(&directory).revoked).unwrap();
+        assert!(!list.contents().holds("01") && !list.poll());
         let field = Field::CommonName;
         let rule = Certificates { username: field, client_id: ClientIdRule::Match(field) };
         let devices = Devices::new(rule, Arc::new(list));
         assert!(matches!(devices.authenticate(&attempt()), Outcome::Pass));
-        let known = Known { username: Some("a"), groups: &[], attributes: &[].into() };
+        let known = Known { username: Some("a"), client_id: "c", groups: &[], attributes: &[].into() };
         assert_eq!(devices.review(known), Standing::Gone);
     }
 

@@ -192,6 +192,7 @@ impl Door {
     fn standing(&self, recognised: &Recognised) -> Standing {
         let known = Known {
             username: Some(&*recognised.name).filter(|name| !name.is_empty()),
+            client_id: &recognised.client_id,
             groups: &recognised.groups,
             attributes: &recognised.attributes,
         };

@@ -22,6 +22,7 @@ pub mod scram;
 mod secret;
 mod subject;
 mod watch;
+mod watched;
 
 #[cfg(test)]
 mod scratch;
@@ -34,11 +35,12 @@ pub use attempt::{
 };
 pub use certificate::{Certificates, ClientIdRule, Field};
 pub use chain::{Chain, Pending, Verdict};
-pub use crl::{ListsError, RevocationLists, Unlisted};
-pub use device::{Devices, ListError, Revoked};
+pub use crl::{RevocationLists, Unlisted};
+pub use device::{Devices, Revoked};
 pub use door::Door;
 pub use guard::{Banned, Guard, GuardLimits};
 pub use rule::{Action, GrantedRule, RULES_MAXIMUM, RuleError};
 pub use secret::{NoRandomness, Secret};
 pub use subject::Identity;
 pub use watch::Watch;
+pub use watched::{Contents, Watched, WatchedError};
