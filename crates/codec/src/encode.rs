@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// Remaining Length.
+#[inline]
 fn remaining_length(body_len: usize) -> VarInt {
     let Some(length) = u32::try_from(body_len).ok().and_then(VarInt::new) else {
         unreachable!("a packet of {body_len} bytes is longer than 268435455");
@@ -27,8 +28,13 @@ pub(crate) fn packet_len(body_len: usize) -> usize {
 /// Appends a fixed header.
 #[inline]
 pub(crate) fn put_header(first: u8, body_len: usize, out: &mut Vec<u8>) {
-    out.push(first);
-    remaining_length(body_len).encode(out);
+    match u8::try_from(body_len) {
+        Ok(short @ ..0x80) => out.extend_from_slice(&[first, short]),
+        _ => {
+            out.push(first);
+            remaining_length(body_len).encode(out);
+        }
+    }
 }
 
 /// Appends Binary Data or a UTF-8 Encoded String.
@@ -100,8 +106,15 @@ impl Packet<'_> {
     /// Where [`Packet::encoded_len`] does, a string or Binary Data beyond 65,535 bytes, QoS above 0 without a Packet
     /// Identifier, AUTH before 5.0.
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
-        if let Self::Publish(publish) = self {
-            return publish.encode(version, out);
+        match self {
+            Self::Publish(publish) => return publish.encode(version, out),
+            Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack)
+                if reason_len(ack.reason, ack.properties, version) == 0 =>
+            {
+                let [high, low] = ack.packet_id.get().to_be_bytes();
+                return out.extend_from_slice(&[self.first_byte(), 2, high, low]);
+            }
+            _ => {}
         }
         let body_len = self.body_len(version);
         let start = out.len();

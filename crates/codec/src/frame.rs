@@ -5,7 +5,11 @@
 //! Never: looks into the packet.
 //! Spec:  MQTT 5.0 sections 2.1.1 and 2.1.4.
 
-use crate::{DecodeError, VarInt};
+use crate::{
+    DecodeError, QoS, VarInt,
+    decode::packet_type::PUBLISH,
+    encode::{packet_len, put_header},
+};
 
 /// One packet as it came: its first byte, and what Remaining Length counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,35 @@ impl<'a> Frame<'a> {
             Some(body) => Ok(Framing::Complete { frame: Frame { first: *first, body }, len }),
             None => Ok(Framing::Incomplete { needed: len }),
         }
+    }
+
+    /// A PUBLISH with this variable header and payload.
+    #[inline]
+    #[must_use]
+    pub const fn of_publish(dup: bool, qos: QoS, retain: bool, body: &'a [u8]) -> Self {
+        let flags = (dup as u8) << 3 | (qos as u8) << 1 | retain as u8;
+        Self { first: PUBLISH << 4 | flags, body }
+    }
+
+    /// Bytes of the whole packet.
+    ///
+    /// # Panics
+    /// More than Remaining Length can say: 268,435,455 bytes after the fixed header.
+    #[inline]
+    #[must_use]
+    pub fn encoded_len(self) -> usize {
+        packet_len(self.body.len())
+    }
+
+    /// Appends it to `out`.
+    ///
+    /// # Panics
+    /// Where [`Frame::encoded_len`] does.
+    #[inline]
+    pub fn encode(self, out: &mut Vec<u8>) {
+        out.reserve(self.encoded_len());
+        put_header(self.first, self.body.len(), out);
+        out.extend_from_slice(self.body);
     }
 
     /// Bits 7 to 4 of the first byte: 0 to 15.

@@ -2,7 +2,7 @@
 //!
 //! Spec:  MQTT 5.0 chapter 3.
 
-use crate::{FilterList, PacketId, Properties, Publish, QoS, ReasonCode, Subscribe};
+use crate::{FilterList, Frame, PacketId, Properties, Publish, QoS, ReasonCode, Subscribe};
 
 /// Which MQTT a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +93,18 @@ pub struct Ack<'a> {
     pub reason: ReasonCode,
     /// Reason String and User Properties.
     pub properties: Properties<'a>,
+}
+
+impl Ack<'static> {
+    /// Reads a packet that says nothing but that all is well, as most do. `None` where it says more, or is wrong: that is for
+    /// [`Packet::decode`] to find out.
+    #[inline]
+    #[must_use]
+    pub fn decode_plain(frame: Frame<'_>) -> Option<Self> {
+        let (0x40 | 0x50 | 0x62 | 0x70, [high, low]) = (frame.first, frame.body) else { return None };
+        let packet_id = PacketId::new(u16::from_be_bytes([*high, *low]))?;
+        Some(Self { packet_id, reason: ReasonCode::Success, properties: Properties::EMPTY })
+    }
 }
 
 /// SUBACK.

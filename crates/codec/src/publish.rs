@@ -4,10 +4,10 @@
 
 use crate::{
     DecodeError, Frame, PacketId, Properties, ProtocolVersion, RuleSet, Tolerance,
-    decode::packet_type,
     encode::{packet_len, properties_len, put_binary, put_header, put_packet_id, put_properties},
     property::Allowed,
     reader::{Judge, Reader},
+    utf8,
 };
 
 /// Quality of Service.
@@ -69,6 +69,21 @@ impl<'a> Publish<'a> {
         tolerance: Tolerance,
         broken: &mut RuleSet,
     ) -> Result<Self, DecodeError> {
+        Self::decode_like(frame, version, tolerance, broken, "")
+    }
+
+    /// The same where `likely` may be its topic: one that is equal need not be checked again, and is given back.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    #[inline]
+    pub fn decode_like(
+        frame: Frame<'a>,
+        version: ProtocolVersion,
+        tolerance: Tolerance,
+        broken: &mut RuleSet,
+        likely: &'a str,
+    ) -> Result<Self, DecodeError> {
         let mut judge = Judge { tolerance, broken };
         // [MQTT-3.3.1-4] [MQTT311-3.3.1-4]
         let qos = QoS::from_u8(frame.first >> 1 & 0b11).ok_or(DecodeError::InvalidQoS)?;
@@ -80,7 +95,8 @@ impl<'a> Publish<'a> {
         }
         let mut reader = Reader::new(frame.body);
         // The first field, and UTF-8 [MQTT-3.3.2-1] [MQTT311-3.3.2-1].
-        let topic = reader.raw_text()?;
+        let topic = reader.binary()?;
+        let topic = if topic == likely.as_bytes() { likely } else { utf8::parse(topic)? };
         // [MQTT-2.2.1-2] [MQTT311-2.3.1-5]
         let packet_id = if qos == QoS::AtMostOnce { None } else { Some(reader.packet_id()?) };
         let mut properties = Properties::EMPTY;
@@ -135,8 +151,7 @@ impl<'a> Publish<'a> {
 
     #[inline]
     fn put_head(&self, body_len: usize, version: ProtocolVersion, out: &mut Vec<u8>) {
-        let flags = u8::from(self.dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain);
-        put_header(packet_type::PUBLISH << 4 | flags, body_len, out);
+        put_header(Frame::of_publish(self.dup, self.qos, self.retain, &[]).first, body_len, out);
         put_binary(self.topic.as_bytes(), out);
         // [MQTT-2.2.1-2] [MQTT-2.2.1-4]
         if self.qos != QoS::AtMostOnce {

@@ -113,8 +113,10 @@ impl Hub {
     #[inline]
     pub(crate) fn output_maximum(&self, cx: &Cx<'_>) -> usize {
         let configured = self.settings.limits.output_bytes_maximum as usize;
+        if self.memory == Memory::Ample && self.has_output_share(cx, 1) {
+            return configured;
+        }
         match self.memory {
-            Memory::Ample if self.has_output_share(cx, 1) => configured,
             Memory::Ample | Memory::Tight if self.has_output_share(cx, 2) => configured.min(OUTPUT_TIGHT),
             Memory::Exhausted if !self.has_output_share(cx, 4) => 0,
             _ if self.has_output_share(cx, 4) => configured.min(OUTPUT_SCARCE),

@@ -606,6 +606,7 @@ impl Will {
             // It has what its topic and its listener say when it goes out.
             durability: Durability::Synced,
             number: 0,
+            sent: None,
         };
         Self { message: view.to_message(), expiry, delay: Duration::from_secs(delay.into()), due: None }
     }

@@ -10,7 +10,7 @@ use crate::durability::Durability;
 use crate::effect::{Effect, ReadToken};
 use crate::event::ConnectionId;
 use crate::explain::What;
-use crate::frame::{Envelope, Passing};
+use crate::frame::{Envelope, Passing, Receiver};
 use crate::hub::{Cx, Hub};
 use crate::journal::record::{Record, decode};
 use crate::mail::{Deal, DealOutcome, Letter, SessionRef};
@@ -35,7 +35,7 @@ impl Hub {
             match &target.own {
                 OwnMessages::Same => {}
                 OwnMessages::Never => {
-                    return self.note_step(cx, target.session, &passing.view, What::NoLocal);
+                    return self.note_step(cx, target.session, passing.view, What::NoLocal);
                 }
                 OwnMessages::By(other) => target = other,
             }
@@ -98,11 +98,12 @@ impl Hub {
             let reason = if is_own { Drop::OutputFull } else { Drop::MemoryFull };
             return self.lose(cx, index, passing.view.name(), reason, asked_less);
         }
-        if let Err(why) = self.write(cx, to, passing, QoS::AtMostOnce, retain, None, identifiers, false) {
+        let envelope = Envelope { qos: QoS::AtMostOnce, retain, dup: false, packet_id: None, identifiers };
+        if let Err(why) = self.write(cx, to, passing, &envelope) {
             return self.drop_message(cx, index, passing.view.name(), why);
         }
         let what = What::Written { qos: QoS::AtMostOnce, retain, delivery: None };
-        self.note_step(cx, index, &passing.view, what);
+        self.note_step(cx, index, passing.view, what);
     }
 
     /// QoS 1 and 2: now if nothing waits before it, else from the queue, so that the order stays [MQTT-4.6.0-5] [MQTT-4.6.0-6]
@@ -203,9 +204,10 @@ impl Hub {
         let extra = options.extra.clone();
         let packet_id = outgoing.send(options, kept);
         let identifiers = extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
-        let written = self.write(cx, to, passing, qos, retain, Some(packet_id), identifiers, false);
+        let envelope = Envelope { qos, retain, dup: false, packet_id: Some(packet_id), identifiers };
+        let written = self.write(cx, to, passing, &envelope);
         match written {
-            Ok(()) => self.note_sent(cx, index, &passing.view, (qos, retain)),
+            Ok(()) => self.note_sent(cx, index, passing.view, (qos, retain)),
             Err(why) => self.unsend(cx, index, passing.view.name(), why),
         }
         written.is_ok()
@@ -219,42 +221,37 @@ impl Hub {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of a PUBLISH that differ between receivers")]
+    #[inline]
     fn write(
         &mut self,
         cx: &mut Cx<'_>,
         to: ConnectionId,
         passing: &mut Passing<'_>,
-        qos: QoS,
-        retain: bool,
-        packet_id: Option<PacketId>,
-        identifiers: &[u32],
-        dup: bool,
+        envelope: &Envelope<'_>,
     ) -> Result<(), Drop> {
         let Some(connection) = self.connections.get_mut(to) else { return Err(Drop::TooLarge) };
-        let envelope = Envelope { version: connection.version, qos, retain, dup, packet_id, identifiers };
-        let limit = connection.maximum_packet_size;
-        let mark = self.taps.mark(connection, &cx.fx.outbox, to);
+        let (version, maximum_packet_size) = (connection.version, connection.maximum_packet_size);
+        let receiver = &Receiver { connection: to, version, maximum_packet_size };
+        let outbox = &mut cx.fx.outbox;
+        let mark = self.taps.mark(connection, outbox, to);
         let aliases = connection.aliases.as_deref_mut().filter(|aliases| aliases.sent_maximum > 0);
         let sent = match (&connection.seldom.mount, aliases) {
             (Some(mount), aliases) => {
-                passing.send_mounted(mount, &mut cx.fx.outbox, to, envelope, limit, cx.now, aliases)?
+                passing.send_mounted(mount, outbox, receiver, envelope, cx.now, aliases)?
             }
-            (None, Some(aliases)) => {
-                passing.send_alone(&mut cx.fx.outbox, to, envelope, limit, cx.now, Some(aliases))
-            }
-            (None, None) => passing.send(&mut cx.fx.outbox, to, envelope, limit, cx.now),
+            (None, Some(aliases)) => passing.send_alone(outbox, receiver, envelope, cx.now, Some(aliases)),
+            (None, None) => passing.send(outbox, receiver, envelope, cx.now),
         };
         if !sent {
             return Err(Drop::TooLarge);
         }
         connection.tally.delivered();
-        self.counters.delivered(qos, passing.view.payload.len());
+        self.counters.delivered(envelope.qos, passing.view.payload.len());
         if let Some(mark) = mark {
             self.tap_sent(cx.now, &cx.fx.outbox, to, mark, Some(passing.view.topic));
         }
         if let Some(number) = passing.followed {
-            self.span_delivered(cx.now, number, to, passing, (qos as u8, packet_id));
+            self.span_delivered(cx.now, number, to, passing, (envelope.qos as u8, envelope.packet_id));
         }
         Ok(())
     }
@@ -318,7 +315,7 @@ impl Hub {
         if let Some(outgoing) = self.outgoing(index) {
             outgoing.queue(options, message);
         }
-        self.note_queued(cx, index, &passing.view, qos);
+        self.note_queued(cx, index, passing.view, qos);
         self.press(cx, index, passing.view.origin);
         self.want_drained(cx, index);
         true
@@ -413,11 +410,12 @@ impl Hub {
         message: &Message,
         is_doubtful: bool,
     ) {
-        let is_withheld = self.is_withheld(index, message.view().topic);
+        let view = &message.view();
+        let is_withheld = self.is_withheld(index, view.topic);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
         let keeps = session.expiry != 0;
         let Some(outgoing) = &mut session.outgoing else { return };
-        let mut passing = Passing::of_stored(message);
+        let mut passing = Passing::of_stored(message, view);
         // One with QoS 2 may be known to the Client by its identifier.
         let is_known = is_doubtful && outgoing.is_next_exactly_once();
         if is_withheld || passing.view.is_expired(cx.now) && !is_known {
@@ -435,12 +433,12 @@ impl Hub {
         }
         let Some((packet_id, options)) = outgoing.send_queued(keeps) else { return };
         let identifiers = options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
-        let (id, dup) = (Some(packet_id), is_doubtful);
-        if let Err(why) = self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, dup)
-        {
-            return self.unsend(cx, index, message.view().name(), why);
+        let Options { qos, retain, .. } = options;
+        let envelope = Envelope { qos, retain, dup: is_doubtful, packet_id: Some(packet_id), identifiers };
+        if let Err(why) = self.write(cx, to, &mut passing, &envelope) {
+            return self.unsend(cx, index, view.name(), why);
         }
-        self.note_sent(cx, index, &passing.view, (options.qos, options.retain));
+        self.note_sent(cx, index, view, (qos, retain));
     }
 
     /// With DUP, which only these packets have, and those of which nobody knows after a restart [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-4.4.0-1]
@@ -455,12 +453,13 @@ impl Hub {
         message: &Message,
     ) {
         let identifiers = options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
-        let mut passing = Passing::of_stored(message);
-        let id = Some(packet_id);
-        if let Err(why) = self.write(cx, to, &mut passing, options.qos, options.retain, id, identifiers, true)
-        {
+        let view = &message.view();
+        let mut passing = Passing::of_stored(message, view);
+        let (qos, retain) = (options.qos, options.retain);
+        let envelope = Envelope { qos, retain, dup: true, packet_id: Some(packet_id), identifiers };
+        if let Err(why) = self.write(cx, to, &mut passing, &envelope) {
             // The Client takes less than on its last connection [MQTT-3.1.2-25], or came by another listener.
-            self.abandon(cx, index, packet_id, passing.view.name(), why);
+            self.abandon(cx, index, packet_id, view.name(), why);
         }
     }
 
@@ -600,7 +599,7 @@ impl Hub {
             packet(dunlin_codec::Ack { packet_id, reason, properties: dunlin_codec::Properties::EMPTY });
         // 3.x Clients are told nothing that they cannot understand: the encoder leaves the reason out.
         let mark = self.taps.mark(connection, &cx.fx.outbox, to);
-        packet.encode(connection.version, cx.fx.outbox.tail(to));
+        cx.fx.outbox.append(to, |tail| packet.encode(connection.version, tail));
         self.counters.packets_sent += 1;
         if let Some(mark) = mark {
             self.tap_sent(cx.now, &cx.fx.outbox, to, mark, None);

@@ -236,7 +236,7 @@ impl Engine {
         view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(id));
         let durability = view.durability;
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
-        let remote = self.publish(cx, view, route).unwrap_or(ShardSet::EMPTY);
+        let remote = self.publish(cx, &view, route).unwrap_or(ShardSet::EMPTY);
         if remote.is_empty() {
             // Written behind the message.
             self.hub.record_closed(cx, id);

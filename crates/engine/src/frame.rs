@@ -5,7 +5,9 @@
 use std::num::NonZeroU16;
 
 use bytes::Bytes;
-use dunlin_codec::{PacketId, Properties, Property, PropertyBuf, ProtocolVersion, Publish, QoS, VarInt};
+use dunlin_codec::{
+    Frame, PacketId, Properties, Property, PropertyBuf, ProtocolVersion, Publish, QoS, VarInt,
+};
 
 use crate::connection::Aliases;
 use crate::counters::Drop;
@@ -22,7 +24,7 @@ const KINDS: usize = 12;
 /// A message being delivered to many.
 #[derive(Debug)]
 pub(crate) struct Passing<'a> {
-    pub(crate) view: MessageView<'a>,
+    pub(crate) view: &'a MessageView<'a>,
     stored: Option<Message>,
     /// Where there are several receivers.
     frames: Option<Box<Frames>>,
@@ -36,19 +38,26 @@ pub(crate) struct Passing<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     bytes: Vec<u8>,
-    kinds: [Option<Frame>; KINDS],
+    kinds: [Option<Range>; KINDS],
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Frame {
+struct Range {
     start: usize,
     end: usize,
+}
+
+/// Whom it goes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receiver {
+    pub(crate) connection: ConnectionId,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) maximum_packet_size: u32,
 }
 
 /// What a PUBLISH has beside the message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Envelope<'a> {
-    pub(crate) version: ProtocolVersion,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) dup: bool,
@@ -58,7 +67,7 @@ pub(crate) struct Envelope<'a> {
 
 impl<'a> Passing<'a> {
     /// `frames` where there are several receivers, so that each kind of packet is encoded once.
-    pub(crate) fn new(view: MessageView<'a>, mut frames: Option<Box<Frames>>) -> Self {
+    pub(crate) fn new(view: &'a MessageView<'a>, mut frames: Option<Box<Frames>>) -> Self {
         if let Some(frames) = &mut frames {
             frames.bytes.clear();
             frames.kinds = [None; KINDS];
@@ -66,15 +75,10 @@ impl<'a> Passing<'a> {
         Self { view, stored: None, frames, publication: None, followed: None }
     }
 
-    pub(crate) fn of_stored(message: &'a Message) -> Self {
+    /// `view`: that of the message.
+    pub(crate) fn of_stored(message: &Message, view: &'a MessageView<'a>) -> Self {
         let followed = message.followed();
-        Self {
-            view: message.view(),
-            stored: Some(message.clone()),
-            frames: None,
-            publication: None,
-            followed,
-        }
+        Self { view, stored: Some(message.clone()), frames: None, publication: None, followed }
     }
 
     pub(crate) fn into_frames(self) -> Option<Box<Frames>> {
@@ -95,33 +99,65 @@ impl<'a> Passing<'a> {
     pub(crate) fn send(
         &mut self,
         outbox: &mut Outbox,
-        to: ConnectionId,
-        envelope: Envelope<'_>,
-        maximum_packet_size: u32,
+        to: &Receiver,
+        envelope: &Envelope<'_>,
         now: Time,
     ) -> bool {
+        if let Some(body) = self.body_for(to, envelope) {
+            return self.send_on(outbox, to, envelope, body);
+        }
         if envelope.dup || !envelope.identifiers.is_empty() {
-            return self.send_alone(outbox, to, envelope, maximum_packet_size, now, None);
+            return self.send_alone(outbox, to, envelope, now, None);
         }
         let shared = self.shared_payload();
         let view = self.view;
         let Some(frames) = &mut self.frames else {
-            return self.send_alone(outbox, to, envelope, maximum_packet_size, now, None);
+            return self.send_alone(outbox, to, envelope, now, None);
         };
-        let bytes = frames.get(&view, &envelope, now);
-        if bytes.len() + shared.as_ref().map_or(0, Bytes::len) > maximum_packet_size as usize {
+        let bytes = frames.get(view, to.version, envelope, now);
+        if bytes.len() + shared.as_ref().map_or(0, Bytes::len) > to.maximum_packet_size as usize {
             return false;
         }
-        let tail = outbox.tail(to);
-        let start = tail.len();
-        tail.extend_from_slice(bytes);
-        if let Some(packet_id) = envelope.packet_id {
-            let at = start + packet_id_offset(bytes) + view.topic.len();
-            tail[at..at + 2].copy_from_slice(&packet_id.get().to_be_bytes());
-        }
+        outbox.append(to.connection, |tail| {
+            let start = tail.len();
+            tail.extend_from_slice(bytes);
+            if let Some(packet_id) = envelope.packet_id {
+                let at = start + packet_id_offset(bytes) + view.topic.len();
+                tail[at..at + 2].copy_from_slice(&packet_id.get().to_be_bytes());
+            }
+        });
         if let Some(payload) = shared {
-            outbox.push_shared(to, payload);
+            outbox.push_shared(to.connection, payload);
         }
+        true
+    }
+
+    /// What came, where it is what the receiver gets, but for flags and the Packet Identifier.
+    #[inline]
+    fn body_for(&self, to: &Receiver, envelope: &Envelope<'_>) -> Option<&'a [u8]> {
+        let is_v5 = |version| version == ProtocolVersion::V5;
+        let sent = self.view.sent?;
+        let is_alike = is_v5(sent.version) == is_v5(to.version)
+            && (self.view.qos == QoS::AtMostOnce) == envelope.packet_id.is_none()
+            && envelope.identifiers.is_empty()
+            && self.view.payload.len() < SHARED_PAYLOAD_MIN;
+        if is_alike { Some(sent.body) } else { None }
+    }
+
+    #[inline]
+    fn send_on(&self, outbox: &mut Outbox, to: &Receiver, envelope: &Envelope<'_>, body: &[u8]) -> bool {
+        let frame = Frame::of_publish(envelope.dup, envelope.qos, envelope.retain, body);
+        if frame.encoded_len() > to.maximum_packet_size as usize {
+            return false;
+        }
+        outbox.append(to.connection, |tail| {
+            frame.encode(tail);
+            if let Some(packet_id) = envelope.packet_id {
+                // Behind the topic and its length.
+                let at = tail.len() - body.len() + 2 + self.view.topic.len();
+                tail[at..at + 2].copy_from_slice(&packet_id.get().to_be_bytes());
+            }
+        });
         true
     }
 
@@ -129,14 +165,12 @@ impl<'a> Passing<'a> {
     ///
     /// # Errors
     /// The Client has no name for the topic.
-    #[allow(clippy::too_many_arguments, reason = "the parts of a PUBLISH that differ between receivers")]
     pub(crate) fn send_mounted(
         &mut self,
         mount: &Mount,
         outbox: &mut Outbox,
-        to: ConnectionId,
-        envelope: Envelope<'_>,
-        maximum_packet_size: u32,
+        to: &Receiver,
+        envelope: &Envelope<'_>,
         now: Time,
         aliases: Option<&mut Aliases>,
     ) -> Result<bool, Drop> {
@@ -146,24 +180,23 @@ impl<'a> Passing<'a> {
         let properties = mount.outgoing(Properties::from_trusted(self.view.properties));
         let properties =
             properties.as_ref().map_or(self.view.properties, |own| own.as_properties().as_bytes());
-        let view = MessageView { topic, properties, ..self.view };
+        let view = &MessageView { topic, properties, sent: None, ..*self.view };
         let mut stripped = Passing { view, stored, frames: None, publication: None, followed: None };
-        Ok(stripped.send_alone(outbox, to, envelope, maximum_packet_size, now, aliases))
+        Ok(stripped.send_alone(outbox, to, envelope, now, aliases))
     }
 
     /// The same for a packet that nobody else gets like this.
     pub(crate) fn send_alone(
         &mut self,
         outbox: &mut Outbox,
-        to: ConnectionId,
-        envelope: Envelope<'_>,
-        maximum_packet_size: u32,
+        to: &Receiver,
+        envelope: &Envelope<'_>,
         now: Time,
         aliases: Option<&mut Aliases>,
     ) -> bool {
         let mut buf = PropertyBuf::new();
-        let mut publish = publish(&self.view, &envelope, now, &mut buf);
-        if publish.encoded_len(envelope.version) > maximum_packet_size as usize {
+        let mut publish = publish(self.view, to.version, envelope, now, &mut buf);
+        if publish.encoded_len(to.version) > to.maximum_packet_size as usize {
             return false;
         }
         let mut with_alias = PropertyBuf::new();
@@ -175,17 +208,17 @@ impl<'a> Passing<'a> {
             let topic = if is_known { "" } else { publish.topic };
             let aliased = Publish { topic, properties: with_alias.as_properties(), ..publish };
             // Told for the first time, an alias makes the packet longer.
-            if aliased.encoded_len(envelope.version) <= maximum_packet_size as usize {
+            if aliased.encoded_len(to.version) <= to.maximum_packet_size as usize {
                 publish = aliased;
             } else if !is_known {
                 aliases.sent.remove(self.view.topic);
             }
         }
         if let Some(payload) = self.shared_payload() {
-            publish.encode_head(envelope.version, outbox.tail(to));
-            outbox.push_shared(to, payload);
+            outbox.append(to.connection, |tail| publish.encode_head(to.version, tail));
+            outbox.push_shared(to.connection, payload);
         } else {
-            publish.encode(envelope.version, outbox.tail(to));
+            outbox.append(to.connection, |tail| publish.encode(to.version, tail));
         }
         true
     }
@@ -193,29 +226,43 @@ impl<'a> Passing<'a> {
 
 impl Frames {
     /// The packet for one kind of receiver, without a shared payload, its Packet Identifier to be filled in.
-    fn get(&mut self, view: &MessageView<'_>, envelope: &Envelope<'_>, now: Time) -> &[u8] {
-        let is_v5 = envelope.version == ProtocolVersion::V5;
+    fn get(
+        &mut self,
+        view: &MessageView<'_>,
+        version: ProtocolVersion,
+        envelope: &Envelope<'_>,
+        now: Time,
+    ) -> &[u8] {
+        let is_v5 = version == ProtocolVersion::V5;
         let kind = usize::from(is_v5) * 6 + envelope.qos as usize * 2 + usize::from(envelope.retain);
-        let Frame { start, end } = match self.kinds[kind] {
-            Some(frame) => frame,
-            None => self.encode(kind, view, envelope, now),
+        let Range { start, end } = match self.kinds[kind] {
+            Some(range) => range,
+            None => {
+                let range = self.encode(view, version, envelope, now);
+                self.kinds[kind] = Some(range);
+                range
+            }
         };
         &self.bytes[start..end]
     }
 
-    fn encode(&mut self, kind: usize, view: &MessageView<'_>, envelope: &Envelope<'_>, now: Time) -> Frame {
+    fn encode(
+        &mut self,
+        view: &MessageView<'_>,
+        version: ProtocolVersion,
+        envelope: &Envelope<'_>,
+        now: Time,
+    ) -> Range {
         let mut buf = PropertyBuf::new();
         let packet_id = (envelope.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
-        let publish = publish(view, &Envelope { packet_id, ..*envelope }, now, &mut buf);
+        let publish = publish(view, version, &Envelope { packet_id, ..*envelope }, now, &mut buf);
         let start = self.bytes.len();
         if view.payload.len() >= SHARED_PAYLOAD_MIN {
-            publish.encode_head(envelope.version, &mut self.bytes);
+            publish.encode_head(version, &mut self.bytes);
         } else {
-            publish.encode(envelope.version, &mut self.bytes);
+            publish.encode(version, &mut self.bytes);
         }
-        let frame = Frame { start, end: self.bytes.len() };
-        self.kinds[kind] = Some(frame);
-        frame
+        Range { start, end: self.bytes.len() }
     }
 }
 
@@ -243,6 +290,7 @@ fn packet_id_offset(frame: &[u8]) -> usize {
 
 fn publish<'b>(
     view: &MessageView<'b>,
+    version: ProtocolVersion,
     envelope: &Envelope<'_>,
     now: Time,
     buf: &'b mut PropertyBuf,
@@ -250,7 +298,7 @@ fn publish<'b>(
     let forwarded = Properties::from_trusted(view.properties);
     let mut properties = forwarded;
     let expiry = view.expiry_left(now);
-    if envelope.version == ProtocolVersion::V5 && (expiry.is_some() || !envelope.identifiers.is_empty()) {
+    if version == ProtocolVersion::V5 && (expiry.is_some() || !envelope.identifiers.is_empty()) {
         buf.extend(forwarded);
         if let Some(expiry) = expiry {
             buf.push(Property::MessageExpiryInterval(expiry));

@@ -76,12 +76,18 @@ impl Hub {
             return false;
         }
         let mark = self.taps.mark(connection, &cx.fx.outbox, to);
-        packet.encode(connection.version, cx.fx.outbox.tail(to));
+        cx.fx.outbox.append(to, |tail| packet.encode(connection.version, tail));
         self.counters.packets_sent += 1;
         if let Some(mark) = mark {
             self.tap_sent(cx.now, &cx.fx.outbox, to, mark, None);
         }
         true
+    }
+
+    /// Is there something for [`crate::Engine::settle`]?
+    #[inline]
+    pub(crate) fn has_left_to_do(&self) -> bool {
+        !self.own_letters.is_empty() || !self.to_close.is_empty()
     }
 
     /// Tells a shard something; this one too.

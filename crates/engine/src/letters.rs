@@ -39,7 +39,7 @@ impl Engine {
         self.hub.spans.enter(cx.now, publication.message.topic);
         if publication.route {
             // The sender routed it, so its topic has a route.
-            let _ = self.route(cx, publication.message, None);
+            let _ = self.route(cx, &publication.message, None);
         }
         if publication.store {
             self.retain(cx, publication.message);
@@ -105,7 +105,8 @@ impl Engine {
         message: &Message,
         options: DealOptions,
     ) {
-        let mut passing = Passing::of_stored(message);
+        let view = &message.view();
+        let mut passing = Passing::of_stored(message, view);
         let takes_it = self.hub.sessions.get(session).is_some_and(|session| {
             // Else dealt before the home of the group knew of an UNSUBSCRIBE [MQTT-3.10.4-2], or of new options.
             session.connection.is_some() && session.seldom.joined.contains(&options.joined)
@@ -116,18 +117,17 @@ impl Engine {
         };
         if takes_it && passing.view.has_expired_before(cx.now) {
             // Between its home and here [MQTT-3.3.2-5].
-            let message = passing.view.name();
-            self.hub.drop_message(cx, session.index(), message, Drop::Expired);
+            self.hub.drop_message(cx, session.index(), view.name(), Drop::Expired);
             return self.hub.end_deal(cx, deal, DealOutcome::Done);
         }
         if takes_it {
-            self.hub.note_step(cx, session.index(), &passing.view, What::Dealt);
+            self.hub.note_step(cx, session.index(), view, What::Dealt);
         }
         match deal {
             // Gone while it was on its way: QoS 1 and 2 go to another member.
             None if !takes_it => {
                 self.hub.counters.drop(Drop::Offline);
-                self.hub.note_drop(cx, session.index(), passing.view.name(), Drop::Offline);
+                self.hub.note_drop(cx, session.index(), view.name(), Drop::Offline);
             }
             _ if !takes_it => self.hub.end_deal(cx, deal, DealOutcome::Returned),
             None => {

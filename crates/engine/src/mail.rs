@@ -453,6 +453,7 @@ mod record {
                     _ => Durability::Synced,
                 },
                 number,
+                sent: None,
             },
             route: flags & ROUTE != 0,
             store: flags & STORE != 0,
@@ -487,6 +488,7 @@ mod tests {
             exchange: None,
             durability: Durability::Written,
             number: u32::from(!payload.is_empty()) << 24,
+            sent: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_codec::QoS;
+use dunlin_codec::{ProtocolVersion, QoS};
 
 use crate::durability::Durability;
 use crate::journal::record::Exchange;
@@ -31,6 +31,16 @@ pub(crate) struct MessageView<'a> {
     pub(crate) durability: Durability,
     /// By which the ledger knows it; 0 where it is not followed.
     pub(crate) number: u32,
+    /// How it came, where it can go on like that.
+    pub(crate) sent: Option<Sent<'a>>,
+}
+
+/// A PUBLISH of this very message, as its publisher sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent<'a> {
+    pub(crate) version: ProtocolVersion,
+    /// Variable header and payload.
+    pub(crate) body: &'a [u8],
 }
 
 /// A message that is kept: queued, in flight, retained, a Will. Cheap to clone.
@@ -80,12 +90,12 @@ impl MessageView<'_> {
         Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1))
     }
 
-    pub(crate) fn to_message(self) -> Message {
+    pub(crate) fn to_message(&self) -> Message {
         self.to_followed(None)
     }
 
     /// The same of a message whose way may be followed.
-    pub(crate) fn to_followed(self, followed: Option<Followed>) -> Message {
+    pub(crate) fn to_followed(&self, followed: Option<Followed>) -> Message {
         let mut body = Vec::with_capacity(self.weight());
         body.extend_from_slice(self.topic.as_bytes());
         body.extend_from_slice(self.properties);
@@ -138,6 +148,7 @@ impl Message {
             exchange: *exchange,
             durability: *durability,
             number: *number,
+            sent: None,
         }
     }
 

@@ -27,10 +27,8 @@ pub struct Outbox {
     buffers: Vec<Buffer>,
     dirty: Vec<ConnectionId>,
     pool: Pool,
-    /// Bytes of all tails, but for those that the last one got since it was asked for.
+    /// Bytes of all tails.
     copied: usize,
-    /// The connection whose tail was asked for last, and how long it was then.
-    growing: Option<(usize, usize)>,
 }
 
 /// Buffers to be used again.
@@ -97,11 +95,21 @@ impl Outbox {
         self.len(connection) == 0
     }
 
-    /// The buffer to append to.
+    /// Lets `append` put bytes behind those that wait for the connection.
     #[inline]
-    pub(crate) fn tail(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
-        self.settle();
-        let Self { buffers, dirty, pool, growing, .. } = self;
+    pub(crate) fn append(&mut self, connection: ConnectionId, append: impl FnOnce(&mut Vec<u8>)) {
+        let buffer = match self.buffers.get_mut(connection.index()) {
+            Some(buffer) if buffer.dirty && buffer.tail.capacity() > 0 => buffer,
+            _ => self.touch(connection),
+        };
+        let before = buffer.tail.len();
+        append(&mut buffer.tail);
+        self.copied += buffer.tail.len() - before;
+    }
+
+    /// The connection's buffer, with memory to append to; the caller writes it out.
+    fn touch(&mut self, connection: ConnectionId) -> &mut Buffer {
+        let Self { buffers, dirty, pool, .. } = self;
         let index = connection.index();
         if index >= buffers.len() {
             buffers.resize_with(index + 1, Buffer::default);
@@ -116,14 +124,12 @@ impl Outbox {
         {
             buffer.tail = pooled;
         }
-        *growing = Some((index, buffer.tail.len()));
-        &mut buffer.tail
+        buffer
     }
 
     /// Appends a segment without copying it.
     pub(crate) fn push_shared(&mut self, connection: ConnectionId, segment: Bytes) {
-        self.tail(connection);
-        self.growing = None;
+        self.touch(connection);
         let buffer = &mut self.buffers[connection.index()];
         // What goes to the front is shared, or about to be sent: it counts no more.
         self.copied -= buffer.tail.len();
@@ -141,17 +147,8 @@ impl Outbox {
     /// Bytes that were copied into the outputs of all connections and are not let go of.
     #[must_use]
     #[inline]
-    pub fn copied(&self) -> usize {
-        let grown = self.growing.map_or(0, |(index, len)| self.buffers[index].tail.len() - len);
-        self.copied + grown
-    }
-
-    /// Counts what the tail that was asked for last got.
-    #[inline]
-    fn settle(&mut self) {
-        if let Some((index, len)) = self.growing.take() {
-            self.copied += self.buffers[index].tail.len() - len;
-        }
+    pub const fn copied(&self) -> usize {
+        self.copied
     }
 
     /// Keep empty buffers to be used again?
@@ -165,8 +162,7 @@ impl Outbox {
 
     /// Asks for [`crate::Event::Drained`] once the connection's output fell below the low-water mark.
     pub(crate) fn want_drained(&mut self, connection: ConnectionId) {
-        self.tail(connection);
-        self.buffers[connection.index()].wanted = true;
+        self.touch(connection).wanted = true;
     }
 
     /// The connections that got output (or a wish to be told of drained output) since the last call, each once. The
@@ -216,7 +212,6 @@ impl Outbox {
     /// `count` bytes went out. True where the engine waits for [`crate::Event::Drained`] and at most `low_water` bytes are
     /// left: the caller owes that event now.
     pub fn advance(&mut self, connection: ConnectionId, mut count: usize, low_water: usize) -> bool {
-        self.settle();
         let Some(buffer) = self.buffers.get_mut(connection.index()) else { return false };
         if let Some(front) = &mut buffer.front {
             while let Some(first) = front.segments.front_mut().filter(|_| count > 0) {
@@ -253,7 +248,6 @@ impl Outbox {
 
     /// Forgets what waits for the connection; the slot is free for another.
     pub fn clear(&mut self, connection: ConnectionId) {
-        self.settle();
         if let Some(buffer) = self.buffers.get_mut(connection.index()) {
             self.copied -= buffer.tail.len();
             buffer.front = None;
@@ -296,6 +290,10 @@ mod tests {
 
     const CONNECTION: ConnectionId = ConnectionId::new(3, 0);
 
+    fn append(outbox: &mut Outbox, bytes: &[u8]) {
+        outbox.append(CONNECTION, |tail| tail.extend_from_slice(bytes));
+    }
+
     fn waiting(outbox: &Outbox) -> Vec<u8> {
         let mut slices = SmallVec::new();
         outbox.slices(CONNECTION, &mut slices);
@@ -305,9 +303,9 @@ mod tests {
     #[test]
     fn shared_segments_keep_their_place_between_copied_bytes() {
         let mut outbox = Outbox::default();
-        outbox.tail(CONNECTION).extend(b"ab");
+        append(&mut outbox, b"ab");
         outbox.push_shared(CONNECTION, Bytes::from_static(b"cde"));
-        outbox.tail(CONNECTION).extend(b"f");
+        append(&mut outbox, b"f");
         assert_eq!(waiting(&outbox), b"abcdef");
 
         outbox.advance(CONNECTION, 3, 0);
@@ -319,7 +317,7 @@ mod tests {
     #[test]
     fn an_idle_connection_owns_no_buffer() {
         let mut outbox = Outbox::default();
-        outbox.tail(CONNECTION).extend(b"ab");
+        append(&mut outbox, b"ab");
         outbox.advance(CONNECTION, 2, 0);
         assert_eq!(outbox.buffers[3].tail.capacity(), 0);
         assert_eq!(outbox.pool.buffers.len(), 1);
@@ -328,9 +326,9 @@ mod tests {
     #[test]
     fn output_that_never_drains_quite_does_not_grow() {
         let mut outbox = Outbox::default();
-        outbox.tail(CONNECTION).extend([0; 100_000]);
+        append(&mut outbox, &[0; 100_000]);
         for _ in 0..1000 {
-            outbox.tail(CONNECTION).extend([0; 100_000]);
+            append(&mut outbox, &[0; 100_000]);
             outbox.advance(CONNECTION, 100_000, 0);
         }
         assert_eq!(outbox.len(CONNECTION), 100_000);
@@ -340,7 +338,7 @@ mod tests {
     #[test]
     fn drained_is_owed_once_and_only_when_asked_for() {
         let mut outbox = Outbox::default();
-        outbox.tail(CONNECTION).extend(b"abcd");
+        append(&mut outbox, b"abcd");
         assert!(!outbox.advance(CONNECTION, 1, 2));
         outbox.want_drained(CONNECTION);
         assert!(outbox.advance(CONNECTION, 1, 2));

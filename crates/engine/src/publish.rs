@@ -20,42 +20,68 @@ use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::journal::{Due, Exchange, Lane, MESSAGE_MAXIMUM};
 use crate::mail::{Letter, Publication};
-use crate::message::MessageView;
+use crate::message::{MessageView, Sent};
 use crate::mount::Mount;
 use crate::partition::{Partition, ShardSet};
 use crate::session::SessionId;
 use crate::topic::{RouteError, RouteId};
 
+/// A PUBLISH of a Client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) session: SessionId,
+    pub(crate) publish: &'a Publish<'a>,
+    /// As it came, for receivers who get the same.
+    pub(crate) sent: Option<Sent<'a>>,
+    /// Is its topic the one that [`crate::topic::Router::lend_topic`] gave?
+    pub(crate) is_recent: bool,
+}
+
 impl Engine {
     /// PUBLISH of a Client.
-    pub(crate) fn publish_received(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: SessionId,
-        publish: &Publish<'_>,
-    ) {
+    #[inline]
+    pub(crate) fn publish_received(&mut self, cx: &mut Cx<'_>, incoming: &Incoming<'_>) {
+        let Incoming { connection: id, session, publish, .. } = *incoming;
         self.hub.counters.published(publish.qos, publish.payload.len());
-        if !publish.properties.is_empty() && publish.properties.has_subscription_identifier() {
+        if publish.properties.is_empty() {
+            if let Some(is_new) = self.admit(cx, id, session, publish) {
+                self.publish_if_new(cx, incoming, publish.topic, is_new);
+            }
+            return;
+        }
+        if publish.properties.has_subscription_identifier() {
             // [MQTT-3.3.4-6]
             let detail = "a Client's PUBLISH carries no subscription identifier";
             return self.disconnect(cx, id, ReasonCode::ProtocolError, detail);
         }
         let Some(is_new) = self.admit(cx, id, session, publish) else { return };
-        let Some(alias) = publish.properties.topic_alias() else {
-            return self.publish_if_new(cx, id, session, publish, publish.topic, is_new);
-        };
+        match publish.properties.topic_alias() {
+            None => self.publish_if_new(cx, incoming, publish.topic, is_new),
+            Some(alias) => self.publish_aliased(cx, incoming, alias.get(), is_new),
+        }
+    }
+
+    fn publish_aliased(&mut self, cx: &mut Cx<'_>, incoming: &Incoming<'_>, alias: u16, is_new: bool) {
+        let Incoming { connection: id, publish, .. } = *incoming;
         // The aliases are taken out so that a topic can be borrowed from them.
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let maximum = usize::from(connection.announced.topic_alias_maximum);
         let mut aliases = connection.aliases.take().unwrap_or_else(|| Box::new(Aliases::new(0, 0)));
-        match aliases.resolve(alias.get(), publish.topic, maximum) {
+        match aliases.resolve(alias, publish.topic, maximum) {
             // Also one that is sent again defines its alias, which is new on this connection.
-            Ok(topic) => self.publish_if_new(cx, id, session, publish, topic, is_new),
+            Ok(topic) => {
+                self.publish_if_new(
+                    cx,
+                    &Incoming { sent: None, is_recent: false, ..*incoming },
+                    topic,
+                    is_new,
+                );
+            }
             Err(error) => {
                 let detail = format!("topic alias {alias}: {error}, the maximum is {maximum}");
                 if !self.reject(cx, id, Rule::TopicAliasInvalid, error.reason(), &detail) {
-                    self.publish_aliased_anyway(cx, id, session, publish, is_new);
+                    self.publish_aliased_anyway(cx, incoming, is_new);
                 }
             }
         }
@@ -65,38 +91,24 @@ impl Engine {
     }
 
     /// A Topic Alias that is not allowed, tolerated: a topic beside it counts; without one nobody knows what was meant.
-    fn publish_aliased_anyway(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: SessionId,
-        publish: &Publish<'_>,
-        is_new: bool,
-    ) {
+    fn publish_aliased_anyway(&mut self, cx: &mut Cx<'_>, incoming: &Incoming<'_>, is_new: bool) {
+        let Incoming { connection, publish, .. } = *incoming;
         if is_new && publish.topic.is_empty() {
-            self.answer(cx, id, publish, ReasonCode::TopicNameInvalid);
+            self.answer(cx, connection, publish, ReasonCode::TopicNameInvalid);
         } else {
-            self.publish_if_new(cx, id, session, publish, publish.topic, is_new);
+            self.publish_if_new(cx, &Incoming { sent: None, ..*incoming }, publish.topic, is_new);
         }
     }
 
     /// [MQTT-4.3.3-10] A QoS 2 message that is sent again is answered again and delivered once.
     #[inline]
-    fn publish_if_new(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: SessionId,
-        publish: &Publish<'_>,
-        topic: &str,
-        is_new: bool,
-    ) {
+    fn publish_if_new(&mut self, cx: &mut Cx<'_>, incoming: &Incoming<'_>, topic: &str, is_new: bool) {
         if is_new && self.hub.spans.is_on() {
-            self.publish_followed(cx, id, session, publish, topic);
+            self.publish_followed(cx, incoming, topic);
         } else if is_new {
-            self.publish_to(cx, id, session, publish, topic);
+            self.publish_to(cx, incoming, topic);
         } else {
-            self.answer(cx, id, publish, ReasonCode::Success);
+            self.answer(cx, incoming.connection, incoming.publish, ReasonCode::Success);
         }
     }
 
@@ -140,50 +152,32 @@ impl Engine {
     }
 
     /// With the topic as the Client says it.
-    pub(crate) fn publish_to(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: SessionId,
-        publish: &Publish<'_>,
-        topic: &str,
-    ) {
-        match self.hub.mount_of(id) {
-            None => self.publish_whole(cx, id, session, publish, topic),
-            Some(mount) => self.publish_mounted(cx, id, session, publish, topic, &mount),
+    #[inline]
+    pub(crate) fn publish_to(&mut self, cx: &mut Cx<'_>, incoming: &Incoming<'_>, topic: &str) {
+        match self.hub.mount_of(incoming.connection) {
+            None => self.publish_whole(cx, incoming, topic),
+            Some(mount) => self.publish_mounted(cx, incoming, topic, &mount),
         }
     }
 
     #[cold]
-    fn publish_mounted(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: SessionId,
-        publish: &Publish<'_>,
-        topic: &str,
-        mount: &Mount,
-    ) {
+    fn publish_mounted(&mut self, cx: &mut Cx<'_>, incoming: &Incoming<'_>, topic: &str, mount: &Mount) {
+        let publish = incoming.publish;
         let properties = mount.incoming(publish.properties);
         let properties = properties.as_ref().map_or(publish.properties, PropertyBuf::as_properties);
-        self.publish_whole(cx, id, session, &Publish { properties, ..*publish }, &mount.topic(topic));
+        let publish = &Publish { properties, ..*publish };
+        let incoming = &Incoming { publish, sent: None, is_recent: false, ..*incoming };
+        self.publish_whole(cx, incoming, &mount.topic(topic));
     }
 
-    #[inline]
-    fn publish_whole(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: SessionId,
-        publish: &Publish<'_>,
-        topic: &str,
-    ) {
+    fn publish_whole(&mut self, cx: &mut Cx<'_>, incoming: &Incoming<'_>, topic: &str) {
+        let Incoming { connection: id, session, publish, is_recent, .. } = *incoming;
         if topic.as_bytes().first() == Some(&b'$') && is_refused(topic) {
             self.hub.note_refused(cx, id, topic, What::PublishRefused(ReasonCode::NotAuthorized as u8));
             return self.answer(cx, id, publish, ReasonCode::NotAuthorized);
         }
         let mut forwarded = PropertyBuf::new();
-        let (properties, expires_at) = self.forwarded(cx, publish.properties, &mut forwarded);
+        let (properties, expires_at, is_altered) = self.forwarded(cx, publish.properties, &mut forwarded);
         let mut view = MessageView {
             topic,
             properties: properties.as_bytes(),
@@ -195,8 +189,9 @@ impl Engine {
             exchange: self.hub.exchange_of(session, publish),
             durability: Durability::Synced,
             number: 0,
+            sent: if is_altered { None } else { incoming.sent },
         };
-        let route_id = match self.router.route_of(id.index(), topic, &self.hub.sessions) {
+        let route_id = match self.router.route_of(id.index(), topic, is_recent, &self.hub.sessions) {
             Ok(route) => route,
             Err(error) => return self.unroutable(cx, id, publish, error),
         };
@@ -221,31 +216,29 @@ impl Engine {
         if self.hub.journal.enabled {
             view.durability = of_topic.unwrap_or_else(|| self.hub.durability_of(session));
             let needs_room = (publish.retain || !is_empty) && view.durability != Durability::Memory;
-            return self.publish_safely(cx, id, session, publish, (view, route_id), reason, needs_room);
+            return self.publish_safely(cx, incoming, (view, route_id), reason, needs_room);
         }
         if publish.qos == QoS::ExactlyOnce {
             // Before the message itself, should it come back to its publisher.
             self.answer(cx, id, publish, reason);
         }
         // It has a route.
-        let _ = self.publish(cx, view, Some(route_id));
+        let _ = self.publish(cx, &view, Some(route_id));
         if publish.qos == QoS::AtLeastOnce {
             self.answer(cx, id, publish, reason);
         }
     }
 
     /// The same where there is a journal: the answer waits until the message is safe.
-    #[allow(clippy::too_many_arguments, reason = "what is known of a checked PUBLISH")]
     fn publish_safely(
         &mut self,
         cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: SessionId,
-        publish: &Publish<'_>,
+        incoming: &Incoming<'_>,
         (mut view, route): (MessageView<'_>, RouteId),
         reason: ReasonCode,
         needs_room: bool,
     ) {
+        let Incoming { connection: id, session, publish, .. } = *incoming;
         let has_no_room = self.hub.journal.has_no_room() || view.weight() > MESSAGE_MAXIMUM;
         if has_no_room && needs_room && (publish.packet_id.is_some() || publish.retain) {
             return self.no_room(cx, id, publish, Drop::JournalFull);
@@ -260,7 +253,7 @@ impl Engine {
         let in_memory = durability == Durability::Memory;
         view.exchange = view.exchange.filter(|_| !in_memory);
         let serial = self.hub.journal.serial();
-        let remote = self.publish(cx, view, Some(route)).unwrap_or(ShardSet::EMPTY);
+        let remote = self.publish(cx, &view, Some(route)).unwrap_or(ShardSet::EMPTY);
         let Some(packet_id) = publish.packet_id else { return };
         let is_rec = publish.qos == QoS::ExactlyOnce;
         if is_rec && !self.begin_exchange(id, session, packet_id, remote, in_memory) {
@@ -343,24 +336,24 @@ impl Engine {
         self.when_safe(cx, waits_for, remote, Due::Answer { connection: id, packet_id, is_rec, reason });
     }
 
-    /// What of the properties goes on to subscribers, and when the message expires [MQTT-3.3.2-4] [MQTT-3.3.2-5]
+    /// What of the properties goes on to subscribers, when the message expires, and whether these are others [MQTT-3.3.2-4] [MQTT-3.3.2-5]
     /// [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-20].
     fn forwarded<'a>(
         &self,
         cx: &Cx<'_>,
         properties: Properties<'a>,
         buf: &'a mut PropertyBuf,
-    ) -> (Properties<'a>, Option<crate::time::Time>) {
+    ) -> (Properties<'a>, Option<crate::time::Time>, bool) {
         if properties.is_empty() {
-            return (properties, None);
+            return (properties, None, false);
         }
         let expiry = properties.message_expiry_interval();
         if expiry.is_none() && properties.topic_alias().is_none() {
-            return (properties, None);
+            return (properties, None, false);
         }
         buf.extend_forwarded(properties);
         let expires_at = expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
-        (buf.as_properties(), expires_at)
+        (buf.as_properties(), expires_at, true)
     }
 
     /// A message of the Server itself.
@@ -380,9 +373,10 @@ impl Engine {
             exchange: None,
             durability: Durability::Memory,
             number: 0,
+            sent: None,
         };
         // Where the topic is beyond a limit of the configuration, nobody could have subscribed to it.
-        let _ = self.publish(cx, view, None);
+        let _ = self.publish(cx, &view, None);
         // That nobody wants it is no loss.
         self.hub.counters.unmatched = unmatched;
     }
@@ -393,7 +387,7 @@ impl Engine {
     pub(crate) fn publish(
         &mut self,
         cx: &mut Cx<'_>,
-        view: MessageView<'_>,
+        view: &MessageView<'_>,
         known: Option<RouteId>,
     ) -> Result<ShardSet, RouteError> {
         let remote = self.route(cx, view, known)?;
@@ -402,7 +396,7 @@ impl Engine {
         if view.retain {
             let home = self.hub.map.home(Partition::of(&[view.topic]));
             if home == self.hub.shard {
-                self.retain(cx, view);
+                self.retain(cx, *view);
             } else {
                 store = Some(home);
             }
@@ -413,7 +407,7 @@ impl Engine {
         }
         for shard in receivers.iter() {
             let publication =
-                Publication { message: view, route: remote.contains(shard), store: store == Some(shard) };
+                Publication { message: *view, route: remote.contains(shard), store: store == Some(shard) };
             if let Some(baggage) = self.hub.spans.baggage() {
                 cx.fx.mail.post(shard, Letter::Followed(baggage));
             }
@@ -431,7 +425,7 @@ impl Engine {
     pub(crate) fn route(
         &mut self,
         cx: &mut Cx<'_>,
-        view: MessageView<'_>,
+        view: &MessageView<'_>,
         known: Option<RouteId>,
     ) -> Result<ShardSet, RouteError> {
         let Self { router, hub, groups, .. } = self;

@@ -3,7 +3,7 @@
 //! Spec:  MQTT 5.0 sections 2.1, 3.1.0 and 4.13.
 
 use dunlin_codec::{
-    DecodeError, Frame, Framing, Packet, ProtocolVersion, Publish, ReasonCode, Rule, RuleSet,
+    Ack, DecodeError, Frame, Framing, Packet, ProtocolVersion, Publish, ReasonCode, Rule, RuleSet,
 };
 
 use crate::connection::{Connection, Phase};
@@ -12,11 +12,17 @@ use crate::ending::Ended;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::hub::Cx;
+use crate::message::Sent;
 use crate::pace::Verdict;
+use crate::publish::Incoming;
+use crate::session::SessionId;
 use crate::settings::Strict;
 
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
+const PUBACK: u8 = 4;
+const PUBREC: u8 = 5;
+const PUBREL: u8 = 6;
 /// Bytes of a CONNECT: more than its strings can come to that anybody uses, little for those who never finish one.
 const LARGEST_CONNECT: u32 = 256 * 1024;
 /// What Remaining Length can say, and the fixed header.
@@ -86,7 +92,9 @@ impl Engine {
                 self.tolerated(cx, id, broken);
             }
             // A publisher that fills a queue is slowed before its next message, not after all that it sent at once.
-            self.settle(cx);
+            if self.hub.has_left_to_do() {
+                self.settle(cx);
+            }
         }
         cx.fx.paused = self.hub.connections.get(id).is_some_and(|connection| connection.paused.is_some());
         // Where the connection was closed on the way, what is left concerns nobody [MQTT-3.1.4-6].
@@ -98,27 +106,51 @@ impl Engine {
         &mut self,
         cx: &mut Cx<'_>,
         id: ConnectionId,
-        session: crate::session::SessionId,
+        session: SessionId,
         (frame, version): (Frame<'_>, ProtocolVersion),
         (pace, sampled): (Verdict, bool),
         broken: &mut RuleSet,
     ) {
         let tolerance = self.hub.tolerance;
         if frame.packet_type() != PUBLISH {
+            if let Some(ack) = Ack::decode_plain(frame) {
+                return self.acknowledgement(cx, id, session, frame.packet_type(), &ack);
+            }
             return match Packet::decode(frame, version, tolerance, broken) {
                 Ok(packet) => self.packet(cx, id, session, &packet),
                 Err(error) => self.undecodable(cx, id, Some(frame), error),
             };
         }
-        match Publish::decode(frame, version, tolerance, broken) {
+        let likely = self.router.lend_topic(id.index());
+        match Publish::decode_like(frame, version, tolerance, broken, &likely) {
             Ok(publish) if pace == Verdict::Within => {
                 if sampled {
                     self.hub.note_sample(cx, id, session, &publish);
                 }
-                self.publish_received(cx, id, session, &publish);
+                let is_recent = !likely.is_empty() && std::ptr::eq(publish.topic, &*likely);
+                let (publish, sent) = (&publish, Some(Sent { version, body: frame.body }));
+                self.publish_received(cx, &Incoming { connection: id, session, publish, sent, is_recent });
             }
             Ok(publish) => self.refuse_publish(cx, id, session, &publish),
             Err(error) => self.undecodable(cx, id, Some(frame), error),
+        }
+        self.router.take_back(id.index(), likely);
+    }
+
+    #[inline]
+    fn acknowledgement(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        packet_type: u8,
+        ack: &Ack<'_>,
+    ) {
+        match packet_type {
+            PUBACK => self.puback_received(cx, id, session, ack),
+            PUBREC => self.pubrec_received(cx, id, session, ack),
+            PUBREL => self.pubrel_received(cx, id, session, ack),
+            _ => self.pubcomp_received(cx, id, session, ack),
         }
     }
 
@@ -143,13 +175,7 @@ impl Engine {
         Taken::Yes
     }
 
-    fn packet(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: crate::session::SessionId,
-        packet: &Packet<'_>,
-    ) {
+    fn packet(&mut self, cx: &mut Cx<'_>, id: ConnectionId, session: SessionId, packet: &Packet<'_>) {
         match packet {
             Packet::PubAck(ack) => self.puback_received(cx, id, session, ack),
             Packet::PubRec(ack) => self.pubrec_received(cx, id, session, ack),

@@ -422,9 +422,9 @@ impl Engine {
             identifier => Identifiers::One(identifier),
         };
         for message in &messages {
-            let mut passing = Passing::of_stored(message);
             // The exchange that brought it is long over, and its identifier another's.
-            passing.view.exchange = None;
+            let view = &MessageView { exchange: None, ..message.view() };
+            let mut passing = Passing::of_stored(message, view);
             if subscription.filtered && !self.hub.sessions.may_receive(session.index(), passing.view.topic) {
                 continue;
             }
@@ -518,6 +518,7 @@ mod tests {
             exchange: None,
             durability: Durability::Synced,
             number: 0,
+            sent: None,
         };
         !store.set(Time::ZERO, view, 1000, 10_000).is_full
     }

@@ -129,6 +129,7 @@ impl<'a> Packed<'a> {
             origin,
             exchange: None,
             number: 0,
+            sent: None,
             durability: match self.flags >> DURABILITY {
                 0 => Durability::Memory,
                 1 => Durability::Written,
@@ -184,6 +185,7 @@ mod tests {
                     origin: (bits & 8 != 0).then_some(origin),
                     exchange: None,
                     number: 0,
+                    sent: None,
                     durability: [Durability::Memory, Durability::Written, Durability::Synced]
                         [usize::from(bits % 3)],
                 };

@@ -132,7 +132,7 @@ impl Groups {
         let topic = passing.view.topic;
         if !group.members.iter().any(|member| member.may_receive(topic)) {
             hub.withheld(1);
-            return group.note_drop(cx, hub, &passing.view, Drop::Denied);
+            return group.note_drop(cx, hub, passing.view, Drop::Denied);
         }
         if passing.view.qos == QoS::AtMostOnce {
             let mail = &cx.fx.mail;
@@ -142,9 +142,9 @@ impl Groups {
             return match take_turn(&group.members, &mut group.turn, fits) {
                 Some(at) => group.members[at].give(cx, hub, None, &passing.stored()),
                 None if group.members.iter().any(|member| member.connected && member.may_receive(topic)) => {
-                    group.dropped(cx, hub, &passing.view, Drop::OutputFull)
+                    group.dropped(cx, hub, passing.view, Drop::OutputFull)
                 }
-                None => group.dropped(cx, hub, &passing.view, Drop::Offline),
+                None => group.dropped(cx, hub, passing.view, Drop::Offline),
             };
         }
         let limits = &hub.settings.limits;
@@ -155,10 +155,10 @@ impl Groups {
         let is_kept = group.dealt.len() >= DEALT_SCARCE
             || !group.members.iter().any(|member| member.has_room(&cx.fx.mail));
         if hub.memory >= Memory::Scarce && is_kept {
-            return group.dropped(cx, hub, &passing.view, Drop::MemoryFull);
+            return group.dropped(cx, hub, passing.view, Drop::MemoryFull);
         }
         if is_full {
-            return group.dropped(cx, hub, &passing.view, Drop::QueueFull);
+            return group.dropped(cx, hub, passing.view, Drop::QueueFull);
         }
         let number = self.next;
         self.next += 1;

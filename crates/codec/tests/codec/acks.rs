@@ -2,7 +2,9 @@
 
 use dunlin_codec::{Ack, DecodeError, Disconnect, Packet, PacketId, Properties, ReasonCode, Rule};
 
-use crate::notation::{ALL, V5, V31, V311, accepted, decode, malformed, packet, protocol_error, refused};
+use crate::notation::{
+    ALL, V5, V31, V311, accepted, decode, malformed, packet, protocol_error, refused, whole,
+};
 
 /// PUBACK, PUBREC, PUBREL and PUBCOMP with flags as they should be.
 const ACKS: [u8; 4] = [0x40, 0x50, 0x62, 0x70];
@@ -174,4 +176,25 @@ fn auth_names_its_method() {
     malformed(V5, 0xF0, "18");
     assert_eq!(refused(V5, 0xF0, "18 00"), DecodeError::AuthenticationMethodMissing);
     protocol_error(V5, 0xF0, "18 04 16 s'd'");
+}
+
+/// What is read by the short way is read alike by the long one, in every version; and the four usual answers take it.
+#[test]
+fn a_plain_ack_is_the_same_by_either_way() {
+    for first in 0x10..=0xFF {
+        for body in ["", "12", "1234", "0000", "1234 00", "1234 10"] {
+            let bytes = packet(first, body);
+            let plain = Ack::decode_plain(whole(&bytes));
+            assert_eq!(plain.is_some(), ACKS.contains(&first) && body == "1234", "{first:02x} {body}");
+            let Some(plain) = plain else { continue };
+            for version in ALL {
+                let packet = decode(&bytes, version).unwrap();
+                let kind = [Packet::PubAck, Packet::PubRec, Packet::PubRel, Packet::PubComp];
+                assert_eq!(packet, kind[usize::from(first >> 4) - 4](plain));
+                let mut again = Vec::new();
+                packet.encode(version, &mut again);
+                assert_eq!(again, bytes);
+            }
+        }
+    }
 }

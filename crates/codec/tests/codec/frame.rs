@@ -1,6 +1,6 @@
 //! Section 2.1: the fixed header.
 
-use dunlin_codec::{DecodeError, Frame, Framing, ReasonCode, Rule, VarInt};
+use dunlin_codec::{DecodeError, Frame, Framing, QoS, ReasonCode, Rule, VarInt};
 
 use crate::notation::{NO_LIMIT, V5, V31, V311, accepted, bytes, framed, malformed, refused};
 
@@ -143,5 +143,19 @@ fn pings_have_no_body() {
         accepted(version, 0xD0, "");
         assert_eq!(refused(version, 0xC0, "00"), DecodeError::TrailingBytes { count: 1 });
         assert_eq!(refused(version, 0xD0, "00"), DecodeError::TrailingBytes { count: 1 });
+    }
+}
+
+#[test]
+fn a_frame_is_written_as_it_is_read() {
+    for size in [0, 1, 127, 128, 16_383, 16_384] {
+        let body = vec![0x5A; size];
+        let frame = Frame::of_publish(true, QoS::AtLeastOnce, true, &body);
+        let mut written = vec![7];
+        frame.encode(&mut written);
+        assert_eq!(written.len(), 1 + frame.encoded_len());
+        let read = Frame::split(&written[1..], NO_LIMIT);
+        assert_eq!(read, Ok(Framing::Complete { frame, len: frame.encoded_len() }));
+        assert_eq!(frame.first, 0x3B);
     }
 }

@@ -128,3 +128,25 @@ fn the_two_ways_to_decode_a_publish_are_one() {
     let direct = Publish::decode(whole(&bytes), V5, Tolerance::default(), &mut broken).unwrap();
     assert_eq!(decode(&bytes, V5), Ok(Packet::Publish(direct)));
 }
+
+/// A topic that is expected is read like any other, and one that is not is checked like any other.
+#[test]
+fn a_likely_topic_changes_nothing() {
+    for body in ["s'a/b' 00 'x'", "s'a/bc' 00", "s'a' 00", "0000 00", "0003 612fff 00", "0003 61"] {
+        for version in ALL {
+            let bytes = packet(0x30, body);
+            let read = |likely| {
+                let mut broken = RuleSet::EMPTY;
+                Publish::decode_like(whole(&bytes), version, Tolerance::default(), &mut broken, likely)
+            };
+            let mut broken = RuleSet::EMPTY;
+            let plain = Publish::decode(whole(&bytes), version, Tolerance::default(), &mut broken);
+            for likely in ["", "a", "a/b", "a/bc", "a/c", "a/\u{ff}"] {
+                assert_eq!(read(likely), plain, "{body} {likely}");
+            }
+            let likely = String::from("a/b");
+            let is_it = read(&likely).is_ok_and(|publish| std::ptr::eq(publish.topic, &*likely));
+            assert_eq!(is_it, body.starts_with("s'a/b'"), "{body}");
+        }
+    }
+}

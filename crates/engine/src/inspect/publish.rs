@@ -115,6 +115,7 @@ impl Engine {
             exchange: None,
             durability: Durability::Synced,
             number: 0,
+            sent: None,
         };
         let limit = (self.hub.settings.limits.maximum_packet_size.get() as usize).min(MESSAGE_MAXIMUM);
         if view.weight() > limit {
@@ -135,7 +136,7 @@ impl Engine {
             }
         }
         // It has a route.
-        let _ = self.publish(cx, view, Some(id));
+        let _ = self.publish(cx, &view, Some(id));
         self.settle(cx);
         Ok(is_wanted)
     }

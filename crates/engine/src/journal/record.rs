@@ -464,6 +464,7 @@ impl<'a> Reader<'a> {
             exchange: None,
             durability: Durability::Synced,
             number: 0,
+            sent: None,
         })
     }
 
@@ -502,6 +503,7 @@ mod tests {
             exchange: None,
             durability: Durability::Synced,
             number: 0,
+            sent: None,
         }
     }
 

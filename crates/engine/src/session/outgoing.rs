@@ -612,6 +612,7 @@ mod tests {
             exchange: None,
             durability: crate::durability::Durability::Synced,
             number: 0,
+            sent: None,
         };
         Some(view.to_message())
     }

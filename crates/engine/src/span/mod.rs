@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use dunlin_codec::{PacketId, Properties, Publish, ReasonCode};
+use dunlin_codec::{PacketId, Properties, ReasonCode};
 
 use crate::engine::Engine;
 use crate::event::ConnectionId;
@@ -19,7 +19,7 @@ use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::map::{Map, seeded};
 use crate::partition::ShardId;
-use crate::session::SessionId;
+use crate::publish::Incoming;
 use crate::time::Time;
 
 use context::Said;
@@ -344,17 +344,11 @@ impl Engine {
 
     /// A PUBLISH while messages are followed: this one, too, perhaps.
     #[cold]
-    pub(crate) fn publish_followed(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: ConnectionId,
-        session: SessionId,
-        publish: &Publish<'_>,
-        topic: &str,
-    ) {
+    pub(crate) fn publish_followed(&mut self, cx: &mut Cx<'_>, incoming: &Incoming<'_>, topic: &str) {
+        let Incoming { connection: id, session, publish, .. } = *incoming;
         let spans = &mut self.hub.spans;
         let Some((baggage, has_parent)) = spans.picked(publish.properties) else {
-            return self.publish_to(cx, id, session, publish, topic);
+            return self.publish_to(cx, incoming, topic);
         };
         let (own, route_id) = (spans.span_id(), spans.span_id());
         let found = self.hub.sessions.get(session);
@@ -383,7 +377,7 @@ impl Engine {
         }
         let number = self.hub.spans.follow(cx.now, topic.into(), Baggage { parent: route_id, ..baggage });
         self.hub.spans.current = Some(number);
-        self.publish_to(cx, id, session, publish, topic);
+        self.publish_to(cx, incoming, topic);
         self.hub.spans.current = None;
         self.hub.spans.finish(route);
     }

@@ -23,6 +23,8 @@ const KEPT_MAXIMUM: usize = 16 * 1024 * 1024;
 const KEPT_TIGHT: usize = 1024 * 1024;
 /// Publishers whose last route is remembered; those with numbers that are the same modulo this share a place.
 const RECENT: usize = 256;
+/// Bytes of a topic that is remembered beside its route.
+const RECENT_LENGTH: usize = 256;
 /// What a kept route takes beside its topic and its targets.
 const ROUTE_WEIGHT: usize = 128;
 
@@ -95,10 +97,20 @@ pub(crate) struct Route {
 }
 
 /// A kept route, until it is forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RouteId {
     slot: u32,
     number: u64,
+}
+
+/// What a publisher published to last: most of them publish to one topic again and again.
+#[derive(Debug, Default)]
+struct Recent {
+    route: RouteId,
+    /// The topic of the route once it was used twice, unless it is long, or lent.
+    topic: String,
+    /// Is what was lent still the topic of the route?
+    is_lent: bool,
 }
 
 /// The tree and the routes kept from it.
@@ -109,8 +121,8 @@ pub(crate) struct Router {
     /// Slots in `routes` by topic.
     index: HashTable<u32>,
     hasher: FixedState,
-    /// The slots that publishers used last: most of them publish to one topic again and again.
-    recent: Box<[u32; RECENT]>,
+    /// Of publishers, by number.
+    recent: Vec<Recent>,
     /// Their weight.
     kept: usize,
     kept_maximum: usize,
@@ -175,7 +187,7 @@ impl Router {
             routes: Vec::new(),
             index: HashTable::new(),
             hasher: FixedState::with_seed(seed),
-            recent: Box::new([0; RECENT]),
+            recent: (0..RECENT).map(|_| Recent::default()).collect(),
             kept: 0,
             kept_maximum: KEPT_MAXIMUM,
             levels_maximum: 0,
@@ -229,23 +241,50 @@ impl Router {
         }
     }
 
-    /// The same for a publisher with this number, which is likely to have published to the topic just before.
+    /// The topic that a publisher with this number has used again and again, if there is one: a well-formed string that need not be
+    /// checked again. It is to be given back.
+    #[inline]
+    pub(crate) fn lend_topic(&mut self, publisher: usize) -> String {
+        let recent = &mut self.recent[publisher % RECENT];
+        recent.is_lent = true;
+        std::mem::take(&mut recent.topic)
+    }
+
+    /// Takes back what [`Self::lend_topic`] gave.
+    #[inline]
+    pub(crate) fn take_back(&mut self, publisher: usize, topic: String) {
+        let recent = &mut self.recent[publisher % RECENT];
+        if recent.is_lent && recent.topic.is_empty() {
+            recent.topic = topic;
+        }
+    }
+
+    /// The same as [`Self::route`] for a publisher with this number. `is_recent`: the topic is what it was lent.
     #[inline]
     pub(crate) fn route_of(
         &mut self,
         publisher: usize,
         topic: &str,
+        is_recent: bool,
         sessions: &Sessions,
     ) -> Result<RouteId, RouteError> {
-        let recent = self.recent[publisher % RECENT];
-        if self.routes.get(recent as usize).is_some_and(|route| *route.topic == *topic)
-            && self.is_fresh(recent)
-        {
-            return Ok(self.id(recent));
+        let route = self.recent[publisher % RECENT].route;
+        if self.is_current(route) && (is_recent || *self.routes[route.slot as usize].topic == *topic) {
+            if !is_recent {
+                self.used_again(publisher, topic);
+            }
+            return Ok(route);
         }
-        let id = self.route(topic, sessions)?;
-        self.recent[publisher % RECENT] = id.slot;
-        Ok(id)
+        let route = self.route(topic, sessions)?;
+        self.recent[publisher % RECENT] = Recent { route, ..Recent::default() };
+        Ok(route)
+    }
+
+    fn used_again(&mut self, publisher: usize, topic: &str) {
+        let recent = &mut self.recent[publisher % RECENT];
+        if recent.topic.is_empty() && topic.len() <= RECENT_LENGTH {
+            recent.topic.push_str(topic);
+        }
     }
 
     /// Is a route that was found before still there, and have Subscriptions stayed as they were?

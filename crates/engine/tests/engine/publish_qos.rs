@@ -2,6 +2,7 @@
 
 use dunlin_codec::{Packet, Property};
 
+use crate::got::Got;
 use crate::hello::{hello, message};
 use crate::world::{Link, V5, V31, V311, World};
 
@@ -293,4 +294,58 @@ fn a_subscription_identifier_from_a_client_is_a_protocol_error() {
     world.publish(publisher, &message("t", "1").property(identifier));
     assert_eq!(world.take(publisher), ["DISCONNECT 82", "closed"]);
     assert_eq!(world.take(subscriber), NOTHING);
+}
+
+/// [MQTT-3.3.1-3] [MQTT311-3.3.1-3] [MQTT-3.3.2-17] Whoever publishes, in whatever version, with whatever flags: each subscriber gets
+/// the message in its own version, with flags and an identifier of its own, and properties where there are any.
+#[test]
+fn every_kind_of_publisher_reaches_every_kind_of_subscriber() {
+    const VERSIONS: [dunlin_codec::ProtocolVersion; 3] = [V31, V311, V5];
+    for (from, published, dup, retain) in VERSIONS
+        .into_iter()
+        .flat_map(|from| [(0, false), (1, false), (1, true), (2, false), (2, true)].map(|it| (from, it)))
+        .flat_map(|(from, (qos, dup))| [(from, qos, dup, false), (from, qos, dup, true)])
+    {
+        let mut world = World::new();
+        let publisher = world.connect(from, "p");
+        let to: Vec<_> = VERSIONS.iter().flat_map(|version| [0, 1, 2].map(|qos| (*version, qos))).collect();
+        let links: Vec<Link> = (to.iter().enumerate())
+            .map(|(n, (version, qos))| {
+                let link = world.connect(*version, &format!("s{n}"));
+                world.subscribe(link, "a/topic", *qos);
+                // So that identifiers differ from the publisher's.
+                (0..n).for_each(|_| world.publish(publisher, &message("a/topic", "").qos(1, 9)));
+                world.acknowledge_all(link);
+                link
+            })
+            .collect();
+        links.iter().for_each(|link| drop(world.acknowledge_all(*link)));
+        let properties = [Property::UserProperty("k", "v"), Property::ContentType("t")];
+        for size in [0, 5, 100, 5_000] {
+            let mut wanted = message("a/topic", vec![b'x'; size]).qos(published, 7);
+            wanted = if dup { wanted.dup() } else { wanted };
+            wanted = if retain { wanted.retain() } else { wanted };
+            if from == V5 && size > 0 {
+                wanted = properties.into_iter().fold(wanted, crate::hello::Message::property);
+            }
+            world.publish(publisher, &wanted);
+            world.pubrel(publisher, 7);
+            for ((version, granted), link) in to.iter().zip(&links) {
+                let got = world.read(*link);
+                let [Got::Publish(got)] = &got[..] else { panic!("{from:?} {version:?} {got:?}") };
+                assert_eq!((got.topic.as_str(), got.payload.len()), ("a/topic", size));
+                assert_eq!((got.qos as u8, got.dup, got.retain), (published.min(*granted), false, false));
+                assert_eq!(got.id > 0, got.qos as u8 > 0);
+                let kept = if from == V5 && *version == V5 && size > 0 { 2 } else { 0 };
+                assert_eq!(got.properties.lines().len(), kept, "{version:?}");
+                if got.qos as u8 == 1 {
+                    world.puback(*link, got.id);
+                } else if got.qos as u8 == 2 {
+                    world.pubrec(*link, got.id);
+                    world.pubcomp(*link, got.id);
+                    assert_eq!(world.take(*link), [format!("PUBREL #{}", got.id)]);
+                }
+            }
+        }
+    }
 }

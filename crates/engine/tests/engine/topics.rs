@@ -75,3 +75,35 @@ fn topics_beyond_a_bound_are_refused() {
         assert_eq!(world.take(watcher).len(), 3);
     }
 }
+
+/// A publisher may stay with its topic, alternate, or come back to one after Subscriptions changed: each message goes where its own
+/// topic says, and a string that is none is none at any time.
+#[test]
+fn each_message_goes_by_its_own_topic() {
+    let mut world = World::new();
+    let watcher = world.connect(V5, "w");
+    for filter in ["a", "b/+"] {
+        world.subscribe(watcher, filter, 0);
+    }
+    let publisher = world.connect(V311, "p");
+    let long = format!("b/{}", "x".repeat(300));
+    for topic in ["a", "a", "a", "b/c", "a", "b/c", "b/c", "b/d", "b/d", "b", "b", "a", &long, &long, &long] {
+        world.publish(publisher, &message(topic, "1"));
+        let wanted = if topic == "b" { vec![] } else { vec![format!("PUBLISH {topic}=1")] };
+        assert_eq!(world.take(watcher), wanted);
+    }
+    for round in 0..3 {
+        world.publish(publisher, &message("a", "1"));
+        world.publish(publisher, &message("a", "2"));
+        let wanted = if round == 1 { vec![] } else { vec!["PUBLISH a=1", "PUBLISH a=2"] };
+        assert_eq!(world.take(watcher), wanted);
+        if round == 0 {
+            world.unsubscribe(watcher, &["a"]);
+        } else {
+            world.subscribe(watcher, "a", 0);
+        }
+        world.take(watcher);
+    }
+    world.send_bytes(publisher, &[0x30, 3, 0, 1, 0xFF]);
+    assert_eq!(world.take(publisher), ["closed"]);
+}
