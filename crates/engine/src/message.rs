@@ -90,11 +90,19 @@ impl MessageView<'_> {
         Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1))
     }
 
+    #[allow(
+        clippy::wrong_self_convention,
+        reason = "a view is large for a Copy, and this is on every message's way"
+    )]
     pub(crate) fn to_message(&self) -> Message {
         self.to_followed(None)
     }
 
     /// The same of a message whose way may be followed.
+    #[allow(
+        clippy::wrong_self_convention,
+        reason = "a view is large for a Copy, and this is on every message's way"
+    )]
     pub(crate) fn to_followed(&self, followed: Option<Followed>) -> Message {
         let mut body = Vec::with_capacity(self.weight());
         body.extend_from_slice(self.topic.as_bytes());

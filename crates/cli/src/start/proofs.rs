@@ -17,7 +17,8 @@ use dunlin_security::identity::jwt::{KeySource, Tokens};
 use dunlin_security::identity::password::{Passwords, UserStore};
 use dunlin_security::identity::scram::Scram;
 use dunlin_security::identity::{
-    Anonymous, Authenticator, Certificates, Chain, ClientIdRule, Devices, Field, Guard, Revoked, Secret, Watched,
+    Anonymous, Authenticator, Certificates, Chain, ClientIdRule, Devices, Field, Guard, Revoked, Secret,
+    Watched,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tracing::warn;

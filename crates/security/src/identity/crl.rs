@@ -87,7 +87,8 @@ impl Authenticator for Unlisted {
 
     fn authenticate(&self, attempt: &Attempt) -> Outcome {
         // A handshake may have been resumed, or have come before the list.
-        let is_listed = attempt.certificate.as_ref().is_some_and(|der| self.lists.contents().holds(&attributes(der)));
+        let is_listed =
+            attempt.certificate.as_ref().is_some_and(|der| self.lists.contents().holds(&attributes(der)));
         if is_listed { Outcome::Deny(Denial::Revoked) } else { self.proof.authenticate(attempt) }
     }
 }

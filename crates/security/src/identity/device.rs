@@ -58,7 +58,8 @@ impl Devices {
 impl Authenticator for Devices {
     fn review(&self, known: Known<'_>) -> Standing {
         // One without a number was not let in by a certificate.
-        let is_good = known.attributes.get(SERIAL).is_some_and(|serial| !self.revoked.contents().holds(serial));
+        let is_good =
+            known.attributes.get(SERIAL).is_some_and(|serial| !self.revoked.contents().holds(serial));
         if is_good { Standing::Same } else { Standing::Gone }
     }
 
