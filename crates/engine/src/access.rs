@@ -19,7 +19,7 @@ use crate::explain::What;
 use crate::hub::{Cx, Hub};
 use crate::mail::MemberEvent;
 use crate::policy::{Policy, Subscribing};
-use crate::session::{Session, SessionId, Sessions, Will};
+use crate::session::{Membership, Session, SessionId, Sessions, Subscription, Will};
 use crate::settings::{AccessRules, DeniedPublish, WideSubscriptions};
 use crate::time::Time;
 
@@ -282,19 +282,19 @@ impl Engine {
         if let Some(connection) = connection.and_then(|id| self.hub.connections.get_mut(id)) {
             connection.restricted = restricted;
         }
-        let Some(session) = self.hub.sessions.get(id) else { return };
+        let Some(subscribed) = self.subscribed(id) else { return };
         let mut kept = Vec::new();
         let mut lost = Vec::new();
-        for (filter, subscription) in &session.subscriptions {
-            let Ok(parsed) = TopicFilter::parse(filter) else { continue };
+        for (filter, subscription) in subscribed.iter() {
+            let Ok(parsed) = TopicFilter::parse(&filter) else { continue };
             match self.grade(id, parsed, subscription.options.qos) {
                 Ok(false) if !subscription.filtered => {}
-                Ok(filtered) => kept.push((filter.clone(), filtered)),
-                Err(_) => lost.push(filter.clone()),
+                Ok(filtered) => kept.push((filter, Subscription { filtered, ..subscription })),
+                Err(_) => lost.push(filter),
             }
         }
-        for (filter, filtered) in kept {
-            self.regrade(cx, id, &filter, filtered);
+        for (filter, subscription) in kept {
+            self.regrade(cx, id, &filter, subscription);
         }
         for filter in lost {
             self.hub.denied(cx, id, Wanted::Subscribe, &filter);
@@ -306,24 +306,19 @@ impl Engine {
     }
 
     /// A Subscription that is, was, or will be asked about.
-    fn regrade(&mut self, cx: &mut Cx<'_>, id: SessionId, filter: &str, filtered: bool) {
+    fn regrade(&mut self, cx: &mut Cx<'_>, id: SessionId, filter: &str, subscription: Subscription) {
         let Ok(parsed) = TopicFilter::parse(filter) else { return };
+        if parsed.shared().is_none() {
+            // Routes are found anew.
+            self.want(cx, id, parsed, subscription);
+            return;
+        }
         let joined = self.new_join();
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
-        let Some(subscription) = session.subscriptions.get_mut(filter) else { return };
-        subscription.filtered = filtered;
-        if parsed.shared().is_some() {
-            // What the group has on its way here was not asked about.
-            let numbers = &mut session.seldom.make().joined;
-            numbers.remove(&subscription.joined);
-            numbers.insert(joined);
-            subscription.joined = joined;
-            let policy = self.policy_where(id, filtered);
-            return self.tell_group(cx, id, parsed, MemberEvent::Rights { joined, policy });
-        }
-        let subscription = *subscription;
-        // Routes are found anew.
-        self.want(cx, id, parsed, &subscription);
+        // With a new number: what the group has on its way here was not asked about.
+        session.subscriptions.join(filter, Membership { subscription, joined });
+        let policy = self.policy_where(id, subscription.filtered);
+        self.tell_group(cx, id, parsed, MemberEvent::Rights { joined, policy });
     }
 }
 

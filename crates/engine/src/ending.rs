@@ -197,8 +197,11 @@ impl Engine {
                 self.hub.journal.delivered(session.partition, home);
             }
         }
-        for filter in session.subscriptions.keys().filter_map(|filter| TopicFilter::parse(filter).ok()) {
-            if filter.shared().is_none() && self.router.tree.unsubscribe(filter, id.index()) {
+        for wanted in session.subscriptions.filters() {
+            let filter = self.router.tree.text(wanted);
+            if let (true, Ok(filter)) =
+                (self.router.tree.unsubscribe(wanted, id.index()), TopicFilter::parse(&filter))
+            {
                 self.announce(cx, filter, false);
             }
         }

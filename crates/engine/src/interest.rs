@@ -14,6 +14,7 @@ use crate::hub::Cx;
 use crate::mail::Letter;
 use crate::partition::{ShardId, ShardMap};
 use crate::subscribe::SubAckToken;
+use crate::topic::FilterId;
 
 /// What waits for the interest announced so far to be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +102,16 @@ impl Engine {
         self.interest.announced += 1;
         for shard in self.hub.map.iter().filter(|shard| *shard != self.hub.shard) {
             cx.fx.mail.post(shard, Letter::Interest { filter: filter.as_str().into(), wanted });
+        }
+    }
+
+    /// After a restart: all that this shard wants.
+    pub(crate) fn announce_all(&mut self, cx: &mut Cx<'_>) {
+        let filters: Vec<FilterId> = self.router.tree.wanted_here().collect();
+        for filter in filters {
+            if let Ok(filter) = TopicFilter::parse(&self.router.tree.text(filter)) {
+                self.announce(cx, filter, true);
+            }
         }
     }
 

@@ -109,7 +109,7 @@ impl Engine {
         let mut passing = Passing::of_stored(message, view);
         let takes_it = self.hub.sessions.get(session).is_some_and(|session| {
             // Else dealt before the home of the group knew of an UNSUBSCRIBE [MQTT-3.10.4-2], or of new options.
-            session.connection.is_some() && session.seldom.joined.contains(&options.joined)
+            session.connection.is_some() && session.subscriptions.is_member_by(options.joined)
         });
         let identifiers = match options.subscription_identifier {
             0 => Identifiers::None,

@@ -29,7 +29,7 @@ use crate::session::fetch::{Ask, PAGES_UNDER_WAY};
 use crate::session::outgoing::{Extra, Options};
 use crate::settings::Limits;
 use crate::time::Time;
-use crate::topic::Identifiers;
+use crate::topic::{FilterId, Identifiers};
 
 /// Messages that a full store looks at to find expired ones, for each that it has no room for.
 const SWEEP_STEPS: usize = 256;
@@ -323,12 +323,12 @@ impl Engine {
     }
 
     /// Begins to fetch what a Subscription finds: the first query goes out once it can miss no live message.
-    pub(crate) fn plan_fetch(&mut self, session: SessionId, filter: TopicFilter<'_>, born: u32) -> u32 {
+    pub(crate) fn plan_fetch(&mut self, session: SessionId, filter: TopicFilter<'_>, id: FilterId) -> u32 {
         // Never 0, which stands for none.
         self.next_query = self.next_query.checked_add(1).unwrap_or(1);
         let query = self.next_query;
         if let Some(session) = self.hub.sessions.get_mut(session) {
-            session.fetches.get_or_insert_default().plan(query, filter.as_str(), born);
+            session.fetches.get_or_insert_default().plan(query, filter.as_str(), id);
         }
         query
     }
@@ -407,17 +407,13 @@ impl Engine {
         let Page { home, messages, next } = page;
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let Some(fetches) = &mut found.fetches else { return };
-        let Some((filter, born, since)) = fetches.take(query, home, next) else {
-            return self.hub.fetch_more(cx, session.index());
-        };
-        let subscription =
-            found.subscriptions.get(&filter).filter(|subscription| subscription.born == born).copied();
-        let Some(subscription) = subscription else {
+        let taken = fetches.take(query, home, next);
+        let subscriber = taken.and_then(|(filter, _)| self.router.tree.subscriber(filter, session.index()));
+        let (Some((_, since)), Some(&subscriber)) = (taken, subscriber) else {
             // Unsubscribed in the meantime, and perhaps subscribed again [MQTT-3.10.4-2].
-            fetches.cancel(query);
             return self.hub.fetch_more(cx, session.index());
         };
-        let identifiers = match subscription.identifier {
+        let identifiers = match subscriber.identifier() {
             0 => Identifiers::None,
             identifier => Identifiers::One(identifier),
         };
@@ -425,15 +421,15 @@ impl Engine {
             // The exchange that brought it is long over, and its identifier another's.
             let view = &MessageView { exchange: None, ..message.view() };
             let mut passing = Passing::of_stored(message, view);
-            if subscription.filtered && !self.hub.sessions.may_receive(session.index(), passing.view.topic) {
+            if subscriber.is_filtered() && !self.hub.sessions.may_receive(session.index(), passing.view.topic)
+            {
                 continue;
             }
             if self.hub.is_overtaken(session, passing.view.topic, since) {
                 continue;
             }
             // [MQTT-3.8.3-3] No Local also holds for what the Client itself had retained.
-            let is_own =
-                subscription.options.no_local && self.hub.is_own(session.index(), passing.view.origin);
+            let is_own = subscriber.options.no_local && self.hub.is_own(session.index(), passing.view.origin);
             if is_own {
                 continue;
             }
@@ -442,7 +438,7 @@ impl Engine {
                 continue;
             }
             // [MQTT-3.3.1-8] [MQTT311-3.3.1-8]
-            let qos = passing.view.qos.min(subscription.options.qos);
+            let qos = passing.view.qos.min(subscriber.options.qos);
             if qos == QoS::AtMostOnce {
                 self.hub.deliver_at_most_once(
                     cx,

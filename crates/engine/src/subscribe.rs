@@ -2,13 +2,12 @@
 //!
 //! Spec:  MQTT 5.0 sections 3.8 to 3.11 and 4.8; MQTT 3.1.1 sections 3.8 to 3.11.
 
-use std::ops::Bound;
-
 use dunlin_codec::{
     Packet, PacketId, Properties, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubAck,
     Subscribe, SubscriptionOptions, TopicFilter, UnsubAck, Unsubscribe,
 };
 
+use crate::ceiling::Memory;
 use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::explain::What;
@@ -18,12 +17,9 @@ use crate::journal::record::Record;
 use crate::journal::{Due, group_partition};
 use crate::mail::{Letter, MemberEvent};
 use crate::partition::{ShardId, ShardSet};
-use crate::session::{SessionId, Subscription, has_wildcard};
+use crate::session::{Membership, SessionId, Subscribed, Subscription};
 use crate::settings::RefusedV31;
-use crate::topic::Subscriber;
-
-/// What the filter of a Shared Subscription begins with.
-const SHARED: &str = "$share/";
+use crate::topic::FilterId;
 
 /// Snapshots that may wait for one Session, at least: each is about 300 bytes.
 const SNAPSHOTS_MAXIMUM: usize = 1024;
@@ -144,18 +140,18 @@ impl Engine {
 
     fn may_subscribe(&mut self, session: SessionId, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
         self.router.check_filter(filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+        let Some(subscribed) = self.subscribed(session) else { return Err(ReasonCode::UnspecifiedError) };
+        let limits = &self.hub.settings.limits;
+        let limit = limits.subscriptions_per_client as usize;
+        let is_full = subscribed.subscriptions.len() >= limit
+            || subscribed.subscriptions.wildcards() >= limits.wildcard_subscriptions_per_client
+                && filter.has_wildcard();
+        let is_scarce = self.hub.memory >= Memory::Scarce;
+        let is_new = (is_full || is_scarce) && subscribed.get(filter).is_none();
+        if is_full && is_new {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         let Some(session) = self.hub.sessions.get(session) else { return Err(ReasonCode::UnspecifiedError) };
-        let limit = self.hub.settings.limits.subscriptions_per_client as usize;
-        if session.subscriptions.len() >= limit && !session.subscriptions.contains_key(filter.as_str()) {
-            return Err(ReasonCode::QuotaExceeded);
-        }
-        let wildcards = self.hub.settings.limits.wildcard_subscriptions_per_client;
-        if session.wildcards >= wildcards
-            && has_wildcard(filter.as_str())
-            && !session.subscriptions.contains_key(filter.as_str())
-        {
-            return Err(ReasonCode::QuotaExceeded);
-        }
         // One Subscription made again and again would have more and more snapshots waiting.
         if session.fetches.as_ref().is_some_and(|fetches| fetches.len() >= limit.max(SNAPSHOTS_MAXIMUM)) {
             return Err(ReasonCode::QuotaExceeded);
@@ -163,7 +159,7 @@ impl Engine {
         if self.hub.journal.has_no_room() && session.key != 0 {
             return Err(ReasonCode::QuotaExceeded);
         }
-        if !session.subscriptions.contains_key(filter.as_str()) && self.refuses_growth() {
+        if is_new && self.refuses_growth() {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())
@@ -180,73 +176,92 @@ impl Engine {
         filtered: bool,
         token: SubAckToken,
     ) {
-        let joined = self.new_join();
-        let policy = self.policy_where(id, filtered);
+        let subscription = Subscription { options, identifier, filtered };
+        let is_shared = filter.shared().is_some();
+        let wanted = if is_shared { None } else { self.want(cx, id, filter, subscription) };
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
-        // [MQTT-3.8.4-3] [MQTT311-3.8.4-3] a new one replaces it.
-        let old = session.subscriptions.get(filter.as_str()).copied();
-        let born = old.map_or(joined, |old| old.born);
-        let subscription = Subscription { options, identifier, joined, born, filtered };
-        session.subscribe(filter.as_str(), subscription);
-        let what = What::subscribed(options, old.is_none());
-        self.hub.ledger.session(cx.now, &session.client_id, filter.as_str(), what);
         if session.key != 0 {
             let (key, options, filter) = (session.key, options.to_bits(), filter.as_str());
             let record = Record::Subscribed { key, options, identifier, filter };
             self.hub.journal.control(cx.now, session.partition, &record);
         }
-        if filter.shared().is_some() {
-            let numbers = &mut session.seldom.make().joined;
-            numbers.insert(joined);
-            if let Some(old) = old {
-                numbers.remove(&old.joined);
-            }
-            let (connected, window, durable) =
-                (session.connection.is_some(), session.window, session.key != 0);
-            if let Some(pending) = self.pending(token) {
-                pending.waiting += 1;
-            }
-            let event = MemberEvent::Join {
-                options,
-                subscription_identifier: identifier,
-                joined,
-                connected,
-                window,
-                durable,
-                token,
-                policy,
-            };
-            // [MQTT-3.8.4-4] No retained messages for a Shared Subscription (section 4.8.2).
-            return self.tell_group(cx, id, filter, event);
-        }
-        self.want(cx, id, filter, &subscription);
+        // [MQTT-3.8.4-3] [MQTT311-3.8.4-3] a new one replaces it.
+        let is_new = match wanted {
+            Some((_, is_new)) => is_new,
+            None => self.join_group(cx, id, filter, subscription, token),
+        };
+        let what = What::subscribed(options, is_new);
+        self.hub.note_session(cx.now, id, filter.as_str(), what);
         // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT311-3.3.1-6]
         let fetches = match options.retain_handling {
             RetainHandling::Send => true,
-            RetainHandling::SendIfNew => old.is_none(),
+            RetainHandling::SendIfNew => is_new,
             RetainHandling::DoNotSend => false,
         };
-        if fetches {
-            let query = self.plan_fetch(id, filter, born);
+        // [MQTT-3.8.4-4] No retained messages for a Shared Subscription (section 4.8.2).
+        if let Some((wanted, _)) = wanted.filter(|_| fetches) {
+            let query = self.plan_fetch(id, filter, wanted);
             if let Some(pending) = self.pending(token) {
                 pending.queries.push(query);
             }
         }
     }
 
-    /// From now on the Session gets what matches.
+    /// The Session becomes a member of a shared group, or is one with other options. True where it was none before.
+    fn join_group(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: SessionId,
+        filter: TopicFilter<'_>,
+        subscription: Subscription,
+        token: SubAckToken,
+    ) -> bool {
+        let Subscription { options, identifier, filtered } = subscription;
+        let joined = self.new_join();
+        let policy = self.policy_where(id, filtered);
+        let Some(session) = self.hub.sessions.get_mut(id) else { return false };
+        let is_new = session.subscriptions.join(filter.as_str(), Membership { subscription, joined });
+        let (connected, window, durable) = (session.connection.is_some(), session.window, session.key != 0);
+        if let Some(pending) = self.pending(token) {
+            pending.waiting += 1;
+        }
+        let event = MemberEvent::Join {
+            options,
+            subscription_identifier: identifier,
+            joined,
+            connected,
+            window,
+            durable,
+            token,
+            policy,
+        };
+        self.tell_group(cx, id, filter, event);
+        is_new
+    }
+
+    /// From now on the Session gets what matches. The filter, and whether the Subscription is new.
     pub(crate) fn want(
         &mut self,
         cx: &mut Cx<'_>,
         id: SessionId,
         filter: TopicFilter<'_>,
-        subscription: &Subscription,
-    ) {
-        let Subscription { options, identifier, filtered, .. } = *subscription;
-        let subscriber = Subscriber { session: id.index(), options, identifier, filtered };
-        if self.router.tree.subscribe(filter, subscriber) {
+        subscription: Subscription,
+    ) -> Option<(FilterId, bool)> {
+        let session = self.hub.sessions.get_mut(id)?;
+        let found = self.router.tree.subscribe(filter, subscription.of(id.index()));
+        if found.is_new {
+            session.subscriptions.add(found.filter, filter.as_str());
+        }
+        if found.begins {
             self.announce(cx, filter, true);
         }
+        Some((found.filter, found.is_new))
+    }
+
+    /// What a Session subscribed to.
+    pub(crate) fn subscribed(&self, id: SessionId) -> Option<Subscribed<'_>> {
+        let subscriptions = &self.hub.sessions.get(id)?.subscriptions;
+        Some(Subscribed { tree: &self.router.tree, subscriptions, session: id.index() })
     }
 
     pub(crate) fn new_join(&mut self) -> u32 {
@@ -346,20 +361,32 @@ impl Engine {
     ) -> bool {
         let Some(found) = self.hub.sessions.get_mut(session) else { return false };
         // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
-        let removed = found.unsubscribe(filter.as_str());
-        let Some(Subscription { joined, .. }) = removed else { return false };
-        if let Some(seldom) = found.seldom.existing() {
-            seldom.joined.remove(&joined);
-        }
+        let wanted = if filter.shared().is_some() {
+            if !found.subscriptions.leave(filter.as_str()) {
+                return false;
+            }
+            None
+        } else {
+            let wanted = self.router.tree.find(filter);
+            let wanted = wanted.filter(|wanted| found.subscriptions.remove(*wanted, filter.as_str()));
+            let Some(wanted) = wanted else { return false };
+            if let Some(fetches) = &mut found.fetches {
+                fetches.subscription_ended(wanted);
+            }
+            Some(wanted)
+        };
         if found.key != 0 {
             let record = Record::Unsubscribed { key: found.key, filter: filter.as_str() };
             self.hub.journal.control(cx.now, found.partition, &record);
         }
         // [MQTT-3.10.4-2] [MQTT311-3.10.4-2]; what is in flight is completed [MQTT-3.10.4-3] [MQTT311-3.10.4-3].
-        if filter.shared().is_some() {
-            self.tell_group(cx, session, filter, MemberEvent::Leave);
-        } else if self.router.tree.unsubscribe(filter, session.index()) {
-            self.announce(cx, filter, false);
+        match wanted {
+            None => self.tell_group(cx, session, filter, MemberEvent::Leave),
+            Some(wanted) => {
+                if self.router.tree.unsubscribe(wanted, session.index()) {
+                    self.announce(cx, filter, false);
+                }
+            }
         }
         true
     }
@@ -367,11 +394,8 @@ impl Engine {
     /// Tells the home of every shared group that a Session is a member of.
     pub(crate) fn tell_groups(&mut self, cx: &mut Cx<'_>, id: SessionId, event: MemberEvent) {
         let Some(session) = self.hub.sessions.get(id) else { return };
-        let shared = session
-            .subscriptions
-            .range::<str, _>((Bound::Included(SHARED), Bound::Unbounded))
-            .map(|(filter, _)| filter);
-        let shared: Vec<Box<str>> = shared.take_while(|filter| filter.starts_with(SHARED)).cloned().collect();
+        let memberships = session.subscriptions.memberships();
+        let shared: Vec<Box<str>> = memberships.map(|(filter, _)| filter.into()).collect();
         for filter in shared {
             if let Ok(filter) = TopicFilter::parse(&filter) {
                 self.tell_group(cx, id, filter, event.clone());

@@ -42,19 +42,21 @@ impl Engine {
     pub fn survey(&self, from: u32, most: u32) -> (Vec<Surveyed>, Option<u32>) {
         let span = self.hub.sessions.slots.span();
         let end = from.saturating_add(most).min(span);
-        let sessions = (from..end).filter_map(|index| self.hub.sessions.slots.get(index));
+        let sessions = (from..end).filter_map(|index| Some((index, self.hub.sessions.slots.get(index)?)));
         let bounded: Vec<_> = sessions
-            .filter_map(|session| Some((session, session.access.as_ref()?)))
+            .filter_map(|(index, session)| {
+                let subscribed = self.subscribed(self.hub.sessions.current(index))?;
+                Some((subscribed, session.access.as_ref()?))
+            })
             .filter(|(_, access)| access.policy.is_some())
             .collect();
         let wanted = bounded.iter().flat_map(|(_, access)| access.asked()).map(|(number, ..)| number);
         let topics: BTreeMap<u64, &str> = self.router.topics(&wanted.collect());
-        let surveyed = bounded.into_iter().map(|(session, access)| Surveyed {
+        let surveyed = bounded.into_iter().map(|(subscribed, access)| Surveyed {
             identity: Arc::clone(&access.identity),
-            subscriptions: session
-                .subscriptions
+            subscriptions: subscribed
                 .iter()
-                .map(|(filter, subscription)| (plain(filter), subscription.options.qos))
+                .map(|(filter, subscription)| (plain(&filter), subscription.options.qos))
                 .collect(),
             published: access
                 .asked()

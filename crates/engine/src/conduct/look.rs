@@ -9,7 +9,7 @@ use super::dossier::{Dossier, Past};
 use super::{History, Losses, OriginConduct, Sample};
 use crate::connection::Connection;
 use crate::engine::Engine;
-use crate::session::Session;
+use crate::session::{SessionId, Subscribed};
 use crate::time::Time;
 
 /// Topic Filters of a Client that are shown.
@@ -99,16 +99,16 @@ impl Engine {
     pub fn conduct(&self, now: Time, from: u32, slots: u32) -> ConductPage {
         let span = self.hub.sessions.slots.span();
         let end = span.min(from.saturating_add(slots));
-        let sessions = (from..end).filter_map(|index| self.hub.sessions.slots.get(index));
-        let clients = sessions.map(|session| self.conduct_in(now, session)).collect();
+        let ids = (from..end).map(|index| self.hub.sessions.current(index));
+        let clients = ids.filter_map(|id| self.conduct_in(now, id)).collect();
         ConductPage { clients, next: (end < span).then_some(end) }
     }
 
     /// One Client, with or without a Session; `None` where nothing is known of it here.
     #[must_use]
     pub fn conduct_of(&self, now: Time, client_id: &str) -> Option<ClientConduct> {
-        if let Some(session) = self.hub.sessions.find(client_id).and_then(|id| self.hub.sessions.get(id)) {
-            return Some(self.conduct_in(now, session));
+        if let Some(id) = self.hub.sessions.find(client_id) {
+            return self.conduct_in(now, id);
         }
         let hash = self.hub.conduct.hash(client_id);
         let dossier = self.hub.conduct.dossiers.find(hash, |kept| *kept.client_id == *client_id)?;
@@ -142,16 +142,17 @@ impl Engine {
             audience.receivers += 1;
             audience.best = audience.best.max(Some(qos));
         };
-        self.router.tree.matches(topic, |entry| {
-            entry.local.iter().for_each(|subscriber| add(subscriber.options.qos));
-            for group in &entry.groups {
+        self.router.tree.matches(topic, |wants| {
+            wants.local.iter().for_each(|subscriber| add(subscriber.options.qos));
+            for group in wants.groups {
                 self.groups.members_qos(*group).for_each(&mut add);
             }
         });
         audience
     }
 
-    fn conduct_in(&self, now: Time, session: &Session) -> ClientConduct {
+    fn conduct_in(&self, now: Time, id: SessionId) -> Option<ClientConduct> {
+        let session = self.hub.sessions.get(id)?;
         let connection = session.connection.and_then(|id| self.hub.connections.get(id));
         let hash = self.hub.conduct.hash(&session.client_id);
         let dossier = self.hub.conduct.dossiers.find(hash, |kept| kept.client_id == session.client_id);
@@ -159,7 +160,7 @@ impl Engine {
         let is_away = connection.is_none() && session.opening.is_none();
         let mut losses = session.seldom.losses;
         losses.join(dossier.map_or_else(Losses::default, |dossier| dossier.losses));
-        ClientConduct {
+        Some(ClientConduct {
             client_id: session.client_id.clone(),
             user: session.user().map(Box::from),
             address: match connection {
@@ -186,10 +187,10 @@ impl Engine {
             waiting: outgoing.map_or(0, |outgoing| outgoing.queue_len() as u64),
             waiting_bytes: outgoing.map_or(0, |outgoing| outgoing.queue_bytes()),
             resumed: session.resumed,
-            filters: filters(session),
+            filters: self.subscribed(id).map_or_else(Vec::new, filters),
             history: dossier.map(|dossier| dossier.history(now)),
             samples: self.hub.conduct.samples.of(&session.client_id, hash).to_vec(),
-        }
+        })
     }
 
     fn conduct_without(&self, now: Time, dossier: &Dossier) -> ClientConduct {
@@ -217,9 +218,9 @@ impl Engine {
     }
 }
 
-fn filters(session: &Session) -> Vec<(Box<str>, QoS)> {
-    let subscriptions = session.subscriptions.iter().take(FILTERS);
-    subscriptions.map(|(filter, subscription)| (filter.clone(), subscription.options.qos)).collect()
+fn filters(subscribed: Subscribed<'_>) -> Vec<(Box<str>, QoS)> {
+    let some = subscribed.iter().take(FILTERS);
+    some.map(|(filter, subscription)| (filter.into(), subscription.options.qos)).collect()
 }
 
 fn traffic(now: Time, connection: Option<&Connection>, dossier: Option<&Dossier>) -> Traffic {

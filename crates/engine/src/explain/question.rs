@@ -14,7 +14,7 @@ use crate::admission::Identity;
 use crate::connection::Pause;
 use crate::engine::Engine;
 use crate::policy::Subscribing;
-use crate::session::{Session, SessionId, Subscription};
+use crate::session::{SessionId, Subscribed, Subscription};
 use crate::settings::Settings;
 use crate::time::Time;
 
@@ -280,7 +280,7 @@ impl Engine {
         let connection = session.connection.and_then(|id| self.hub.connections.get(id));
         let outgoing = session.outgoing.as_deref();
         let policy = session.access.as_ref().and_then(|access| access.policy.as_ref());
-        let (matching, nearest) = subscriptions(session, topic);
+        let (matching, nearest) = subscriptions(self.subscribed(id)?, topic);
         let withheld = connection.and_then(|connection| connection.seldom.slowed.as_ref());
         Some(SessionFound {
             connected_since: connection.map(|connection| connection.opened_at),
@@ -364,7 +364,7 @@ impl Engine {
     fn groups_found(&self, topic: &str) -> Vec<GroupFound> {
         let Ok(name) = TopicName::parse(topic) else { return Vec::new() };
         let mut groups = Vec::new();
-        self.router.tree.matches(name, |entry| groups.extend_from_slice(&entry.groups));
+        self.router.tree.matches(name, |wants| groups.extend_from_slice(wants.groups));
         groups.into_iter().take(TOLD).filter_map(|group| self.groups.found(group)).collect()
     }
 }
@@ -387,18 +387,18 @@ fn nearest<T>(mut alike: Vec<(u32, T)>) -> Vec<T> {
 }
 
 /// Those of a Session that match a topic, and those that nearly do.
-fn subscriptions(session: &Session, topic: &str) -> (Vec<SubscriptionFound>, Vec<(Box<str>, Gap)>) {
+fn subscriptions(subscribed: Subscribed<'_>, topic: &str) -> (Vec<SubscriptionFound>, Vec<(Box<str>, Gap)>) {
     let name = TopicName::parse(topic).ok();
     let mut matching = Vec::new();
     let mut others = Vec::new();
-    for (text, subscription) in &session.subscriptions {
-        let Ok(filter) = TopicFilter::parse(text) else { continue };
+    for (text, subscription) in subscribed.iter() {
+        let Ok(filter) = TopicFilter::parse(&text) else { continue };
         if name.is_some_and(|name| matches(filter, name)) {
-            matching.push(found(text, subscription, filter.shared().is_some()));
+            matching.push(found(&text, &subscription, filter.shared().is_some()));
         } else {
             let filter = filter.shared().map_or(filter, |shared| shared.filter);
             let gap = gap(filter.as_str(), topic);
-            others.push((gap.distance, (text.clone(), gap)));
+            others.push((gap.distance, (text.into(), gap)));
         }
     }
     (matching, nearest(others))

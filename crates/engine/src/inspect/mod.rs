@@ -3,7 +3,8 @@
 //! In:    questions with a bound and a place to go on from.
 //! Out:   plain data that borrows nothing; the effects of what is to be done.
 //! Never: a look at more than some thousand Sessions, Subscriptions or messages at once, however many there are: an answer
-//!        may end before it is full, and says where the next begins.
+//!        may end before it is full, and says where the next begins. Of one Session all Subscriptions are looked at, which
+//!        `limits.subscriptions_per_client` bounds.
 
 mod clients;
 mod messages;

@@ -2,8 +2,6 @@
 //!
 //! Spec:  MQTT 5.0 sections 3.8.3 and 4.8.2.
 
-use std::ops::Bound;
-
 use dunlin_codec::{SubscriptionOptions, TopicFilter, TopicName};
 
 use super::STEPS;
@@ -82,12 +80,12 @@ impl Engine {
         after: Option<&str>,
         limit: usize,
     ) -> Option<(Vec<SubscriptionRow>, bool)> {
-        let session = self.hub.sessions.get(self.hub.sessions.find(client_id)?)?;
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut some = session.subscriptions.range::<str, _>((from, Bound::Unbounded));
-        let rows = some.by_ref().take(limit).map(|(filter, subscription)| row(session, filter, subscription));
-        let rows = rows.collect();
-        Some((rows, some.next().is_some()))
+        let id = self.hub.sessions.find(client_id)?;
+        let session = self.hub.sessions.get(id)?;
+        let page = self.subscribed(id)?.page(after, limit.saturating_add(1));
+        let has_more = page.len() > limit;
+        let rows = page.into_iter().take(limit);
+        Some((rows.map(|(filter, subscription)| row(session, &filter, &subscription)).collect(), has_more))
     }
 
     /// Subscriptions of all Clients, from the Session in slot `from` on, there behind a filter; `limit` at most.
@@ -100,15 +98,16 @@ impl Engine {
                 return SubscriptionPage { rows, next: Some((index, None)) };
             }
             let Some(session) = slots.get(index) else { continue };
-            let after = after.filter(|_| step == 0).map_or(Bound::Unbounded, Bound::Excluded);
-            for (filter, subscription) in session.subscriptions.range::<str, _>((after, Bound::Unbounded)) {
+            let Some(subscribed) = self.subscribed(self.hub.sessions.current(index)) else { continue };
+            let after = after.filter(|_| step == 0);
+            for (filter, subscription) in subscribed.page(after, (limit - rows.len()).saturating_add(1)) {
                 if rows.len() == limit {
                     let next = rows.last().map(|row: &SubscriptionRow| row.filter.clone());
                     // Where the last row is of an earlier Session, this one is begun anew.
                     let is_of_this = rows.last().is_some_and(|row| row.client_id == session.client_id);
                     return SubscriptionPage { rows, next: Some((index, next.filter(|_| is_of_this))) };
                 }
-                rows.push(row(session, filter, subscription));
+                rows.push(row(session, &filter, &subscription));
             }
         }
         SubscriptionPage { rows, next: None }
@@ -143,18 +142,17 @@ impl Engine {
         let mut page = SubscriberPage { rows: Vec::new(), groups: Vec::new(), next: None };
         let behind = after.map(|(filter, _)| filter);
         for text in filters.iter().filter(|filter| behind.is_none_or(|behind| filter.as_str() >= behind)) {
-            let entry = TopicFilter::parse(text).ok().and_then(|filter| self.router.tree.entry(filter));
-            let Some(entry) = entry else { continue };
+            let found = TopicFilter::parse(text).ok().and_then(|filter| self.router.tree.find(filter));
+            let Some(wants) = found.map(|filter| self.router.tree.wants(filter)) else { continue };
             let begun = after.filter(|(filter, _)| filter == text).map(|(_, session)| session);
             if begun.is_none() {
-                page.groups.extend(entry.groups.iter().filter_map(|group| self.group_row(*group)));
+                page.groups.extend(wants.groups.iter().filter_map(|group| self.group_row(*group)));
             }
             let first = begun
-                .map_or(0, |session| entry.local.partition_point(|subscriber| subscriber.session <= session));
-            for subscriber in &entry.local[first..] {
+                .map_or(0, |session| wants.local.partition_point(|subscriber| subscriber.session <= session));
+            for subscriber in &wants.local[first..] {
                 let Some(session) = self.hub.sessions.slots.get(subscriber.session) else { continue };
-                let Some(subscription) = session.subscriptions.get(text.as_str()) else { continue };
-                page.rows.push(row(session, text, subscription));
+                page.rows.push(row(session, text, &subscriber.into()));
                 if page.rows.len() >= limit.min(STEPS) {
                     page.next = Some((text.as_str().into(), subscriber.session));
                     return page;

@@ -21,7 +21,7 @@ use crate::message::MessageView;
 use crate::partition::{Partition, ShardId, ShardSet};
 use crate::session::entry::Home;
 use crate::session::outgoing::{Options, Progress};
-use crate::session::{Session, SessionId, Subscription, Will};
+use crate::session::{Membership, Session, SessionId, Subscribed, Subscription, Will};
 use crate::subscribe::SubAckToken;
 use crate::time::Time;
 
@@ -272,26 +272,17 @@ impl Engine {
             }
             Record::Ended { key } => {
                 let known = self.restoring().sessions.get_mut(&(partition, key));
-                if let Some(id) = known.and_then(|known| known.id.take())
-                    && self.hub.sessions.get(id).is_some()
-                {
-                    self.hub.sessions.remove(id);
+                if let Some(id) = known.and_then(|known| known.id.take()) {
+                    self.forget_session(id);
                 }
             }
             Record::Subscribed { key, options, identifier, filter } => {
-                self.next_join = self.next_join.wrapping_add(1);
-                let joined = self.next_join;
-                let Some(options) = SubscriptionOptions::from_bits(options) else { return };
-                let Some(session) = self.restored_session(partition, key) else { return };
-                let subscription =
-                    Subscription { options, identifier, joined, born: joined, filtered: false };
-                session.subscribe(filter, subscription);
-            }
-            Record::Unsubscribed { key, filter } => {
-                if let Some(session) = self.restored_session(partition, key) {
-                    session.unsubscribe(filter);
+                if let Some(options) = SubscriptionOptions::from_bits(options) {
+                    let subscription = Subscription { options, identifier, filtered: false };
+                    self.restore_subscribed(partition, key, filter, subscription);
                 }
             }
+            Record::Unsubscribed { key, filter } => self.restore_unsubscribed(partition, key, filter),
             Record::Released { exchange } => {
                 // Each partition says so for itself.
                 if let Some(records) = self.hub.journal.seen.get_mut(&exchange) {
@@ -325,6 +316,46 @@ impl Engine {
         self.hub.sessions.get_mut(id)
     }
 
+    fn restore_subscribed(&mut self, partition: u8, key: u64, filter: &str, subscription: Subscription) {
+        let joined = self.new_join();
+        let Ok(filter) = TopicFilter::parse(filter) else { return };
+        let Some(id) = self.restoring().sessions.get(&(partition, key)).and_then(|known| known.id) else {
+            return;
+        };
+        let Some(session) = self.hub.sessions.get_mut(id) else { return };
+        if filter.shared().is_some() {
+            session.subscriptions.join(filter.as_str(), Membership { subscription, joined });
+            return;
+        }
+        let found = self.router.tree.subscribe(filter, subscription.of(id.index()));
+        if found.is_new {
+            session.subscriptions.add(found.filter, filter.as_str());
+        }
+    }
+
+    fn restore_unsubscribed(&mut self, partition: u8, key: u64, filter: &str) {
+        let wanted = TopicFilter::parse(filter).ok().and_then(|filter| self.router.tree.find(filter));
+        let id = self.restoring().sessions.get(&(partition, key)).and_then(|known| known.id);
+        let Some((id, session)) = id.and_then(|id| Some((id, self.hub.sessions.get_mut(id)?))) else {
+            return;
+        };
+        session.subscriptions.leave(filter);
+        if let Some(wanted) = wanted.filter(|wanted| session.subscriptions.remove(*wanted, filter)) {
+            self.router.tree.unsubscribe(wanted, id.index());
+        }
+    }
+
+    /// A later record says that it is no more.
+    fn forget_session(&mut self, id: SessionId) {
+        if self.hub.sessions.get(id).is_none() {
+            return;
+        }
+        let session = self.hub.sessions.remove(id);
+        for wanted in session.iter().flat_map(|session| session.subscriptions.filters()) {
+            self.router.tree.unsubscribe(wanted, id.index());
+        }
+    }
+
     fn set_connected(&mut self, partition: u8, key: u64, connected: bool) {
         if let Some(known) = self.restoring().sessions.get_mut(&(partition, key)) {
             known.connected = connected;
@@ -356,7 +387,7 @@ impl Engine {
         if self.restored_session(partition, key).is_none() {
             if let Some(old) = self.hub.sessions.find(client_id) {
                 // Its end was written for another partition's sake, or not at all.
-                self.hub.sessions.remove(old);
+                self.forget_session(old);
             }
             let mut session = Session::new(client_id, at);
             (session.key, session.partition, session.is_known) = (key, partition, true);
@@ -451,6 +482,7 @@ impl Engine {
         let mut ids: Vec<_> =
             known.into_values().filter_map(|known| Some((known.id?, known.connected))).collect();
         ids.sort_unstable();
+        self.announce_all(cx);
         for (id, was_connected) in ids {
             let Some(session) = self.hub.sessions.get_mut(id) else { continue };
             if was_connected {
@@ -469,7 +501,7 @@ impl Engine {
             session.window = window;
             self.restored_deliveries(id, window, &mut restoring);
             self.hub.arm_session(id);
-            self.restore_subscriptions(cx, id);
+            self.restore_memberships(cx, id);
         }
         self.hub.journal.seen.retain(|_, records| !records.is_empty());
         for records in self.hub.journal.seen.values() {
@@ -549,27 +581,18 @@ impl Engine {
         live.sorted()
     }
 
-    fn restore_subscriptions(&mut self, cx: &mut Cx<'_>, id: SessionId) {
+    fn restore_memberships(&mut self, cx: &mut Cx<'_>, id: SessionId) {
         let Some(session) = self.hub.sessions.get(id) else { return };
         let window = session.window;
-        let subscriptions: Vec<_> = session
-            .subscriptions
-            .iter()
-            .map(|(filter, subscription)| (filter.clone(), *subscription))
-            .collect();
-        for (filter, subscription) in subscriptions {
+        let memberships = session.subscriptions.memberships();
+        let memberships: Vec<(Box<str>, Membership)> =
+            memberships.map(|(filter, membership)| (filter.into(), *membership)).collect();
+        for (filter, Membership { subscription, joined }) in memberships {
             let Ok(filter) = TopicFilter::parse(&filter) else { continue };
-            if filter.shared().is_none() {
-                self.want(cx, id, filter, &subscription);
-                continue;
-            }
-            if let Some(session) = self.hub.sessions.get_mut(id) {
-                session.seldom.make().joined.insert(subscription.joined);
-            }
             let event = MemberEvent::Join {
                 options: subscription.options,
                 subscription_identifier: subscription.identifier,
-                joined: subscription.joined,
+                joined,
                 connected: false,
                 window,
                 durable: true,
@@ -591,14 +614,11 @@ impl Engine {
             groups: state.groups.iter().copied().collect(),
         };
         put(&mut out, &live);
-        for session in self
-            .hub
-            .sessions
-            .in_partition(partition)
-            .iter()
-            .filter_map(|index| self.hub.sessions.slots.get(*index))
-        {
-            session_state(&mut out, session);
+        for index in self.hub.sessions.in_partition(partition) {
+            let id = self.hub.sessions.current(*index);
+            if let (Some(session), Some(subscribed)) = (self.hub.sessions.get(id), self.subscribed(id)) {
+                session_state(&mut out, session, subscribed);
+            }
         }
         for (exchange, records) in &journal.seen {
             for (_, number) in records.iter().filter(|(of, _)| *of == partition) {
@@ -621,7 +641,7 @@ fn put(out: &mut Vec<u8>, record: &Record<'_>) {
     out[at..at + 4].copy_from_slice(&length.to_le_bytes());
 }
 
-fn session_state(out: &mut Vec<u8>, session: &Session) {
+fn session_state(out: &mut Vec<u8>, session: &Session, subscribed: Subscribed<'_>) {
     let Session { key, expiry, .. } = *session;
     if key == 0 {
         return;
@@ -630,8 +650,8 @@ fn session_state(out: &mut Vec<u8>, session: &Session) {
     if session.connection.is_none() && session.opening.is_none() {
         put(out, &Record::Closed { key, expiry, at: session.disconnected_at, will: session.will.is_some() });
     }
-    for (filter, Subscription { options, identifier, .. }) in &session.subscriptions {
-        put(out, &Record::Subscribed { key, options: options.to_bits(), identifier: *identifier, filter });
+    for (filter, Subscription { options, identifier, .. }) in subscribed.iter() {
+        put(out, &Record::Subscribed { key, options: options.to_bits(), identifier, filter: &filter });
     }
 }
 

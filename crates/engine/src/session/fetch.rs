@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::partition::ShardId;
 use crate::retained::Page;
+use crate::topic::FilterId;
 
 /// More topics than this that change while snapshots are on their way are not remembered; a snapshot's value may then follow.
 const OVERTAKEN_MAXIMUM: usize = 65_536;
@@ -27,6 +28,8 @@ pub(crate) struct Fetches {
     held: Vec<(u32, Page, usize)>,
     /// Retained messages delivered live since there are snapshots: hash of the topic, and when (by `clock`).
     overtaken: BTreeMap<u64, u64>,
+    /// Subscriptions that ended since there are snapshots: filter, and when.
+    ended: BTreeMap<FilterId, u64>,
     clock: u64,
 }
 
@@ -34,9 +37,9 @@ pub(crate) struct Fetches {
 #[derive(Debug)]
 struct Fetch {
     filter: Box<str>,
-    /// Which Subscription it is for.
-    born: u32,
-    /// Live messages from here on are newer than it.
+    /// The same in the tree.
+    id: FilterId,
+    /// Live messages from here on are newer than it; a Subscription that ended later was the one it is for.
     since: u64,
     /// Still to be asked for, the next one last.
     pages: Vec<Ask>,
@@ -53,9 +56,15 @@ pub(crate) struct Ask {
 
 impl Fetches {
     /// A Subscription was made: from now on live messages are newer than its snapshot.
-    pub(crate) fn plan(&mut self, query: u32, filter: &str, born: u32) {
-        let fetch = Fetch { filter: filter.into(), born, since: self.clock, pages: Vec::new() };
+    pub(crate) fn plan(&mut self, query: u32, filter: &str, id: FilterId) {
+        let fetch = Fetch { filter: filter.into(), id, since: self.clock, pages: Vec::new() };
         self.by_query.insert(query, fetch);
+    }
+
+    /// A Subscription ended: what was planned for it is for nobody, even if there is another one to its filter by then.
+    pub(crate) fn subscription_ended(&mut self, filter: FilterId) {
+        self.clock += 1;
+        self.ended.insert(filter, self.clock);
     }
 
     /// The filter of a snapshot that was planned and not cancelled.
@@ -115,21 +124,25 @@ impl Fetches {
         Some(self.held.remove(at).1)
     }
 
-    /// A page under way is to be delivered: to which Subscription, and since when live messages are newer. The next page follows
-    /// when it is asked for.
+    /// A page under way is to be delivered: for which Subscription, and since when live messages are newer. The next page follows
+    /// when it is asked for. `None` where it was cancelled or its Subscription ended.
     pub(crate) fn take(
         &mut self,
         query: u32,
         home: ShardId,
         next: Option<Box<str>>,
-    ) -> Option<(Box<str>, u32, u64)> {
+    ) -> Option<(FilterId, u64)> {
         self.under_way.retain(|other| *other != (query, home));
         let fetch = self.by_query.get_mut(&query)?;
+        if self.ended.get(&fetch.id).is_some_and(|ended| *ended > fetch.since) {
+            self.by_query.remove(&query);
+            return None;
+        }
         if next.is_some() {
             // What was missing when the first page was asked for has come since.
             fetch.pages.push(Ask { home, after: next, needs: Box::default() });
         }
-        Some((fetch.filter.clone(), fetch.born, fetch.since))
+        Some((fetch.id, fetch.since))
     }
 
     /// A retained message was delivered live.

@@ -5,18 +5,19 @@ mod extras;
 pub(crate) mod fetch;
 pub(crate) mod outgoing;
 pub(crate) mod received;
+mod subscriptions;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use dunlin_codec::{ProtocolVersion, Rule, SubscriptionOptions};
+use dunlin_codec::{ProtocolVersion, Rule};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 pub(crate) use self::fetch::Fetches;
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::received::ReceivedIds;
+pub(crate) use self::subscriptions::{Membership, Subscribed, Subscription, Subscriptions};
 use crate::access::Access;
 use crate::conduct::Losses;
 use crate::connect::TENANT;
@@ -59,9 +60,7 @@ pub(crate) struct Session {
     pub(crate) window: u16,
     /// When the last connection ended; meaningless while connected.
     pub(crate) disconnected_at: Time,
-    pub(crate) subscriptions: BTreeMap<Box<str>, Subscription>,
-    /// How many of them have wildcards.
-    pub(crate) wildcards: u32,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) outgoing: Option<Box<Outgoing>>,
     pub(crate) received: Option<Box<ReceivedIds>>,
     pub(crate) will: Option<Box<Will>>,
@@ -80,8 +79,6 @@ pub(crate) struct Session {
 /// What few Sessions have.
 #[derive(Debug, Default)]
 pub(crate) struct Seldom {
-    /// The numbers by which it is a member of shared groups.
-    pub(crate) joined: BTreeSet<u32>,
     /// Shared groups that were refused a deal because the queue was full, to be told when it is not.
     pub(crate) refused: Vec<(ShardId, u32)>,
     pub(crate) pressure: Option<Box<Pressure>>,
@@ -97,7 +94,6 @@ pub(crate) struct Seldom {
 
 impl Empty for Seldom {
     const EMPTY: &'static Self = &Self {
-        joined: BTreeSet::new(),
         refused: Vec::new(),
         pressure: None,
         slowed_by: Vec::new(),
@@ -105,20 +101,6 @@ impl Empty for Seldom {
         dropped: (Time::ZERO, 0),
         losses: Losses { away: 0, slow: 0, by_subscription: 0 },
     };
-}
-
-/// One Subscription of a Session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Subscription {
-    pub(crate) options: SubscriptionOptions,
-    /// 0: none.
-    pub(crate) identifier: u32,
-    /// Number of its SUBSCRIBE: tells deals of a shared group because of it from those because of one before.
-    pub(crate) joined: u32,
-    /// `joined` of the first SUBSCRIBE since there was none: tells it from one before an UNSUBSCRIBE.
-    pub(crate) born: u32,
-    /// Each message is asked about.
-    pub(crate) filtered: bool,
 }
 
 /// The Will Message and when it goes out.
@@ -169,26 +151,7 @@ impl SessionId {
     }
 }
 
-/// Does a Topic Filter match more than one topic?
-pub(crate) fn has_wildcard(filter: &str) -> bool {
-    filter.bytes().any(|byte| matches!(byte, b'+' | b'#'))
-}
-
 impl Session {
-    /// Adds a Subscription, or replaces it.
-    pub(crate) fn subscribe(&mut self, filter: &str, subscription: Subscription) {
-        if self.subscriptions.insert(filter.into(), subscription).is_none() && has_wildcard(filter) {
-            self.wildcards += 1;
-        }
-    }
-
-    /// Takes a Subscription out.
-    pub(crate) fn unsubscribe(&mut self, filter: &str) -> Option<Subscription> {
-        let removed = self.subscriptions.remove(filter)?;
-        self.wildcards -= u32::from(has_wildcard(filter));
-        Some(removed)
-    }
-
     /// One that has nothing yet.
     pub(crate) fn new(client_id: &str, now: Time) -> Self {
         Self {
@@ -202,8 +165,7 @@ impl Session {
             expiry: 0,
             window: 1,
             disconnected_at: now,
-            subscriptions: BTreeMap::new(),
-            wildcards: 0,
+            subscriptions: Subscriptions::default(),
             outgoing: None,
             received: None,
             will: None,

@@ -10,7 +10,8 @@ use dunlin_codec::{QoS, TopicFilter, TopicName, TopicNameError};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use super::tree::{Subscriber, Tree};
+use super::tree::Tree;
+use super::wanted::Subscriber;
 use crate::durability::Durability;
 use crate::explain::Seen;
 use crate::partition::ShardSet;
@@ -404,14 +405,14 @@ impl Route {
         };
         let mut subscribers: Vec<Subscriber> = Vec::new();
         let mut entries = 0;
-        tree.matches(topic, |entry| {
-            entries += usize::from(!entry.local.is_empty());
+        tree.matches(topic, |wants| {
+            entries += usize::from(!wants.local.is_empty());
             // Asked once for all the messages that go this way.
-            subscribers.extend(entry.local.iter().filter(|subscriber| {
-                !subscriber.filtered || sessions.may_receive(subscriber.session, topic.as_str())
+            subscribers.extend(wants.local.iter().filter(|subscriber| {
+                !subscriber.is_filtered() || sessions.may_receive(subscriber.session, topic.as_str())
             }));
-            route.groups.extend_from_slice(&entry.groups);
-            route.remote = route.remote.union(entry.remote);
+            route.groups.extend_from_slice(wants.groups);
+            route.remote = route.remote.union(wants.remote);
         });
         if entries > 1 {
             subscribers.sort_by_key(|subscriber| subscriber.session);
@@ -433,11 +434,8 @@ impl Target {
         } else {
             Self::of(&others).map_or(OwnMessages::Never, |target| OwnMessages::By(Box::new(target)))
         };
-        let identifiers: Vec<u32> = subscriptions
-            .iter()
-            .map(|subscriber| subscriber.identifier)
-            .filter(|identifier| *identifier != 0)
-            .collect();
+        let identifiers: Vec<u32> =
+            subscriptions.iter().map(Subscriber::identifier).filter(|identifier| *identifier != 0).collect();
         Some(Self {
             session: subscriptions.first()?.session,
             qos: subscriptions.iter().map(|subscriber| subscriber.options.qos).max()?,
