@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::event::ConnectionId;
 use crate::hub::Cx;
 use crate::mail::Letter;
-use crate::partition::{ShardId, ShardMap};
+use crate::partition::{ShardId, ShardMap, ShardSet};
 use crate::subscribe::SubAckToken;
 use crate::topic::FilterId;
 
@@ -39,6 +39,8 @@ pub(crate) struct Interest {
     stored: Vec<u64>,
     /// For each shard, how many it had posted to each home when its last bag left.
     posted: Vec<Vec<u64>>,
+    /// Homes that had a retained value of some other shard when its last bag left.
+    given: ShardSet,
     /// Connections not read because mail for a shard piles up.
     mail_waiters: Vec<Vec<ConnectionId>>,
     /// Connections not read because the journal has too much to write.
@@ -54,6 +56,7 @@ impl Interest {
             received: vec![(0, true); map.count()],
             stored: vec![0; map.count()],
             posted: vec![vec![0; map.count()]; map.count()],
+            given: ShardSet::EMPTY,
             mail_waiters: vec![Vec::new(); map.count()],
             journal_waiters: Vec::new(),
         }
@@ -67,6 +70,16 @@ impl Interest {
     /// A shard says how many retained values it has posted to each home.
     pub(crate) fn stores_known(&mut self, from: ShardId, posted: &[u64]) {
         self.posted[from.index()].copy_from_slice(posted);
+    }
+
+    /// A shard says which homes have had a retained value from it.
+    pub(crate) fn given_known(&mut self, given: ShardSet) {
+        self.given = self.given.union(given);
+    }
+
+    /// Homes that others have given retained values that this shard did not see live.
+    pub(crate) const fn given(&self) -> ShardSet {
+        self.given
     }
 
     /// What a home must have received from each shard, so that it has every value that this shard did not see live.

@@ -20,6 +20,7 @@ impl Engine {
         if !bag.stores().is_empty() {
             self.interest.stores_known(from, bag.stores());
         }
+        self.interest.given_known(bag.given());
         bag.open(|opened| match opened {
             Opened::Publication(publication) => self.publication(cx, from, &publication),
             Opened::Letter(letter) => self.letter(cx, from, letter),

@@ -150,6 +150,8 @@ pub struct MailBag {
     weight: usize,
     /// How many retained values the sender had posted to each home when the bag left; empty where it has said so before.
     stores: Vec<u64>,
+    /// The homes that the sender had given any for topics of Clients, itself included.
+    given: ShardSet,
 }
 
 /// The bags of a shard, one for each receiver.
@@ -165,6 +167,8 @@ pub struct Mail {
     stores_in_all: u64,
     /// What of `stores_in_all` each receiver was told.
     told: Vec<u64>,
+    /// Homes that have a retained value of a topic of Clients from here, or had.
+    given: ShardSet,
 }
 
 /// A publication on its way to another shard, and what to do there.
@@ -194,6 +198,7 @@ impl Mail {
             stores: vec![0; map.count()],
             stores_in_all: 0,
             told: vec![0; map.count()],
+            given: ShardSet::EMPTY,
         }
     }
 
@@ -213,6 +218,7 @@ impl Mail {
         if std::mem::replace(&mut self.told[to.index()], self.stores_in_all) != self.stores_in_all {
             bag.stores.extend_from_slice(&self.stores);
         }
+        bag.given = self.given;
         bag
     }
 
@@ -252,6 +258,18 @@ impl Mail {
         self.weigh(to);
     }
 
+    /// A home has a retained value of a topic from here.
+    pub(crate) fn gave(&mut self, home: ShardId, topic: &str) {
+        if !topic.starts_with('$') {
+            self.given.insert(home);
+        }
+    }
+
+    /// The homes that have had a retained value from here; those of topics that begin with `$` do not count.
+    pub(crate) const fn given(&self) -> ShardSet {
+        self.given
+    }
+
     fn weigh(&mut self, to: ShardId) {
         if self.bags[to.index()].weight >= self.congested_weight {
             self.congested.insert(to);
@@ -262,6 +280,7 @@ impl Mail {
         if publication.store {
             self.stores[to.index()] += 1;
             self.stores_in_all += 1;
+            self.gave(to, publication.message.topic);
         }
         self.bags[to.index()].publish(publication);
         self.weigh(to);
@@ -334,6 +353,11 @@ impl MailBag {
     /// How many retained values the sender had posted to each home when the bag left; empty where it has said so before.
     pub(crate) fn stores(&self) -> &[u64] {
         &self.stores
+    }
+
+    /// The homes that had a retained value from the sender when the bag left; those of topics that begin with `$` do not count.
+    pub(crate) const fn given(&self) -> ShardSet {
+        self.given
     }
 
     /// Hands every letter to `each`, in order, and is empty afterwards.

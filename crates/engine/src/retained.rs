@@ -22,7 +22,7 @@ use crate::frame::Passing;
 use crate::hub::{Cx, Hub};
 use crate::mail::Letter;
 use crate::message::{Message, MessageView};
-use crate::partition::{Partition, ShardId};
+use crate::partition::{Partition, ShardId, ShardSet};
 use crate::retained_value::RetainedValue;
 use crate::session::SessionId;
 use crate::session::fetch::{Ask, PAGES_UNDER_WAY};
@@ -158,6 +158,18 @@ impl RetainedStore {
     ) -> impl Iterator<Item = (&'a str, &'a RetainedValue)> + use<'a> {
         let range = self.messages.range::<[u8], _>((from.map(str::as_bytes), Bound::Unbounded));
         range.map(|(kept, _)| (kept.view().topic, kept))
+    }
+
+    /// May it have what a filter matches? False is certain.
+    fn may_have(&self, filter: TopicFilter<'_>) -> bool {
+        let prefix = literal_prefix(filter);
+        if prefix.is_empty() {
+            // A wildcard at the first level: not for the topics of the Server [MQTT-4.7.2-1].
+            return self.len() > 0;
+        }
+        let first =
+            self.messages.range::<[u8], _>((Bound::Included(prefix.as_bytes()), Bound::Unbounded)).next();
+        first.is_some_and(|(kept, _)| kept.view().topic.starts_with(prefix))
     }
 
     fn expire(&mut self, topics: &[Box<str>]) {
@@ -313,6 +325,9 @@ impl Engine {
                 self.retained.pending(view.topic, serial);
             }
         }
+        if set.is_new {
+            cx.fx.mail.gave(self.hub.shard, view.topic);
+        }
         self.record_expired(cx);
     }
 
@@ -335,18 +350,45 @@ impl Engine {
 
     /// Asks every shard that can have something, one after the other. A filter without wildcards is a topic: only its home can.
     pub(crate) fn start_fetch(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32) {
-        let map = self.hub.map;
+        let fetches = self.hub.sessions.get(session).and_then(|session| session.fetches.as_ref());
+        let Some(Ok(filter)) = fetches.and_then(|fetches| fetches.filter(query)).map(TopicFilter::parse)
+        else {
+            return;
+        };
+        let homes = self.homes_with(cx, filter);
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let Some(fetches) = &mut found.fetches else { return };
-        let Some(Ok(filter)) = fetches.filter(query).map(TopicFilter::parse) else { return };
-        let homes: Vec<ShardId> = if filter.has_wildcard() {
-            map.iter().collect()
-        } else {
-            vec![map.home(Partition::of(&[filter.as_str()]))]
-        };
+        if homes.is_empty() {
+            fetches.cancel(query);
+            return self.hub.fetch_more(cx, session.index());
+        }
         let ask = |home: ShardId| Ask { home, after: None, needs: self.interest.needed_of(home) };
-        fetches.start(query, homes.into_iter().map(ask).collect());
+        fetches.start(query, homes.iter().map(ask).collect());
         self.hub.fetch_more(cx, session.index());
+    }
+
+    /// The homes that may have retained messages for a filter, but for those that came live. That all others have none is
+    /// known: each shard says in every bag which homes it gave any, and before a SUBACK a bag has come from each that left after
+    /// that shard began to send live what the filter matches.
+    fn homes_with(&self, cx: &Cx<'_>, filter: TopicFilter<'_>) -> ShardSet {
+        let (map, own) = (self.hub.map, self.hub.shard);
+        let given = cx.fx.mail.given().union(self.interest.given());
+        let may_have = |home: ShardId| {
+            if home == own && self.interest.has_stored(&self.interest.needed_of(own)) {
+                return self.retained.may_have(filter);
+            }
+            given.contains(home) || filter.as_str().starts_with('$')
+        };
+        let mut homes = ShardSet::EMPTY;
+        if filter.has_wildcard() {
+            map.iter().filter(|home| may_have(*home)).for_each(|home| homes.insert(home));
+        } else {
+            let home = map.home(Partition::of(&[filter.as_str()]));
+            if may_have(home) {
+                homes.insert(home);
+            }
+        }
+        homes
     }
 
     /// A shard asks for a page.

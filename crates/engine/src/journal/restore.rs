@@ -5,6 +5,7 @@
 //! Never: an error that stops a start. What cannot be read is counted and left out.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use dunlin_codec::{SubscriptionOptions, TopicFilter};
@@ -483,6 +484,9 @@ impl Engine {
             known.into_values().filter_map(|known| Some((known.id?, known.connected))).collect();
         ids.sort_unstable();
         self.announce_all(cx);
+        for (topic, _) in self.retained.from(Bound::Unbounded) {
+            cx.fx.mail.gave(self.hub.shard, topic);
+        }
         for (id, was_connected) in ids {
             let Some(session) = self.hub.sessions.get_mut(id) else { continue };
             if was_connected {
