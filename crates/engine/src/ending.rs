@@ -19,7 +19,7 @@ use crate::journal::record::{Exchange, Record};
 use crate::journal::{Due, Lane};
 use crate::mail::{DealOutcome, MemberEvent};
 use crate::partition::ShardSet;
-use crate::session::{Session, SessionId};
+use crate::session::SessionId;
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug)]
@@ -229,7 +229,7 @@ impl Engine {
         }
         let mut view = will.message.view();
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));
-        view.origin = Some(self.hub.reference(id));
+        view.origin = Some(self.hub.reference(self.hub.owner(id)));
         let route = self.router.route(view.topic, &self.hub.sessions).ok();
         let of_topic = route.and_then(|route| {
             let route = self.router.get_mut(route);
@@ -240,21 +240,14 @@ impl Engine {
         let durability = view.durability;
         // Its topic was checked at CONNECT; a limit lowered since then makes it disappear.
         let remote = self.publish(cx, &view, route).unwrap_or(ShardSet::EMPTY);
-        if remote.is_empty() {
-            // Written behind the message.
-            self.hub.record_closed(cx, id);
-        } else {
-            let waits_for = (Lane::of(durability), durability);
-            self.when_safe(cx, waits_for, remote, Due::WillSent(id));
+        if !remote.is_empty()
+            && let Some(session) = self.hub.sessions.get(id).filter(|session| session.key != 0)
+        {
+            let bequest = self.hub.journal.bequeath(cx.now, session, &will);
+            self.when_safe(cx, (Lane::of(durability), durability), remote, Due::Bequeathed(bequest));
         }
-    }
-
-    /// A Will is safe wherever it went to: it need not be remembered, unless the Client is back.
-    pub(crate) fn will_sent(&mut self, cx: &mut Cx<'_>, id: SessionId) {
-        let is_away = |session: &Session| session.connection.is_none() && session.opening.is_none();
-        if self.hub.sessions.get(id).is_some_and(is_away) {
-            self.hub.record_closed(cx, id);
-        }
+        // Written behind the message, and behind what remembers it.
+        self.hub.record_closed(cx, id);
     }
 
     /// Messages that a shared group dealt to a Session without a connection go back to the group.
@@ -270,6 +263,12 @@ impl Engine {
 }
 
 impl Hub {
+    /// The Session of the Client whose Will it is.
+    fn owner(&self, id: SessionId) -> SessionId {
+        let bequest = self.sessions.get(id).filter(|session| session.is_bequest());
+        bequest.and_then(|session| self.sessions.find(session.owner())).unwrap_or(id)
+    }
+
     /// A Session has no connection any more, or no Will.
     fn record_closed(&mut self, cx: &Cx<'_>, id: SessionId) {
         if let Some(session) = self.sessions.get(id).filter(|session| session.key != 0) {

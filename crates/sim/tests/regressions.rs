@@ -3,10 +3,12 @@
 use dunlin_sim::{Options, run};
 
 /// Each with what it found, in a run with a journal.
-const SEEDS: [(u64, &str); 7] = [
+const SEEDS: [(u64, &str); 11] = [
     (12, "a Session that began while the log was full was promised to its Client before the log had it"),
     (116, "a message was given up because the log was too busy to take it when it was to be read back"),
     (119, "a message was given up because the log was too full to take it when it was to be read back"),
+    (1074, "a Will that was on its way to another shard was lost with the Session that had left it"),
+    (1184, "the same, of a retained Will"),
     (
         1288,
         "what was sent after a restart, and not acknowledged, expired before the next connection, as if it were not known to be sent",
@@ -16,6 +18,11 @@ const SEEDS: [(u64, &str); 7] = [
         1466,
         "of two Sessions that began and ended while the log was slow, two crashes brought back the wrong one in the model",
     ),
+    (
+        1524,
+        "a SUBSCRIBE was refused for want of room, of which its client was not told before the process ended",
+    ),
+    (1600, "a retained Will that came again expired when nobody knew when it went out"),
     (
         2281,
         "a log that began its life with hardly any room was busy for ever, also when there was room again",

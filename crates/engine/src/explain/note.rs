@@ -141,7 +141,7 @@ impl Hub {
 
     /// A Session is about to end.
     pub(crate) fn note_end(&mut self, now: Time, id: SessionId, why: SessionEnd) {
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id).filter(|session| !session.is_bequest()) else { return };
         let outgoing = session.outgoing.as_deref();
         let lost = outgoing.map_or(0, |outgoing| outgoing.queue_len() + outgoing.in_flight());
         let lost = u32::try_from(lost).unwrap_or(u32::MAX);

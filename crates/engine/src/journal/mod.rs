@@ -11,6 +11,7 @@
 //! stored, or needs not be. How far Sessions have come is written as a whole for each that moved: whichever is written
 //! last counts, so it waits for nothing and can be written while the log is full.
 
+mod bequest;
 mod describe;
 pub(crate) mod record;
 mod restore;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub(crate) use self::bequest::Bequest;
 pub use self::describe::describe_record;
 pub(crate) use self::record::Exchange;
 pub use self::restore::JournalSource;
@@ -109,6 +111,8 @@ pub(crate) struct Journal {
     told: Vec<u64>,
     owed: Vec<VecDeque<(u64, u64)>>,
     owed_written: Vec<VecDeque<(u64, u64)>>,
+    /// Wills on their way to other shards, as a checkpoint says it.
+    bequests: BTreeMap<Bequest, Box<[u8]>>,
     pub(crate) restoring: Option<Box<Restoring>>,
     /// Exchanges of Sessions here that were open at a restart, and the other shards whose records name them: publishers may send
     /// again what came then.
@@ -234,6 +238,7 @@ impl Journal {
             told: vec![0; map.count()],
             owed: vec![VecDeque::new(); map.count()],
             owed_written: vec![VecDeque::new(); map.count()],
+            bequests: BTreeMap::new(),
             restoring: None,
             before: seeded(seed),
         }

@@ -629,6 +629,7 @@ impl Engine {
                 put(&mut out, &Record::Seen { exchange: *exchange, number: *number });
             }
         }
+        journal.bequests_in(partition).for_each(|state| out.extend_from_slice(state));
         out
     }
 }
@@ -637,7 +638,7 @@ fn earlier(at: Time, by: Duration) -> Time {
     Time::from_micros(at.as_micros().saturating_sub(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
 }
 
-fn put(out: &mut Vec<u8>, record: &Record<'_>) {
+pub(super) fn put(out: &mut Vec<u8>, record: &Record<'_>) {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     record.encode(out);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use dunlin_codec::{Packet, PacketId, Properties, PropertyBuf, ReasonCode, UnsubAck};
 use smallvec::SmallVec;
 
-use super::Journal;
+use super::{Bequest, Journal};
 use crate::connection::Pause;
 use crate::counters::Counters;
 use crate::durability::Durability;
@@ -94,8 +94,8 @@ pub(crate) enum Due {
     },
     ConnAck(Box<Opening>),
     SubAck(SubAckToken),
-    /// A Will went out.
-    WillSent(SessionId),
+    /// A Will is safe in other shards.
+    Bequeathed(Bequest),
     UnsubAck {
         connection: ConnectionId,
         packet_id: PacketId,
@@ -281,7 +281,7 @@ impl Engine {
                 }
             }
             Due::ConnAck(opening) => self.finish_accept(cx, *opening),
-            Due::WillSent(session) => self.will_sent(cx, session),
+            Due::Bequeathed(bequest) => self.hub.journal.bequeathed(cx.now, bequest),
             Due::SubAck(token) => self.suback_part_done(cx, token),
             Due::UnsubAck { connection, packet_id, reasons } => {
                 let unsuback = UnsubAck { packet_id, properties: Properties::EMPTY, reasons: &reasons };

@@ -185,11 +185,7 @@ impl Session {
 
     /// What the journal says when a connection takes it up.
     pub(crate) fn opened_record(&self, at: Time) -> Record<'_> {
-        let will = self.will.as_ref().map(|will| WillView {
-            message: will.message.view(),
-            expiry: will.expiry.map_or(0, |seconds| u64::from(seconds) + 1),
-            delay: will.delay.as_secs(),
-        });
+        let will = self.will.as_ref().map(|will| will.view());
         Record::Opened { key: self.key, client_id: &self.client_id, expiry: self.expiry, at, will }
     }
 
@@ -227,6 +223,17 @@ impl Session {
     }
 }
 
+impl Will {
+    /// What the journal says of it.
+    pub(crate) fn view(&self) -> WillView<'_> {
+        WillView {
+            message: self.message.view(),
+            expiry: self.expiry.map_or(0, |seconds| u64::from(seconds) + 1),
+            delay: self.delay.as_secs(),
+        }
+    }
+}
+
 /// All Sessions of a shard.
 #[derive(Debug)]
 pub(crate) struct Sessions {
@@ -252,7 +259,7 @@ impl Sessions {
     }
 
     pub(crate) fn insert(&mut self, session: Session) -> SessionId {
-        let hash = self.hasher.hash_one(&*session.client_id);
+        let hash = (!session.is_bequest()).then(|| self.hasher.hash_one(&*session.client_id));
         let partition = &mut self.by_partition[usize::from(session.partition)];
         let place = u32::try_from(partition.len()).unwrap_or(u32::MAX);
         let (index, generation) = self.slots.insert(session);
@@ -261,10 +268,12 @@ impl Sessions {
             self.places.resize(index as usize + 1, 0);
         }
         self.places[index as usize] = place;
-        let Self { slots, by_client_id, hasher, .. } = self;
-        let rehash =
-            |index: &u32| slots.get(*index).map_or(0, |session| hasher.hash_one(&*session.client_id));
-        by_client_id.insert_unique(hash, index, rehash);
+        if let Some(hash) = hash {
+            let Self { slots, by_client_id, hasher, .. } = self;
+            let rehash =
+                |index: &u32| slots.get(*index).map_or(0, |session| hasher.hash_one(&*session.client_id));
+            by_client_id.insert_unique(hash, index, rehash);
+        }
         SessionId::new(index, generation)
     }
 

@@ -1,9 +1,9 @@
 //! What durability must not cost: records that nobody needs, waits that never end, a Session's messages in another's.
 
-use dunlin_engine::Partition;
+use dunlin_engine::{CheckpointRules, Partition};
 
 use crate::hello::{at, hello, message};
-use crate::world::{V5, World};
+use crate::world::{Link, V5, World};
 
 const NOTHING: [&str; 0] = [];
 
@@ -300,6 +300,63 @@ fn a_will_on_its_way_to_another_shard_is_not_lost() {
     world.seconds(1);
     let subscriber = world.enter(&hello(V5, &far).lasting(1000));
     assert_eq!(world.acknowledge_all(subscriber), ["will"]);
+}
+
+/// A Client on shard 0 with a Will that somebody on shard 1 waits for, who is away. With a checkpoint after every batch, or with none.
+fn with_will(checkpoints: bool) -> (World, Link, [String; 2]) {
+    let mut world = World::durable_with(2, |settings| {
+        let often = CheckpointRules { controls_minimum: 1, controls_per_session: 0 };
+        settings.checkpoints = if checkpoints { often } else { settings.checkpoints };
+    });
+    let (near, far) = (world.client_on(0, 0), world.client_on(1, 0));
+    let subscriber = world.enter(&hello(V5, &far).lasting(1000));
+    world.subscribe(subscriber, "w", 1);
+    world.lose(subscriber);
+    let client = world.enter(&hello(V5, &near).lasting(1000).will(message("w", "will").qos(1, 0)));
+    world.settle_disk();
+    (world, client, [near, far])
+}
+
+/// [MQTT-3.1.2-8] Nor where its Session ends with it, and the process before the other shard has it.
+#[test]
+fn a_will_outlives_the_session_that_left_it() {
+    for checkpoints in [false, true] {
+        let (mut world, client, [_, far]) = with_will(checkpoints);
+        world.carry_by_hand();
+        world.leave_with(client, 4, Some(0));
+        world.settle_disk();
+        world.forget_mail();
+        world.crash(2);
+        // What was found is sent again, which the end of the process may undo as well.
+        world.settle_disk();
+        world.forget_mail();
+        world.crash(1);
+        world.seconds(1);
+        let subscriber = world.enter(&hello(V5, &far).lasting(1000));
+        assert_eq!(world.acknowledge_all(subscriber), ["will"]);
+        world.settle_disk();
+        world.crash(2);
+        let subscriber = world.enter(&hello(V5, &far).lasting(1000));
+        assert_eq!(world.acknowledge_all(subscriber), NOTHING, "it was safe, and is not sent once more");
+    }
+}
+
+/// [MQTT-3.1.2-8] Nor where its Client is back at once, with another Will.
+#[test]
+fn a_will_on_its_way_is_not_lost_because_its_client_is_back() {
+    for checkpoints in [false, true] {
+        let (mut world, client, [near, far]) = with_will(checkpoints);
+        world.carry_by_hand();
+        world.lose(client);
+        // Its CONNACK stands behind the Will, but what the journal has of it does not.
+        world.knock(&hello(V5, &near).lasting(1000).resume().will(message("w", "next").qos(1, 0).delay(500)));
+        world.settle_disk();
+        world.forget_mail();
+        world.crash(2);
+        world.seconds(1);
+        let subscriber = world.enter(&hello(V5, &far).lasting(1000));
+        assert_eq!(world.acknowledge_all(subscriber), ["will"]);
+    }
 }
 
 /// [MQTT-4.4.0-1] After a restart nobody knows whether a message was sent, and it may expire; once it was sent again, that is known,

@@ -11,7 +11,7 @@ use dunlin_engine::Time;
 
 use super::exchange::Exchange;
 use super::link::Link;
-use super::{Model, Session, shared};
+use super::{Message, Model, Session, shared};
 
 /// What crashes make uncertain.
 #[derive(Clone, Debug, Default)]
@@ -190,6 +190,7 @@ impl Model {
         for session in 0..self.sessions.len() {
             self.doubt_wills(session, restart);
         }
+        self.doubt_unanswered();
         self.resurrect(restart);
         let current: Vec<usize> = self.current.values().copied().collect();
         for session in current {
@@ -200,6 +201,15 @@ impl Model {
         for link in &mut self.links {
             link.crashed |= link.ended.is_none();
             link.ended.get_or_insert(self.now);
+        }
+    }
+
+    /// A SUBSCRIBE may have been refused for want of room, and its client was not told.
+    fn doubt_unanswered(&mut self) {
+        for link in 0..self.links.len() {
+            if let Some(session) = self.links[link].session.filter(|_| self.links[link].ended.is_none()) {
+                self.doubt_pending(session, link);
+            }
         }
     }
 
@@ -362,8 +372,14 @@ impl Model {
             let resolved = self.crashes.wills.get(&message).copied();
             let is_old = last_told.is_some_and(|told| link < told);
             match resolved {
-                Some(step) if is_old || self.is_stored(step) || !is_durable => {}
-                Some(_) => self.doubt_will(message),
+                Some(step) if self.is_stored(step) || !is_durable => {}
+                // Given up, as whoever came later knows.
+                Some(_) if is_old && self.messages[message].taken.is_none() => {}
+                Some(_) => {
+                    let owed = is_told && self.is_owed(link, message);
+                    self.doubt_will(message);
+                    self.messages[message].owed |= owed;
+                }
                 None if !is_durable => {
                     self.wills.retain(|will| *will != message);
                     self.will_resolved(message);
@@ -388,6 +404,20 @@ impl Model {
             self.wills.retain(|will| *will != message);
             self.wills.push(message);
         }
+    }
+
+    /// A Will that went out and may not be stored: does it go out again, whatever comes in between? One with a delay waits anew where
+    /// the end of its connection is not stored, and is given up if its client comes.
+    fn is_owed(&self, link: usize, message: usize) -> bool {
+        let Message { taken, qos, expiry, .. } = &self.messages[message];
+        let Link { will, ended, .. } = &self.links[link];
+        let goes_at_once =
+            will.is_some_and(|will| will.delay == 0) || ended.is_some_and(|ended| self.is_stored(ended.step));
+        goes_at_once
+            && *qos > 0
+            && expiry.is_none()
+            && taken.is_some_and(|taken| !self.was_full_since(taken.step))
+            && !self.is_unsaid(message)
     }
 
     /// It may be published, or have been, once or twice, now or later.

@@ -86,7 +86,7 @@ impl Model {
     fn miss_in_session(&self, session: usize, missing: &mut Missing) {
         let state = &self.sessions[session];
         for (at, message) in self.messages.iter().enumerate() {
-            let counts = message.certain && message.size > 0 && !self.is_doubtful(at);
+            let counts = message.size > 0 && (message.owed || message.certain && !self.is_doubtful(at));
             let Some(taken) = message.taken.filter(|_| counts) else { continue };
             let received = state.got.get(&at).is_some_and(|got| got.live + got.either > 0);
             if received || taken < self.first_sub(session) {
@@ -94,7 +94,7 @@ impl Model {
             }
             let Some(qos) = self.required(session, at, taken.step) else { continue };
             let connected = state.link.and_then(|link| self.links[link].connack);
-            if qos == 0 && connected.is_none_or(|since| since > taken.step) {
+            if qos == 0 && (message.owed || connected.is_none_or(|since| since > taken.step)) {
                 continue;
             }
             self.explain(at, qos, &[session], missing, || {

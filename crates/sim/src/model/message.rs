@@ -29,12 +29,19 @@ pub(crate) struct Message {
     pub(crate) last_taken: Option<Moment>,
     /// How often it was taken as a new message.
     pub(crate) copies: u32,
+    /// A Will that a crash may have made come again, or in another place, but not have lost.
+    pub(crate) owed: bool,
 }
 
 impl Message {
     /// When it expires.
     pub(super) fn expires_at(&self) -> Option<Time> {
         Some(self.last_taken?.time.after(Duration::from_secs(self.expiry?.into())))
+    }
+
+    /// Nobody knows when a Will went out that a crash made doubtful.
+    pub(super) fn may_have_expired(&self, now: Time) -> bool {
+        self.expiry.is_some() && self.expires_at().is_none_or(|at| at <= now)
     }
 }
 

@@ -152,7 +152,7 @@ impl Model {
                 None => {
                     let gone = |message: &usize| {
                         let message = &self.messages[*message];
-                        message.size == 0 || message.expires_at().is_some_and(|at| at <= self.now.time)
+                        message.size == 0 || message.may_have_expired(self.now.time)
                     };
                     let is_doubtful = last.iter().all(|message| self.is_doubtful(*message));
                     let none = is_doubtful || last.iter().any(gone) || !self.rules.generous;

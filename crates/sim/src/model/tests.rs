@@ -108,6 +108,7 @@ impl History {
             taken: None,
             last_taken: None,
             copies: 0,
+            owed: false,
         })
     }
 

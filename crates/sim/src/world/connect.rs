@@ -116,6 +116,7 @@ impl World {
             taken: None,
             last_taken: None,
             copies: 0,
+            owed: false,
         });
         let mut properties = PropertyBuf::new();
         if let Some(expiry) = expiry {

@@ -100,6 +100,7 @@ impl World {
             taken: None,
             last_taken: None,
             copies: 0,
+            owed: false,
         };
         self.model.new_message(message)
     }
