@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use dunlin_engine::{ReadToken, ShardId};
 use dunlin_store::{Notice, PartitionId, ReadError, RecordNumber};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::post::Item;
 use crate::shard::Shared;
@@ -126,6 +126,11 @@ impl<T> Job<T> {
             let found = match read(partition, number, &mut bytes) {
                 Ok(()) => Some(bytes),
                 Err(ReadError::Io(cause)) => return Err(cause),
+                // Mostly acknowledged meanwhile, and released; or not taken by a full log yet. The engine knows, and counts what it misses.
+                Err(ReadError::Absent) => {
+                    debug!(target: "dunlin::journal", partition, number, "a message that was to be read back is not there");
+                    None
+                }
                 Err(error) => {
                     error!(target: "dunlin::journal", partition, number, %error, "a message cannot be read back");
                     None
