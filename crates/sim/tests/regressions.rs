@@ -3,7 +3,7 @@
 use dunlin_sim::{Options, run};
 
 /// Each with what it found, in a run with a journal.
-const SEEDS: [(u64, &str); 11] = [
+const SEEDS: [(u64, &str); 12] = [
     (12, "a Session that began while the log was full was promised to its Client before the log had it"),
     (116, "a message was given up because the log was too busy to take it when it was to be read back"),
     (119, "a message was given up because the log was too full to take it when it was to be read back"),
@@ -23,6 +23,10 @@ const SEEDS: [(u64, &str); 11] = [
         "a SUBSCRIBE was refused for want of room, of which its client was not told before the process ended",
     ),
     (1600, "a retained Will that came again expired when nobody knew when it went out"),
+    (
+        2043,
+        "a retained message was sent that a newer one had replaced, which a crash lost and its publisher sent again",
+    ),
     (
         2281,
         "a log that began its life with hardly any room was busy for ever, also when there was room again",

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Broken, Delivery, Dropped, Model, ensure, subscription::Sub};
+use super::{Broken, Delivery, Dropped, Message, Model, ensure, subscription::Sub};
 use crate::topics::{FIRST_SHARED, TOPICS};
 
 impl Model {
@@ -53,7 +53,10 @@ impl Model {
             .filter(|other| !self.is_doubtful(*other) && self.is_before(message, *other))
             .collect();
         let known_at = |other: usize, step: u64| {
-            self.messages[other].taken.is_some_and(|taken| self.quiet_between(taken.step, step))
+            let Message { taken, last_taken, .. } = &self.messages[other];
+            // What a crash lost, and its publisher sent again, is known from then on.
+            let known = if self.came_again(other) { last_taken } else { taken };
+            known.is_some_and(|known| self.quiet_between(known.step, step))
         };
         let fresh = owed.iter().any(|sub| !newer.iter().any(|other| known_at(*other, sub.taken.step)));
         ensure(fresh, "retained message that had been replaced", || {
