@@ -54,6 +54,7 @@ fn directory() {
         groups: Some("memberOf".into()),
         attributes: Vec::new(),
         in_flight_maximum: 2,
+        recheck: Duration::ZERO,
     };
     report("LDAP (client's part)", 500, &Ldap::new(settings).unwrap(), &password);
 }

@@ -13,11 +13,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use dunlin_security::identity::http::Roots;
 use dunlin_security::identity::ldap::{Find, Ldap, LdapSettings};
-use dunlin_security::identity::{Attempt, Authenticator, Denial, Grant, Outcome, Secret};
+use dunlin_security::identity::{
+    Attempt, Authenticator, Denial, Grant, Outcome, Recheck, Rechecked, Secret, Standing,
+};
 
 const CONFIGURATION: &str = "\
 include /etc/ldap/schema/core.schema
@@ -103,8 +105,7 @@ impl Slapd {
 
     /// Through the server, so that its overlays see them.
     fn add_entries(&self) {
-        let mut ldap = ldap3::LdapConn::new(&format!("ldap://127.0.0.1:{}", self.plain)).unwrap();
-        ldap.simple_bind("cn=root,dc=example", "root-secret").unwrap().success().unwrap();
+        let mut ldap = self.as_root();
         for entry in ENTRIES.split("\n\n") {
             let lines: Vec<(&str, &str)> = entry.lines().map(|line| line.split_once(": ").unwrap()).collect();
             let ((_, dn), rest) = lines.split_first().unwrap();
@@ -129,6 +130,7 @@ impl Slapd {
             groups: Some("memberOf".into()),
             attributes: vec!["departmentNumber".into(), "cn".into(), "mail".into()],
             in_flight_maximum: 2,
+            recheck: Duration::ZERO,
         }
     }
 }
@@ -179,7 +181,11 @@ fn by_search() -> Find {
 }
 
 fn log_in(settings: &LdapSettings, username: &str, password: &str) -> Outcome {
-    Ldap::new(settings.clone()).unwrap().authenticate(&Attempt {
+    Ldap::new(settings.clone()).unwrap().authenticate(&attempt(username, password))
+}
+
+fn attempt(username: &str, password: &str) -> Attempt {
+    Attempt {
         listener: "tls".into(),
         is_assigned: false,
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -189,7 +195,7 @@ fn log_in(settings: &LdapSettings, username: &str, password: &str) -> Outcome {
         certificate: None,
         method: None,
         now: SystemTime::now(),
-    })
+    }
 }
 
 #[track_caller]
@@ -264,6 +270,66 @@ fn a_directory_is_asked_over_tls_if_its_certificate_is_trusted() {
         let outcome = log_in(&others, "amy", "right");
         assert!(matches!(outcome, Outcome::Deny(Denial::Unavailable)), "{outcome:?}");
     }
+}
+
+impl Slapd {
+    fn as_root(&self) -> ldap3::LdapConn {
+        let mut ldap = ldap3::LdapConn::new(&format!("ldap://127.0.0.1:{}", self.plain)).unwrap();
+        ldap.simple_bind("cn=root,dc=example", "root-secret").unwrap().success().unwrap();
+        ldap
+    }
+}
+
+/// A directory that is asked again about everybody within so many seconds, and who was let in.
+fn let_in(slapd: &Slapd, filter: &str, every: u64, names: &[(&str, &str)]) -> (Ldap, Vec<Grant>) {
+    let Find::Search { bind, base, .. } = by_search() else { unreachable!() };
+    let find = Find::Search { bind, base, filter: filter.into() };
+    let settings = LdapSettings { recheck: Duration::from_secs(every), ..slapd.settings(find) };
+    let ldap = Ldap::new(settings).unwrap();
+    let grants = names.iter().map(|(name, password)| granted(ldap.authenticate(&attempt(name, password))));
+    let grants = grants.collect();
+    (ldap, grants)
+}
+
+/// Asks about everybody, a hundred times the interval later.
+fn asked_about_all(ldap: &Ldap) -> usize {
+    let later = Instant::now() + Duration::from_secs(60);
+    let asked = std::iter::repeat_with(|| ldap.recheck(later)).take_while(|said| *said != Rechecked::Idle);
+    asked.take(100).count()
+}
+
+#[test]
+fn who_is_no_longer_found_may_not_stay() {
+    let slapd = Slapd::start();
+    let filter = "(&(uid=${username})(!(description=locked)))";
+    let people = [("amy", "right"), ("bob, jr.", "bobs")];
+    let (ldap, grants) = let_in(&slapd, filter, 60, &people);
+    let standing = |at: usize| ldap.review(grants[at].identity.known());
+    // Who is there is to be known again, and then each of the two is asked about.
+    assert_eq!(asked_about_all(&ldap), 3);
+    assert_eq!([standing(0), standing(1)], [Standing::Same, Standing::Same]);
+
+    let locked = ldap3::Mod::Add("description", HashSet::from(["locked"]));
+    slapd.as_root().modify("uid=amy,ou=people,dc=example", vec![locked]).unwrap().success().unwrap();
+    let (ldap, _) = let_in(&slapd, "(uid=${username})", 60, &people);
+    asked_about_all(&ldap);
+    assert_eq!(ldap.review(grants[0].identity.known()), Standing::Same, "this filter does not ask for it");
+    let (ldap, _) = let_in(&slapd, filter, 60, &people[1..]);
+    assert_eq!(ldap.review(grants[0].identity.known()), Standing::Same, "nobody was asked yet");
+    asked_about_all(&ldap);
+    assert_eq!(ldap.review(grants[0].identity.known()), Standing::Gone);
+    assert_eq!(ldap.review(grants[1].identity.known()), Standing::Same);
+}
+
+#[test]
+fn a_directory_without_an_answer_ends_nobody() {
+    let slapd = Slapd::start();
+    let (ldap, grants) = let_in(&slapd, "(uid=${username})", 60, &[("amy", "right")]);
+    drop(slapd);
+
+    assert!(asked_about_all(&ldap) >= 2);
+
+    assert_eq!(ldap.review(grants[0].identity.known()), Standing::Same);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 It prints its port, then a line for each request. Whether it goes on is up to stdin: it ends with it.
 
-POST /login    allows amy with the password `right`, denies others; who is named `nobody` is passed on
+POST /login    allows amy with the password `right`, denies others; who is named `nobody` is passed on; somebody who was let in
+               may stay; whoever stands in the file disabled in its folder is denied
 POST /full     allows all, with all that an answer can hold
 GET  /keys     what the file keys.json in its folder holds
 ANY  /status/N answers so
@@ -45,13 +46,20 @@ class Service(BaseHTTPRequestHandler):
     def login(self, asked):
         if asked.get("username") == "nobody":
             return {"result": "pass"}
+        if os.path.exists("disabled"):
+            with open("disabled", encoding="utf-8") as disabled:
+                if asked.get("username") in disabled.read().split():
+                    return {"result": "deny"}
+        if asked.get("recheck"):
+            return {"result": "deny" if "password" in asked else "allow"}
         right = asked.get("username") == "amy" and asked.get("password") == "right"
         return {"result": "allow" if right else "deny", "groups": ["ops"]}
 
     def handle_any(self):
         length = int(self.headers.get("Content-Length", 0))
         asked = json.loads(self.rfile.read(length) or b"{}")
-        print(self.command, self.path, self.headers.get("Authorization", "-"), flush=True)
+        again = ["again"] if asked.get("recheck") else []
+        print(self.command, self.path, self.headers.get("Authorization", "-"), *again, flush=True)
         if self.path == "/login":
             self.answer(200, self.login(asked))
         elif self.path == "/full":

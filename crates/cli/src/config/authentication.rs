@@ -31,8 +31,8 @@ pub(crate) struct Authentication {
     pub(crate) password: Password,
     /// `[authentication.certificate]`
     pub(crate) certificate: Certificate,
-    /// `[authentication.jwt]`
-    pub(crate) jwt: Jwt,
+    /// `[[authentication.jwt]]`
+    pub(crate) jwt: Vec<Jwt>,
     /// `[authentication.http]`
     pub(crate) http: Http,
     /// `[authentication.ldap]`
@@ -46,7 +46,7 @@ impl Default for Authentication {
             failures: Failures::default(),
             password: Password::default(),
             certificate: Certificate::default(),
-            jwt: Jwt::default(),
+            jwt: Vec::new(),
             http: Http::default(),
             ldap: Ldap::default(),
         }
@@ -295,6 +295,11 @@ impl Jwt {
         }
     }
 
+    /// What the log and reviews call those whom it lets in: an issuer that is no longer listed vouches for nobody.
+    pub(crate) fn name(&self) -> String {
+        self.issuer.as_ref().map_or_else(|| "jwt".to_owned(), |issuer| format!("jwt of {issuer}"))
+    }
+
     /// The keys that say where keys are.
     pub(super) fn sources(&self) -> impl Iterator<Item = &'static str> {
         let sources = [
@@ -338,6 +343,8 @@ pub(crate) struct Http {
     pub(crate) breaker_rest_maximum_ms: u32,
     /// What becomes of clients then.
     pub(crate) without_answer: WithoutAnswer,
+    /// How often it is asked whether those who are in may stay; 0: never.
+    pub(crate) recheck_seconds: u32,
 }
 
 /// What becomes of a client that a service was to tell about.
@@ -369,6 +376,7 @@ impl Default for Http {
             breaker_rest_ms: milliseconds(service.breaker.rest),
             breaker_rest_maximum_ms: milliseconds(service.breaker.rest_maximum),
             without_answer: WithoutAnswer::Deny,
+            recheck_seconds: seconds(service.recheck),
         }
     }
 }
@@ -399,6 +407,7 @@ impl Http {
                 rest_maximum: Duration::from_millis(self.breaker_rest_maximum_ms.into()),
             },
             pass_without_answer: self.without_answer == WithoutAnswer::Pass,
+            recheck: Duration::from_secs(self.recheck_seconds.into()),
         }
     }
 }
@@ -433,6 +442,8 @@ pub(crate) struct Ldap {
     pub(crate) attributes: Option<Vec<String>>,
     /// Log-ins at a time.
     pub(crate) requests_maximum: u16,
+    /// How often is looked whether those who are in are still found; 0: never.
+    pub(crate) recheck_seconds: u32,
 }
 
 impl Default for Ldap {
@@ -451,6 +462,7 @@ impl Default for Ldap {
             groups_attribute: None,
             attributes: None,
             requests_maximum: 2,
+            recheck_seconds: 0,
         }
     }
 }
@@ -478,6 +490,7 @@ impl Ldap {
             groups: self.groups_attribute.as_deref().map(Box::from),
             attributes: texts(self.attributes.as_ref()),
             in_flight_maximum: self.requests_maximum.into(),
+            recheck: Duration::from_secs(self.recheck_seconds.into()),
         }
     }
 }

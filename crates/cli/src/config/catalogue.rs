@@ -23,12 +23,23 @@ use dunlin_engine::ShardMap;
 pub(super) struct Section {
     /// As it stands in the brackets; empty before the first table.
     pub(super) name: &'static str,
-    /// Written `[[name]]`, any number of times? Then only the first key must stand in each block.
-    pub(super) repeated: bool,
+    /// How it is written.
+    pub(super) form: Form,
     /// What it is about.
     pub(super) about: &'static str,
     /// What may stand in it.
     pub(super) keys: &'static [Key],
+}
+
+/// How a section is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `[name]`, once.
+    Table,
+    /// `[[name]]`, any number of times; the first key must stand in each block.
+    Blocks,
+    /// `[[name]]`, any number of times; each key has a default or may be left out.
+    OptionalBlocks,
 }
 
 /// One key.
@@ -89,7 +100,7 @@ pub(super) enum Kind {
 pub(super) static SECTIONS: [Section; 21] = [
     Section {
         name: "",
-        repeated: false,
+        form: Form::Table,
         about: "",
         keys: &[Key {
             name: "shards",
@@ -123,6 +134,11 @@ pub(super) static SECTIONS: [Section; 21] = [
 ];
 
 impl Section {
+    /// Written `[[name]]`?
+    pub(super) fn is_repeated(&self) -> bool {
+        self.form != Form::Table
+    }
+
     /// The key of that name.
     pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)

@@ -96,19 +96,30 @@ fn of_failures(config: &Config) -> Vec<Wrong> {
 }
 
 fn of_jwt(config: &Config) -> Vec<Wrong> {
-    let jwt = &config.authentication.jwt;
+    let issuers = &config.authentication.jwt;
+    let unknown = |found: &str| {
+        let why = format!("jwt in a chain needs to know by which keys tokens are signed; found: {found}");
+        Wrong::new("authentication.jwt", &why, "one of secret_file, key_file, jwks_url")
+    };
     let mut wrong = Vec::new();
-    let sources: Vec<_> = jwt.sources().collect();
-    if sources.len() != 1 {
-        let found = if sources.is_empty() { "none".to_owned() } else { sources.join(", ") };
-        wrong.push(Wrong::new(
-            "authentication.jwt",
-            &format!("jwt in a chain needs to know by which keys tokens are signed; found: {found}"),
-            "one of secret_file, key_file, jwks_url",
-        ));
+    if issuers.is_empty() {
+        wrong.push(unknown("none"));
     }
-    if let Some(url) = &jwt.jwks_url {
-        wrong.extend(of_url("authentication.jwt.jwks_url", url, jwt.insecure));
+    for (index, jwt) in issuers.iter().enumerate() {
+        let sources: Vec<_> = jwt.sources().collect();
+        if sources.len() != 1 {
+            wrong.push(unknown(&if sources.is_empty() { "none".to_owned() } else { sources.join(", ") }));
+        }
+        if let Some(url) = &jwt.jwks_url {
+            wrong.extend(of_url("authentication.jwt.jwks_url", url, jwt.insecure));
+        }
+        let is_own = jwt.issuer.is_some() && issuers[..index].iter().all(|other| other.issuer != jwt.issuer);
+        if issuers.len() > 1 && !is_own {
+            let why = "of several, each is known by its issuer";
+            let value = jwt.issuer.as_ref().map(|issuer| format!("\"{issuer}\""));
+            let allowed = "another issuer in each [[authentication.jwt]]";
+            wrong.push(Wrong { value, ..Wrong::new("authentication.jwt.issuer", why, allowed) });
+        }
     }
     wrong
 }
@@ -162,6 +173,14 @@ fn of_settings(ldap: &Ldap, url: &str, error: &LdapSettingsError) -> Wrong {
         (LdapSettingsError::Template { template }, None) => {
             ("authentication.ldap.search_filter", &**template, "a filter with ${username} in it")
         }
+        (LdapSettingsError::Recheck, _) => {
+            let seconds = ldap.recheck_seconds.to_string();
+            let allowed = "0, or search_base and search_filter in place of user_dn";
+            return Wrong {
+                value: Some(seconds),
+                ..Wrong::new("authentication.ldap.recheck_seconds", &error.to_string(), allowed)
+            };
+        }
         _ => {
             let allowed =
                 "ldaps://HOST...; ldap:// with start_tls = true, to this machine, or with insecure = true";
@@ -190,13 +209,31 @@ mod tests {
     #[test]
     fn a_proof_needs_to_know_where_it_is_looked_up() {
         assert!(faults("jwt", "").contains("found: none; allowed: one of secret_file, key_file, jwks_url"));
-        let two = "[authentication.jwt]\nsecret_file = \"a\"\nkey_file = \"b\"";
+        let two = "[[authentication.jwt]]\nsecret_file = \"a\"\nkey_file = \"b\"";
         assert!(faults("jwt", two).contains("found: secret_file, key_file"));
         assert!(faults("http", "").contains("authentication.http.url: missing, with http in a chain"));
         assert!(faults("ldap", "").contains("authentication.ldap.url: missing, with ldap in a chain"));
         assert_eq!(faults("password", two), "", "nobody asks for it");
         let own = "[[listener]]\nurl = \"tcp://127.0.0.1:0\"\nauthentication = [\"http\"]";
         assert!(faults("password", own).contains("authentication.http.url: missing"));
+    }
+
+    #[test]
+    fn of_several_issuers_each_is_known_by_its_name() {
+        let of = |issuers: &[&str]| {
+            let block = |issuer: &&str| format!("[[authentication.jwt]]\nsecret_file = \"a\"\n{issuer}\n");
+            faults("jwt", &issuers.iter().map(block).collect::<String>())
+        };
+        let (one, other) = ("issuer = \"https://one.example\"", "issuer = \"https://other.example\"");
+        assert_eq!((of(&[""]).as_str(), of(&[one, other]).as_str()), ("", ""));
+        let twice = of(&[one, other, one]);
+        assert!(
+            twice.starts_with("authentication.jwt.issuer = \"https://one.example\": of several, each"),
+            "{twice}"
+        );
+        assert!(of(&[one, ""]).starts_with("authentication.jwt.issuer: of several, each"));
+        let table = faults("jwt", "[authentication.jwt]\nsecret_file = \"a\"");
+        assert!(table.contains("allowed: [[authentication.jwt]]"), "{table}");
     }
 
     #[test]
@@ -224,7 +261,7 @@ mod tests {
         assert!(said.starts_with(&format!("authentication.http.url = \"{url}\": ")), "{said}");
         let insecure = format!("[authentication.http]\nurl = \"{url}\"\ninsecure = true");
         assert_eq!(faults("http", &insecure), "");
-        let jwks = format!("[authentication.jwt]\njwks_url = \"{url}\"");
+        let jwks = format!("[[authentication.jwt]]\njwks_url = \"{url}\"");
         assert!(faults("jwt", &jwks).contains("in clear text"));
         let named = "[authentication.http]\nurl = \"https://amy:secret@auth.example/\"";
         assert!(faults("http", named).contains("not a URL of a service"));
@@ -248,6 +285,11 @@ mod tests {
                 "{rest}"
             );
         }
+        let said = with("user_dn = \"uid=${username}\"\nrecheck_seconds = 60");
+        assert!(
+            said.starts_with("authentication.ldap.recheck_seconds = 60: users who were let in"),
+            "{said}"
+        );
         let said = with("user_dn = \"uid=amy\"");
         assert!(
             said.starts_with("authentication.ldap.user_dn = \"uid=amy\": uid=amy lacks ${username}"),

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue, Deserializer};
 
 use super::Config;
-use super::catalogue::{Key, Kind, SECTIONS, Section, section};
+use super::catalogue::{Form, Key, Kind, SECTIONS, Section, section};
 use super::fault::{Fault, Problem};
 use super::listener;
 use super::relation::{self, Places};
@@ -68,16 +68,16 @@ impl Check<'_> {
 
     fn section(&mut self, section: &Section, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
-            DeValue::Table(table) if !section.repeated => self.table(section, table),
-            DeValue::Array(blocks) if section.repeated => {
+            DeValue::Table(table) if !section.is_repeated() => self.table(section, table),
+            DeValue::Array(blocks) if section.is_repeated() => {
                 for block in blocks.iter() {
                     self.block(section, block);
                 }
             }
             other => {
-                let expected = if section.repeated { "a list of tables" } else { "a table" };
+                let expected = if section.is_repeated() { "a list of tables" } else { "a table" };
                 let problem = Problem::WrongType { found: type_name(other), expected };
-                let written = if section.repeated {
+                let written = if section.is_repeated() {
                     format!("[[{}]]", section.name)
                 } else {
                     format!("[{}]", section.name)
@@ -98,7 +98,8 @@ impl Check<'_> {
             return self.fault(&block.span(), section.name, None, problem, None);
         };
         self.table(section, table);
-        for key in section.keys.iter().take(1).filter(|key| !table.contains_key(key.name)) {
+        let needed = section.keys.iter().take(usize::from(section.form == Form::Blocks));
+        for key in needed.filter(|key| !table.contains_key(key.name)) {
             let allowed = Some(key.kind.allowed());
             self.fault(&block.span(), &section.path(key.name), None, Problem::Missing, allowed);
         }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::Config;
-use super::catalogue::{Key, SECTIONS, Section};
+use super::catalogue::{Form, Key, SECTIONS, Section};
+use super::{Config, Jwt};
 
 const HEADER: &str = "\
 # Configuration of Dunlin. Every key stands here with its default.
@@ -23,25 +23,26 @@ pub(crate) fn default_file() -> String {
         out.push('\n');
         comment(&mut out, section.about);
         // The keys of a repeated section are examples: the block is commented out with them.
-        if section.repeated {
+        if section.is_repeated() {
             let _ = writeln!(out, "# [[{}]]", section.name);
         } else if !section.name.is_empty() {
             let _ = writeln!(out, "[{}]", section.name);
         }
-        keys(&mut out, section, table_at(&defaults, section.name).filter(|_| !section.repeated));
+        keys(&mut out, section, &defaults_of(&defaults, section));
     }
     out
 }
 
-fn keys(out: &mut String, section: &Section, defaults: Option<&toml::Table>) {
+fn keys(out: &mut String, section: &Section, defaults: &toml::Table) {
+    let lead = if section.is_repeated() { "# " } else { "" };
     for (index, key) in section.keys.iter().enumerate() {
         if index > 0 || !section.name.is_empty() {
             out.push('\n');
         }
         comment(out, key.about);
         comment(out, &format!("Allowed: {}.{}", key.kind.allowed(), restart(key)));
-        match defaults.and_then(|table| table.get(key.name)) {
-            Some(value) => writeln!(out, "{} = {}", key.name, literal(value)),
+        match defaults.get(key.name) {
+            Some(value) => writeln!(out, "{lead}{} = {}", key.name, literal(value)),
             None => writeln!(out, "# {} = {}", key.name, key.example.unwrap_or_default()),
         }
         .unwrap_or_else(|_| unreachable!("a String takes everything"));
@@ -73,6 +74,17 @@ fn comment(out: &mut String, text: &str) {
 pub(super) fn defaults() -> toml::Table {
     toml::Table::try_from(Config::default())
         .unwrap_or_else(|error| unreachable!("the defaults are plain values: {error}"))
+}
+
+/// Those of a section; empty where a block has none.
+pub(super) fn defaults_of(root: &toml::Table, section: &Section) -> toml::Table {
+    match section.form {
+        Form::Table => table_at(root, section.name).cloned().unwrap_or_default(),
+        Form::Blocks => toml::Table::new(),
+        // The one there is.
+        Form::OptionalBlocks => toml::Table::try_from(Jwt::default())
+            .unwrap_or_else(|error| unreachable!("the defaults are plain values: {error}")),
+    }
 }
 
 /// The table at a dotted name.

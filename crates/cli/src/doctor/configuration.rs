@@ -6,7 +6,7 @@ use dunlin_security::authority::Moment;
 
 use super::certificates::{examine_file, examine_secret};
 use super::finding::{Finding, Findings, Severity};
-use crate::config::{self, Config, Files, Listener, mode};
+use crate::config::{self, Config, Files, Listener, Proof, mode};
 use crate::listen;
 
 /// Looks at it.
@@ -18,6 +18,25 @@ pub(super) fn examine(config: &Config, path: &Path, now: Moment, findings: &mut 
         files(listener, &place, now, findings);
     }
     unused(config, path, findings);
+    not_asked_again(config, path, findings);
+}
+
+/// A service that is asked at the log-in alone.
+fn not_asked_again(config: &Config, path: &Path, findings: &mut Findings) {
+    let (http, ldap) = (&config.authentication.http, &config.authentication.ldap);
+    for (section, proof, seconds) in
+        [("http", Proof::Http, http.recheck_seconds), ("ldap", Proof::Ldap, ldap.recheck_seconds)]
+    {
+        if seconds == 0 && config::asks(config, proof) {
+            findings.add(Finding {
+                severity: Severity::Low,
+                check: "no-recheck",
+                place: format!("{}: [authentication.{section}]", path.display()),
+                what: "who is disabled there gets in no more, but stays connected".to_owned(),
+                mend: "recheck_seconds = 300".to_owned(),
+            });
+        }
+    }
 }
 
 /// Whoever wrote such a section thinks that clients are held to it.
@@ -104,7 +123,9 @@ mod tests {
     fn sections_that_no_chain_asks_for_are_said() {
         let section = "[authentication.http]\nurl = \"https://auth.example/\"";
         assert_eq!(found(section), ["unused-authentication"]);
-        assert!(found(&format!("authentication.chain = [\"http\"]\n{section}")).is_empty());
+        let asked = format!("authentication.chain = [\"http\"]\n{section}");
+        assert_eq!(found(&asked), ["no-recheck"]);
+        assert!(found(&format!("{asked}\nrecheck_seconds = 60")).is_empty());
     }
 
     #[test]

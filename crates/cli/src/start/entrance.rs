@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use dunlin_engine::{Authority as Rights, Credentials};
 use dunlin_runtime::{Answer, Authentication, Authenticator, Reviewer};
 use dunlin_security::identity::password::UserStore;
-use dunlin_security::identity::{Door, Watch};
+use dunlin_security::identity::{Door, Rechecked, Watch};
 use dunlin_security::policy::{PolicyFile, Rules};
 use tracing::{error, info, warn};
 
@@ -27,6 +27,8 @@ use crate::failure::Failure;
 pub(crate) const RULES: &str = "access.toml";
 /// Files are looked at once a second; more often than that, so that it is not two.
 const LOOK: Duration = Duration::from_millis(200);
+/// Between reviews for those whom a service lets in no more: where they are many, one is for all of a second.
+const BETWEEN: Duration = Duration::from_secs(1);
 /// Some hundred questions for each thread.
 const WAITING: usize = 2000;
 
@@ -56,6 +58,8 @@ pub(crate) struct Entrance {
     policy: Mutex<PolicyOnDisk>,
     /// Something else than a watched file has changed.
     changed: AtomicBool,
+    /// A service was asked again, and a review is due.
+    asked: AtomicBool,
     reviewer: OnceLock<Reviewer>,
 }
 
@@ -87,6 +91,7 @@ impl Entrance {
             proofs: Mutex::new(proofs),
             policy: Mutex::new(policy),
             changed: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             reviewer: OnceLock::new(),
         })
     }
@@ -153,9 +158,13 @@ impl Entrance {
         let entrance = Arc::clone(self);
         let kept = self.reviewer.get_or_init(|| reviewer.clone()).clone();
         let spawned = thread::Builder::new().name("dunlin-review".to_owned()).spawn(move || {
+            let mut asked = Instant::now();
             while kept.is_alive() {
                 if entrance.has_changed() {
                     entrance.review_now();
+                } else if asked.elapsed() >= BETWEEN && entrance.asked.swap(false, Ordering::AcqRel) {
+                    asked = Instant::now();
+                    entrance.review();
                 }
                 // Nobody wakes it; were it woken, it would look once more.
                 thread::park_timeout(LOOK);
@@ -164,18 +173,55 @@ impl Entrance {
         if let Err(error) = spawned {
             warn!(target: "dunlin::access", %error, "changes of users, devices and rules are not noticed");
         }
+        self.recheck_while(reviewer);
+    }
+
+    /// Has services asked again about those whom they let in, from a thread that may wait for them.
+    fn recheck_while(self: &Arc<Self>, reviewer: Reviewer) {
+        let entrance = Arc::clone(self);
+        let spawned = thread::Builder::new().name("dunlin-recheck".to_owned()).spawn(move || {
+            while reviewer.is_alive() {
+                if !entrance.recheck() {
+                    thread::park_timeout(LOOK);
+                }
+            }
+        });
+        if let Err(error) = spawned {
+            warn!(target: "dunlin::access", %error, "services are not asked again about those whom they let in");
+        }
+    }
+
+    /// Asks each service about one of those who are due; false where nobody is.
+    fn recheck(&self) -> bool {
+        let proofs = Arc::clone(&lock(&self.proofs));
+        let mut asked = false;
+        for service in &proofs.services {
+            let rechecked = service.recheck(Instant::now());
+            if rechecked == Rechecked::Review {
+                self.asked.store(true, Ordering::Release);
+            }
+            asked |= rechecked != Rechecked::Idle;
+        }
+        asked
+    }
+
+    /// Has every shard look at those who are in, because something changed.
+    fn review_now(&self) {
+        if self.review() {
+            info!(target: "dunlin::access", "users, devices or rules changed: everybody is looked at again");
+        }
     }
 
     /// Has every shard look at those who are in.
-    fn review_now(&self) {
+    fn review(&self) -> bool {
         let rights: Arc<dyn Rights> = Arc::<Door>::clone(&self.door);
         match self.reviewer.get() {
-            Some(reviewer) if reviewer.review(&rights) => {
-                info!(target: "dunlin::access", "users, devices or rules changed: everybody is looked at again");
-            }
-            Some(_) => {}
+            Some(reviewer) => reviewer.review(&rights),
             // Soon there is one.
-            None => self.changed.store(true, Ordering::Release),
+            None => {
+                self.changed.store(true, Ordering::Release);
+                false
+            }
         }
     }
 

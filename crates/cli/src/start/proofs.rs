@@ -17,8 +17,8 @@ use dunlin_security::identity::jwt::{KeySource, Tokens};
 use dunlin_security::identity::password::{Passwords, UserStore};
 use dunlin_security::identity::scram::Scram;
 use dunlin_security::identity::{
-    Anonymous, Authenticator, Certificates, Chain, ClientIdRule, Devices, Field, Guard, Revoked, Secret,
-    Watched,
+    Anonymous, Authenticator, Certificates, Chain, ClientIdRule, Devices, Field, Guard, Recheck, Revoked,
+    Secret, Watched,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tracing::warn;
@@ -35,6 +35,9 @@ const SEED: &str = "scram.seed";
 /// Longest file with a secret, in bytes.
 const SECRET_MAXIMUM: u64 = 64 * 1024;
 
+/// An authenticator and its name.
+type Link = (Cow<'static, str>, Arc<dyn Authenticator>);
+
 /// What chains are made of.
 pub(super) struct Proofs {
     data: PathBuf,
@@ -46,10 +49,20 @@ pub(super) struct Proofs {
     pub(super) devices: Arc<DeviceNames>,
     pub(super) lists: Lists,
     seed: Secret,
-    keys: Option<Arc<KeySource>>,
-    jwt: Option<Arc<dyn Authenticator>>,
-    http: Option<Arc<dyn Authenticator>>,
+    /// Of each issuer, in the order of the file; empty where no chain has jwt.
+    issuers: Vec<Issuer>,
+    http: Option<Arc<CallOut>>,
     ldap: Option<Arc<dyn Authenticator>>,
+    /// Those of the two that are asked again about whom they let in.
+    pub(super) services: Vec<Arc<dyn Recheck>>,
+}
+
+/// Whose tokens are taken.
+#[derive(Clone)]
+struct Issuer {
+    config: config::Jwt,
+    keys: Arc<KeySource>,
+    tokens: Arc<dyn Authenticator>,
 }
 
 impl Proofs {
@@ -68,14 +81,14 @@ impl Proofs {
             devices,
             lists: Lists::default(),
             seed: seed(&data.join(SEED))?,
-            keys: None,
-            jwt: None,
+            issuers: Vec::new(),
             http: None,
             ldap: None,
+            services: Vec::new(),
             config: config.clone(),
             files,
         };
-        proofs.with_services(doors)
+        proofs.with_services(doors, &[])
     }
 
     /// Others, for another configuration, with every file read again. What has not changed goes on: failures and bans that
@@ -95,8 +108,6 @@ impl Proofs {
         } else {
             Arc::new(Guard::new(config.failures.limits()))
         };
-        let keys =
-            self.keys.clone().filter(|_| self.config.jwt == config.jwt && config.jwt.jwks_url.is_some());
         let proofs = Self {
             data: self.data.clone(),
             files: Files::of(&self.data),
@@ -107,23 +118,21 @@ impl Proofs {
             devices: Arc::clone(&self.devices),
             lists: Lists::default(),
             seed: self.seed.clone(),
-            keys,
-            jwt: None,
+            issuers: Vec::new(),
             http: None,
             ldap: None,
+            services: Vec::new(),
         };
-        let proofs = proofs.with_services(doors)?;
+        let proofs = proofs.with_services(doors, &self.issuers)?;
         // Each says in the log what is wrong with its file, and stays as it was.
         proofs.users.reload();
         proofs.revoked.reload();
         proofs.devices.reload();
-        if let Some(keys) = &proofs.keys {
-            keys.refresh();
-        }
+        proofs.issuers.iter().for_each(|issuer| issuer.keys.refresh());
         Ok(proofs)
     }
 
-    fn with_services(mut self, doors: &[Doorplate]) -> Result<Self, Failure> {
+    fn with_services(mut self, doors: &[Doorplate], known: &[Issuer]) -> Result<Self, Failure> {
         let listeners = doors.iter().map(|door| &door.listener);
         let others = listeners.filter(|listener| listener.client_ca.as_ref() != Some(&self.files.authority));
         self.lists = Lists::open(others)?;
@@ -133,13 +142,19 @@ impl Proofs {
         }
         let (jwt, http, ldap) = (asks(Proof::Jwt), asks(Proof::Http), asks(Proof::Ldap));
         if jwt {
-            let keys = self.keys.take().map_or_else(|| key_source(&self.config.jwt).map(Arc::new), Ok)?;
-            let jwt = &self.config.jwt;
-            self.jwt = Some(Arc::new(Tokens::new(Arc::clone(&keys), jwt.rules(), jwt.field())));
-            self.keys = Some(keys);
+            let issuers = self.config.jwt.iter().map(|jwt| Issuer::open(jwt, known));
+            self.issuers = issuers.collect::<Result<_, _>>()?;
         }
-        self.http = http.then(|| call_out(&self.config.http)).transpose()?;
-        self.ldap = ldap.then(|| directory(&self.config.ldap)).transpose()?;
+        if http {
+            let service = call_out(&self.config.http)?;
+            self.services.push(Arc::clone(&service) as Arc<dyn Recheck>);
+            self.http = Some(service);
+        }
+        if ldap {
+            let (authenticator, service) = directory(&self.config.ldap)?;
+            self.services.push(service);
+            self.ldap = Some(authenticator);
+        }
         Ok(self)
     }
 
@@ -147,23 +162,26 @@ impl Proofs {
     pub(super) fn chain(&self, door: &Doorplate) -> Arc<Chain> {
         let chain = Chain::new(Arc::clone(&self.guard));
         let proofs = door.proofs(&self.config).iter();
-        Arc::new(proofs.fold(chain, |chain, proof| match self.authenticator(*proof, door) {
-            Some((name, authenticator)) => chain.with(&name, authenticator),
-            None => chain,
-        }))
+        let links = proofs.flat_map(|proof| match proof {
+            Proof::Jwt => self.issuers.iter().map(|issuer| self.issuer(issuer)).collect(),
+            other => Vec::from_iter(self.authenticator(*other, door)),
+        });
+        Arc::new(links.fold(chain, |chain, (name, authenticator)| chain.with(&name, authenticator)))
     }
 
-    fn authenticator(
-        &self,
-        proof: Proof,
-        door: &Doorplate,
-    ) -> Option<(Cow<'static, str>, Arc<dyn Authenticator>)> {
+    fn issuer(&self, issuer: &Issuer) -> Link {
+        let tokens = NoDevice::new(Arc::clone(&issuer.tokens), Arc::clone(&self.devices));
+        (issuer.config.name().into(), Arc::new(tokens))
+    }
+
+    fn authenticator(&self, proof: Proof, door: &Doorplate) -> Option<Link> {
         let (name, authenticator): (&str, Arc<dyn Authenticator>) = match proof {
             Proof::Certificate => return Some(self.certificates(door)),
             Proof::Password => ("password", Arc::new(Passwords::new(Arc::clone(&self.users)))),
             Proof::Scram => ("scram", Arc::new(Scram::new(Arc::clone(&self.users), &self.seed))),
-            Proof::Jwt => ("jwt", Arc::clone(self.jwt.as_ref()?)),
-            Proof::Http => ("http", Arc::clone(self.http.as_ref()?)),
+            // Each issuer is one of its own.
+            Proof::Jwt => return None,
+            Proof::Http => ("http", Arc::<CallOut>::clone(self.http.as_ref()?)),
             Proof::Ldap => ("ldap", Arc::clone(self.ldap.as_ref()?)),
             Proof::Anonymous => ("anonymous", Arc::new(Anonymous)),
         };
@@ -171,7 +189,7 @@ impl Proofs {
     }
 
     /// A certificate of the built-in authority names the client: its user name and its client identifier are the Common Name.
-    fn certificates(&self, door: &Doorplate) -> (Cow<'static, str>, Arc<dyn Authenticator>) {
+    fn certificates(&self, door: &Doorplate) -> Link {
         if door.listener.client_ca.as_ref() == Some(&self.files.authority) {
             let field = Field::CommonName;
             let rules = Certificates { username: field, client_id: ClientIdRule::Match(field) };
@@ -179,6 +197,17 @@ impl Proofs {
         } else {
             self.lists.mind(&door.listener, Arc::new(self.config.certificate.rules()))
         }
+    }
+}
+
+impl Issuer {
+    /// Keys that it publishes and that are known already serve on.
+    fn open(jwt: &config::Jwt, known: &[Self]) -> Result<Self, Failure> {
+        let same = known.iter().find(|other| other.config == *jwt && jwt.jwks_url.is_some());
+        let keys =
+            same.map_or_else(|| key_source(jwt).map(Arc::new), |issuer| Ok(Arc::clone(&issuer.keys)))?;
+        let tokens = Arc::new(Tokens::new(Arc::clone(&keys), jwt.rules(), jwt.field()));
+        Ok(Self { config: jwt.clone(), keys, tokens })
     }
 }
 
@@ -216,7 +245,7 @@ fn key_source(jwt: &config::Jwt) -> Result<KeySource, Failure> {
     Ok(KeySource::http(client, Duration::from_secs(jwt.jwks_refresh_seconds.into())))
 }
 
-fn call_out(http: &config::Http) -> Result<Arc<dyn Authenticator>, Failure> {
+fn call_out(http: &config::Http) -> Result<Arc<CallOut>, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Entrance(format!("authentication.http: {error}"));
     let client = Client::new(http.url.as_deref().unwrap_or_default(), &http.client());
     let mut settings = http.settings();
@@ -227,8 +256,11 @@ fn call_out(http: &config::Http) -> Result<Arc<dyn Authenticator>, Failure> {
     Ok(Arc::new(CallOut::new(client, settings).map_err(|error| failed(&error))?))
 }
 
+/// To log in by, and to be asked again.
+type Directory = (Arc<dyn Authenticator>, Arc<dyn Recheck>);
+
 #[cfg(feature = "ldap")]
-fn directory(ldap: &config::Ldap) -> Result<Arc<dyn Authenticator>, Failure> {
+fn directory(ldap: &config::Ldap) -> Result<Directory, Failure> {
     use dunlin_security::identity::ldap::{Find, Ldap};
 
     let mut settings = ldap.settings();
@@ -238,12 +270,13 @@ fn directory(ldap: &config::Ldap) -> Result<Arc<dyn Authenticator>, Failure> {
         *password = read_secret("authentication.ldap.bind_password_file", path)?;
     }
     let failed = |error| Failure::Entrance(format!("authentication.ldap: {error}"));
-    Ok(Arc::new(Ldap::new(settings).map_err(failed)?))
+    let directory = Arc::new(Ldap::new(settings).map_err(failed)?);
+    Ok((Arc::<Ldap>::clone(&directory), directory))
 }
 
 /// The check of the configuration has refused it.
 #[cfg(not(feature = "ldap"))]
-fn directory(_: &config::Ldap) -> Result<Arc<dyn Authenticator>, Failure> {
+fn directory(_: &config::Ldap) -> Result<Directory, Failure> {
     Err(Failure::Entrance(config::NO_LDAP.to_owned()))
 }
 

@@ -1,6 +1,6 @@
 //! Log-in by an LDAP directory.
 //!
-//! In:    a user name and a password.
+//! In:    a user name and a password; later, if asked to, the name of a user who was let in.
 //! Out:   allowed, where the directory takes them in a simple bind; the groups that the entry names.
 //! Never: an empty password, which a directory takes for nobody's and lets pass; a name unescaped in a filter or a
 //!        distinguished name; a password in clear text to another machine unless told to.
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ldap3::{
-    LdapConn, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, dn_escape, ldap_escape,
+    LdapConn, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, SearchResult, dn_escape,
+    ldap_escape,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -20,13 +21,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tracing::warn;
 
-use super::attempt::{Attempt, Authenticator, Denial, Grant, Outcome};
+use super::attempt::{Attempt, Authenticator, Denial, Grant, Known, Outcome, Standing};
 use super::http::{Breaker, BreakerLimits, Roots, is_loopback};
+use super::recheck::{Attributes, Person, Recheck, Rechecked, Rechecks};
 use super::secret::Secret;
 use super::subject::Identity;
 
 /// Result codes of RFC 4511 appendix A.
 const SUCCESS: u32 = 0;
+const SIZE_LIMIT_EXCEEDED: u32 = 4;
 const NO_SUCH_OBJECT: u32 = 32;
 const INVALID_CREDENTIALS: u32 = 49;
 /// The most groups that are taken over, and the longest name of one in bytes.
@@ -55,6 +58,8 @@ pub struct LdapSettings {
     pub attributes: Vec<Box<str>>,
     /// Log-ins under way; more are refused at once, so that a slow directory leaves workers to others. 2.
     pub in_flight_maximum: usize,
+    /// How often is looked whether a search still finds those who were let in; 0: never.
+    pub recheck: Duration,
 }
 
 /// How the entry of a user is found.
@@ -87,6 +92,9 @@ impl LdapSettings {
         if !template.contains("${username}") {
             return Err(LdapSettingsError::Template { template: template.clone() });
         }
+        if !self.recheck.is_zero() && matches!(self.find, Find::Dn(_)) {
+            return Err(LdapSettingsError::Recheck);
+        }
         Ok(())
     }
 }
@@ -97,6 +105,7 @@ pub struct Ldap {
     connection: LdapConnSettings,
     breaker: Breaker,
     in_flight: AtomicUsize,
+    rechecks: Option<Rechecks>,
 }
 
 /// Why a directory cannot be asked.
@@ -121,6 +130,9 @@ pub enum LdapSettingsError {
         /// Which.
         template: Box<str>,
     },
+    /// A bind by name needs the password, which is not kept.
+    #[error("users who were let in can be looked for by a search only")]
+    Recheck,
     /// The certificates to trust cannot be read, or are none.
     #[error("{path}: no certificates to trust can be read", path = path.display())]
     Roots {
@@ -148,15 +160,16 @@ impl Ldap {
             .set_starttls(settings.start_tls)
             .set_config(tls(&settings.roots)?);
         let breaker = Breaker::new(BreakerLimits::default());
-        Ok(Self { settings, connection, breaker, in_flight: AtomicUsize::new(0) })
+        let rechecks = Rechecks::new(settings.recheck, Instant::now());
+        Ok(Self { settings, connection, breaker, in_flight: AtomicUsize::new(0), rechecks })
     }
 
     /// Asks the directory, unless it is left alone for a while because it did not answer.
-    fn ask_if_it_answers(&self, username: &str, password: &str, attempt: &Attempt) -> Option<Found> {
+    fn ask_if_it_answers<T>(&self, ask: impl FnOnce(&mut LdapConn) -> Result<T, LdapError>) -> Option<T> {
         if !self.breaker.may_ask(Instant::now()) {
             return None;
         }
-        match self.ask(username, password, attempt) {
+        match self.ask(ask) {
             Ok(found) => {
                 self.breaker.answered();
                 Some(found)
@@ -169,9 +182,9 @@ impl Ldap {
         }
     }
 
-    fn ask(&self, username: &str, password: &str, attempt: &Attempt) -> Result<Found, LdapError> {
+    fn ask<T>(&self, ask: impl FnOnce(&mut LdapConn) -> Result<T, LdapError>) -> Result<T, LdapError> {
         let mut ldap = LdapConn::with_settings(self.connection.clone(), &self.settings.url)?;
-        let found = self.log_in(&mut ldap, username, password, attempt);
+        let found = ask(&mut ldap);
         let _ = ldap.unbind();
         found
     }
@@ -212,12 +225,15 @@ impl Ldap {
         let filter = filter.replace("${username}", &ldap_escape(username));
         let options = SearchOptions::new().sizelimit(2);
         let search = ldap.with_timeout(self.settings.timeout).with_search_options(options);
-        let result = search.search(base, Scope::Subtree, &filter, ["1.1"])?;
-        if result.1.rc == NO_SUCH_OBJECT {
-            return Ok(None);
+        let SearchResult(entries, result) = search.search(base, Scope::Subtree, &filter, ["1.1"])?;
+        match result.rc {
+            SUCCESS => {}
+            // More than two; either way nobody is meant.
+            NO_SUCH_OBJECT | SIZE_LIMIT_EXCEEDED => return Ok(None),
+            // It is busy, or not allowed: that says nothing about the user.
+            _ => return Err(result.into()),
         }
-        // Two entries end the search with sizeLimitExceeded where there are more; either way nobody is meant.
-        let mut entries = result.0.into_iter().filter(|entry| !entry.is_ref() && !entry.is_intermediate());
+        let mut entries = entries.into_iter().filter(|entry| !entry.is_ref() && !entry.is_intermediate());
         match (entries.next(), entries.next()) {
             (Some(entry), None) => Ok(Some(SearchEntry::construct(entry).dn)),
             _ => Ok(None),
@@ -254,7 +270,23 @@ impl Ldap {
     }
 }
 
+impl Recheck for Ldap {
+    fn recheck(&self, now: Instant) -> Rechecked {
+        let Some(rechecks) = &self.rechecks else { return Rechecked::Idle };
+        rechecks.ask_one(now, |person, _| {
+            let username = person.username.as_deref().unwrap_or_default();
+            self.ask_if_it_answers(|ldap| Ok(self.dn(ldap, username)?.is_some()))
+        })
+    }
+}
+
 impl Authenticator for Ldap {
+    fn review(&self, known: Known<'_>) -> Standing {
+        let Some(rechecks) = &self.rechecks else { return Standing::Same };
+        let stays = rechecks.may_stay(&known, "", Attributes::new, Instant::now());
+        if stays { Standing::Same } else { Standing::Gone }
+    }
+
     fn authenticate(&self, attempt: &Attempt) -> Outcome {
         let (Some(username), Some(password)) = (&attempt.username, &attempt.password) else {
             return Outcome::Pass;
@@ -268,15 +300,25 @@ impl Authenticator for Ldap {
             self.in_flight.fetch_sub(1, Ordering::AcqRel);
             return Outcome::Deny(Denial::Busy);
         }
-        let found = self.ask_if_it_answers(username, password, attempt);
+        let found = self.ask_if_it_answers(|ldap| self.log_in(ldap, username, password, attempt));
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
         match found {
-            Some(Found::Yes(identity)) => Outcome::Allow(Grant { identity, ..Grant::default() }),
+            Some(Found::Yes(identity)) => {
+                if let Some(rechecks) = &self.rechecks {
+                    rechecks.logged_in(user(username), Attributes::new(), Instant::now());
+                }
+                Outcome::Allow(Grant { identity, ..Grant::default() })
+            }
             Some(Found::WrongPassword) => Outcome::Deny(Denial::BadCredentials),
             Some(Found::Nobody) => Outcome::Pass,
             None => Outcome::Deny(Denial::Unavailable),
         }
     }
+}
+
+/// The same for all of its clients.
+fn user(name: &str) -> Person {
+    Person { username: Some(name.into()), client_id: "".into() }
 }
 
 fn check_url(settings: &LdapSettings) -> Result<(), LdapSettingsError> {
@@ -344,6 +386,7 @@ mod tests {
             groups: None,
             attributes: Vec::new(),
             in_flight_maximum: 2,
+            recheck: Duration::ZERO,
         }
     }
 
@@ -368,6 +411,8 @@ mod tests {
         let error = Ldap::new(LdapSettings { find, ..settings("ldaps://dir.example") }).err();
 
         assert!(matches!(error, Some(LdapSettingsError::Template { .. })));
+        let recheck = LdapSettings { recheck: Duration::from_secs(60), ..settings("ldaps://dir.example") };
+        assert!(matches!(recheck.check(), Err(LdapSettingsError::Recheck)), "the password is not kept");
     }
 
     /// The directory would let it pass; it is not even asked.

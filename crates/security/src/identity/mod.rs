@@ -17,6 +17,7 @@ pub mod jwt;
 #[cfg(feature = "ldap")]
 pub mod ldap;
 pub mod password;
+mod recheck;
 mod rule;
 pub mod scram;
 mod secret;
@@ -39,6 +40,7 @@ pub use crl::{RevocationLists, Unlisted};
 pub use device::{Devices, Revoked};
 pub use door::Door;
 pub use guard::{Banned, Guard, GuardLimits};
+pub use recheck::{Recheck, Rechecked};
 pub use rule::{Action, GrantedRule, RULES_MAXIMUM, RuleError};
 pub use secret::{NoRandomness, Secret};
 pub use subject::Identity;

@@ -1,10 +1,10 @@
 //! `[access]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 pub(super) const ACCESS: Section = Section {
     name: "access",
-    repeated: false,
+    form: Form::Table,
     about: "What clients are told that want what they may not have. Each time is counted and logged (area `access`).",
     keys: &[
         Key {

@@ -1,12 +1,12 @@
 //! `[admission]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 const U32: u64 = u32::MAX as u64;
 
 pub(super) const ADMISSION: Section = Section {
     name: "admission",
-    repeated: false,
+    form: Form::Table,
     about: "What newcomers are held to before they may say a word of MQTT; [limits] and each [[listener]] have more. \
             Whoever is beyond a bound is closed at once, counted, and named in the log (area `connection`). An address is \
             an IPv4 address or the first 64 bits of an IPv6 address; those of this machine have no bounds of their own. \

@@ -1,10 +1,10 @@
 //! `[api]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 pub(super) const API: Section = Section {
     name: "api",
-    repeated: false,
+    form: Form::Table,
     about: "The operator's API: HTTP, for those who have a token or are users of the groups viewers, operators or \
             administrators. `dunlin clients` and its like use it. docs/api.md says more. The owner of the data directory has it \
             on a Unix socket there, api.sock, whatever stands here.",

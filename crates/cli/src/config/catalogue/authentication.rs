@@ -1,6 +1,6 @@
 //! `[authentication]` and what is below it
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 /// What a chain may consist of.
 pub(super) const PROOFS: &[&str] = &["certificate", "password", "scram", "jwt", "http", "ldap", "anonymous"];
@@ -15,7 +15,7 @@ const TEXT: Kind = Kind::Text { most: 1024 };
 
 pub(super) const AUTHENTICATION: Section = Section {
     name: "authentication",
-    repeated: false,
+    form: Form::Table,
     about: "Who is let in, and by what; not with --dev. docs/identity.md has examples. Secrets stand in files of their own, \
             so that this one can be shown to whoever has to read it. All of it is read again at a reload, with the \
             files that it names: connections stay, but for those whose log-in would no longer be asked for. Where \
@@ -34,7 +34,7 @@ pub(super) const AUTHENTICATION: Section = Section {
 
 pub(super) const FAILURES: Section = Section {
     name: "authentication.failures",
-    repeated: false,
+    form: Form::Table,
     about: "How many failed log-ins lead to which ban. A failure is what may have been a guess.",
     keys: &[
         Key {
@@ -85,7 +85,7 @@ pub(super) const FAILURES: Section = Section {
 
 pub(super) const PASSWORD: Section = Section {
     name: "authentication.password",
-    repeated: false,
+    form: Form::Table,
     about: "Of password and scram.",
     keys: &[Key {
         name: "file",
@@ -99,7 +99,7 @@ pub(super) const PASSWORD: Section = Section {
 
 pub(super) const CERTIFICATE: Section = Section {
     name: "authentication.certificate",
-    repeated: false,
+    form: Form::Table,
     about: "Of certificate, where the listener has a client_ca of yours. Those of the built-in authority always have the \
             device's name as their Common Name, which is the user name and must be the client identifier.",
     keys: &[
@@ -131,8 +131,10 @@ pub(super) const CERTIFICATE: Section = Section {
 
 pub(super) const JWT: Section = Section {
     name: "authentication.jwt",
-    repeated: false,
-    about: "Of jwt: JSON Web Tokens of one issuer. One of secret_file, key_file and jwks_url says what they are signed with.",
+    form: Form::OptionalBlocks,
+    about: "Of jwt: JSON Web Tokens of an issuer. One of secret_file, key_file and jwks_url says what they are signed with. Of \
+            several such blocks each has an issuer of its own, by which it knows its tokens; jwt in a chain stands for all of \
+            them.",
     keys: &[
         Key {
             name: "secret_file",
@@ -179,7 +181,8 @@ pub(super) const JWT: Section = Section {
             name: "issuer",
             kind: TEXT,
             reloads: true,
-            about: "What iss must be; tokens with another are left to the next of the chain. Not set: iss is not looked at.",
+            about: "What iss must be; tokens with another are left to the next of the chain. Not set: iss is not looked at; with several blocks \
+                    each must have one.",
             example: Some("\"https://id.example.org/\""),
         },
         Key {
@@ -258,7 +261,7 @@ pub(super) const JWT: Section = Section {
 
 pub(super) const HTTP: Section = Section {
     name: "authentication.http",
-    repeated: false,
+    form: Form::Table,
     about: "Of http: a service of yours that is asked about each client, with JSON by POST.",
     keys: &[
         Key {
@@ -345,12 +348,20 @@ pub(super) const HTTP: Section = Section {
                     what clients are held to.",
             example: None,
         },
+        Key {
+            name: "recheck_seconds",
+            kind: RECHECK,
+            reloads: true,
+            about: "How often the service is asked whether those whom it let in may stay, with the field recheck and without a \
+                    password; whom it denies then is disconnected (0x87). 0: never: whoever is in stays in.",
+            example: None,
+        },
     ],
 };
 
 pub(super) const LDAP: Section = Section {
     name: "authentication.ldap",
-    repeated: false,
+    form: Form::Table,
     about: "Of ldap: a directory that users bind to with their names and passwords. Either user_dn says how the entry of a \
             user is called, or search_base and search_filter find it.",
     keys: &[
@@ -429,10 +440,20 @@ pub(super) const LDAP: Section = Section {
             example: Some("[\"departmentNumber\"]"),
         },
         REQUESTS,
+        Key {
+            name: "recheck_seconds",
+            kind: RECHECK,
+            reloads: true,
+            about: "How often is looked whether the search still finds the users who were let in; whoever is not found is \
+                    disconnected (0x87). 0: never: whoever is in stays in. Needs search_base and search_filter.",
+            example: None,
+        },
     ],
 };
 
 const TIMEOUT: Kind = Kind::Integer { least: 10, most: 60_000, unit: "milliseconds" };
+
+const RECHECK: Kind = Kind::Integer { least: 0, most: 604_800, unit: "seconds" };
 
 const CA_FILE: Key = Key {
     name: "ca_file",

@@ -1,6 +1,6 @@
 //! `[limits]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 pub(super) const RATE_EXCEEDED: [&str; 3] = ["slow", "refuse", "disconnect"];
 
@@ -10,7 +10,7 @@ const I64: u64 = i64::MAX as u64;
 
 pub(super) const LIMITS: Section = Section {
     name: "limits",
-    repeated: false,
+    form: Form::Table,
     about: "What one client, and all together, may hold of the server's memory and time.",
     keys: &[
         limit(

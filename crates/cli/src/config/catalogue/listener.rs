@@ -1,12 +1,12 @@
 //! `[[listener]]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 const U32: u64 = u32::MAX as u64;
 
 pub(super) const LISTENER: Section = Section {
     name: "listener",
-    repeated: true,
+    form: Form::Blocks,
     about: "Where clients connect; one block for each address. Without any, and without --listen, `--dev` listens on \
             port 1883 of 127.0.0.1 and ::1. --listen replaces all of them. docs/transports.md has examples.",
     keys: &[

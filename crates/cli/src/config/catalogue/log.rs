@@ -1,12 +1,12 @@
 //! `[log]` and `[log.areas]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
 pub(super) const LOG: Section = Section {
     name: "log",
-    repeated: false,
+    form: Form::Table,
     about: "What is logged, on standard error.",
     keys: &[
         Key {
@@ -30,7 +30,7 @@ pub(super) const LOG: Section = Section {
 
 pub(super) const AREAS: Section = Section {
     name: "log.areas",
-    repeated: false,
+    form: Form::Table,
     about: "Areas with a level of their own. The area is the part of a line's target after `dunlin::`.",
     keys: &[
         area("process", "Start, configuration, signals, end."),

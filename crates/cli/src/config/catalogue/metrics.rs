@@ -1,10 +1,10 @@
 //! `[metrics]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 pub(super) const METRICS: Section = Section {
     name: "metrics",
-    repeated: false,
+    form: Form::Table,
     about: "What the server says of itself. docs/monitoring.md says how to use it.",
     keys: &[
         Key {

@@ -1,10 +1,10 @@
 //! `[protocol]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 pub(super) const PROTOCOL: Section = Section {
     name: "protocol",
-    repeated: false,
+    form: Form::Table,
     about: "Choices that the specification leaves to a server.",
     keys: &[
         Key {

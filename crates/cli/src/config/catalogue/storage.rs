@@ -1,12 +1,12 @@
 //! `[storage]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 pub(super) const DURABILITIES: [&str; 3] = ["synced", "written", "memory"];
 
 pub(super) const STORAGE: Section = Section {
     name: "storage",
-    repeated: false,
+    form: Form::Table,
     about: "What survives the end of the process: sessions, queues, retained messages and wills, in a log on disk.",
     keys: &[
         Key {
@@ -59,7 +59,7 @@ pub(super) const STORAGE: Section = Section {
 
 pub(super) const TOPICS: Section = Section {
     name: "storage.topic",
-    repeated: true,
+    form: Form::Blocks,
     about: "Topics whose messages survive more, or less, than their listener says. The first block whose filter matches \
             decides.",
     keys: &[

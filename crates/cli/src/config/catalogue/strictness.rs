@@ -1,10 +1,10 @@
 //! `[strictness]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 pub(super) const STRICTNESS: Section = Section {
     name: "strictness",
-    repeated: false,
+    form: Form::Table,
     about: "Rules of the protocol that clients in the field break. reject: as the specification says. warn: let it \
             pass, count it and log it (area `protocol`). allow: let it pass and count it. The defaults are the \
             specification, except where a breach harms nobody.",

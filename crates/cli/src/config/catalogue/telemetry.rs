@@ -1,10 +1,10 @@
 //! `[opentelemetry]`
 
-use super::{Key, Kind, Section};
+use super::{Form, Key, Kind, Section};
 
 pub(super) const TELEMETRY: Section = Section {
     name: "opentelemetry",
-    repeated: false,
+    form: Form::Table,
     about: "The way of single messages through the server, as spans, and the metrics, sent to a collector by OTLP over HTTP \
             in JSON. docs/monitoring.md says more.",
     keys: &[

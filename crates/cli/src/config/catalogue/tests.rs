@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Config;
-use crate::config::print::{defaults, table_at};
+use crate::config::print::{defaults, defaults_of, table_at};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,11 @@ fn serialized(prefix: &str, table: &toml::Table, into: &mut BTreeSet<String>) {
 #[test]
 fn every_field_of_the_structs_is_in_the_catalogue_and_nothing_else() {
     let mut fields = BTreeSet::new();
-    serialized("", &defaults(), &mut fields);
+    let defaults = defaults();
+    serialized("", &defaults, &mut fields);
+    for section in SECTIONS.iter().filter(|section| section.form == Form::OptionalBlocks) {
+        serialized(section.name, &defaults_of(&defaults, section), &mut fields);
+    }
     let keys = SECTIONS.iter().flat_map(|section| {
         let with_default = section.keys.iter().filter(|key| key.example.is_none());
         with_default.map(|key| section.path(key.name))
@@ -33,15 +37,23 @@ fn every_field_of_the_structs_is_in_the_catalogue_and_nothing_else() {
 #[test]
 fn every_section_but_the_repeated_ones_is_a_table_of_the_structs() {
     let defaults = defaults();
-    for section in SECTIONS.iter().filter(|section| !section.repeated) {
+    for section in SECTIONS.iter().filter(|section| !section.is_repeated()) {
         assert!(table_at(&defaults, section.name).is_some(), "[{}]", section.name);
+    }
+}
+
+/// Nothing but this value.
+fn file_with(section: &Section, key: &Key, value: &str) -> String {
+    match section.form {
+        Form::OptionalBlocks => format!("[[{}]]\n{} = {value}", section.name, key.name),
+        Form::Table | Form::Blocks => format!("{} = {value}", section.path(key.name)),
     }
 }
 
 /// The catalogue lets nothing pass that the structs refuse: each bound and each choice reaches them.
 #[test]
 fn the_bounds_and_choices_of_the_catalogue_are_taken_by_the_structs() {
-    for section in SECTIONS.iter().filter(|section| !section.repeated) {
+    for section in SECTIONS.iter().filter(|section| section.form != Form::Blocks) {
         for key in section.keys {
             let texts = match key.kind {
                 Kind::Integer { least, most, .. } => vec![least.to_string(), most.to_string()],
@@ -52,7 +64,7 @@ fn the_bounds_and_choices_of_the_catalogue_are_taken_by_the_structs() {
                 _ => vec![],
             };
             for text in texts {
-                let file = format!("{} = {text}", section.path(key.name));
+                let file = file_with(section, key, &text);
                 assert!(toml::from_str::<Config>(&file).is_ok(), "{file}");
             }
         }
@@ -62,9 +74,9 @@ fn the_bounds_and_choices_of_the_catalogue_are_taken_by_the_structs() {
 /// The structs take nothing that the catalogue does not offer.
 #[test]
 fn what_is_beside_the_choices_is_refused_by_the_structs() {
-    for section in SECTIONS.iter().filter(|section| !section.repeated) {
+    for section in SECTIONS.iter().filter(|section| section.form != Form::Blocks) {
         for key in section.keys.iter().filter(|key| matches!(key.kind, Kind::Choice(_))) {
-            let file = format!("{} = \"another\"", section.path(key.name));
+            let file = file_with(section, key, "\"another\"");
             let error = toml::from_str::<Config>(&file).unwrap_err();
             let Kind::Choice(choices) = key.kind else { unreachable!() };
             // serde names every variant that it knows.

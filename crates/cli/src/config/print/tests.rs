@@ -79,7 +79,7 @@ fn is_assignment(text: &str) -> bool {
 }
 
 fn is_of_another_listener(code: &str) -> bool {
-    let listener = SECTIONS.iter().find(|section| section.repeated).unwrap();
+    let listener = SECTIONS.iter().find(|section| section.is_repeated()).unwrap();
     code.split_once(" = ").is_some_and(|(name, _)| listener.keys[1..].iter().any(|key| key.name == name))
 }
 
@@ -87,7 +87,7 @@ fn tables() -> String {
     let defaults = defaults();
     let mut out = String::new();
     for section in &SECTIONS {
-        let heading = match (section.name, section.repeated) {
+        let heading = match (section.name, section.is_repeated()) {
             ("", _) => "Before the first table".to_owned(),
             (name, true) => format!("`[[{name}]]`"),
             (name, false) => format!("`[{name}]`"),
@@ -97,8 +97,9 @@ fn tables() -> String {
             write!(out, "{}\n\n", section.about).unwrap();
         }
         out.push_str("| key | default | allowed | what it is |\n|---|---|---|---|\n");
+        let defaults = defaults_of(&defaults, section);
         for key in section.keys {
-            let default = table_at(&defaults, section.name).and_then(|table| table.get(key.name));
+            let default = defaults.get(key.name);
             let default =
                 default.map_or_else(|| "not set".to_owned(), |value| format!("`{}`", literal(value)));
             let (name, allowed, restart) = (key.name, key.kind.allowed(), restart(key));

@@ -6,7 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use super::{configure, prepared, publish, reload, start};
+use super::mounts::subscriber_as;
+use super::{configure, port, prepared, publish, reload, start};
 use crate::secured::Directory;
 
 const CONFIGURATION: &str = "\
@@ -23,13 +24,19 @@ rootpw root-secret
 directory FOLDER/slapd
 overlay memberof
 access to attrs=userPassword by anonymous auth by * none
-access to * by self read by * none
+access to * by dn.exact=cn=broker,dc=example read by self read by * none
 ";
 
 const ENTRIES: &str = "\
 dn: dc=example
 objectClass: domain
 dc: example
+
+dn: cn=broker,dc=example
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: broker
+userPassword: broker-secret
 
 dn: uid=eve,dc=example
 objectClass: inetOrgPerson
@@ -127,4 +134,33 @@ fn a_user_binds_to_the_directory_and_has_its_groups() {
     configure(&directory, "[\"password\", \"ldap\"]", &slapd.section());
     reload(&broker);
     assert_eq!(said("eve", "eves", "plant/1"), "");
+}
+
+#[test]
+fn a_user_who_is_locked_in_the_directory_is_disconnected() {
+    let directory = prepared();
+    let slapd = Slapd::start(&directory);
+    fs::write(directory.path().join("broker.password"), "broker-secret\n").unwrap();
+    let section = format!(
+        "[authentication.ldap]\nurl = \"ldap://127.0.0.1:{}\"\nsearch_base = \"dc=example\"\n\
+         search_filter = \"(&(uid=${{username}})(!(description=locked)))\"\nbind_dn = \"cn=broker,dc=example\"\n\
+         bind_password_file = \"broker.password\"\ngroups_attribute = \"memberOf\"\nrecheck_seconds = 1\n",
+        slapd.port
+    );
+    configure(&directory, "[\"ldap\"]", &section);
+    let broker = start(&directory);
+    let login = ["-u", "eve", "-P", "eves"];
+    let (mut child, mut lines) = subscriber_as(&directory, &port(&broker), "eve", "plant/#", &login);
+
+    let uri = format!("ldap://127.0.0.1:{}", slapd.port);
+    let change = "dn: uid=eve,dc=example\nchangetype: modify\nadd: description\ndescription: locked\n";
+    fs::write(directory.path().join("lock.ldif"), change).unwrap();
+    let root = ["-x", "-H", &uri, "-D", "cn=root,dc=example", "-w", "root-secret"];
+    let locked = directory.other("ldapmodify", &[&root[..], &["-f", "lock.ldif"]].concat());
+    assert!(locked.status.success(), "{}", crate::secured::both(&locked));
+    assert!(lines.any(|line| line.contains("Received DISCONNECT (135)")), "it is no longer found");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(broker.logged("does so no more").contains("eve"));
+    assert!(publish(&directory, &broker, "eve", "eves", "plant/1").contains("Bad User Name or Password"));
 }

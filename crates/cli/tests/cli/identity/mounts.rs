@@ -24,10 +24,22 @@ fn subscriber_with(
     filter: &str,
     more: &[&str],
 ) -> (Child, impl Iterator<Item = String> + use<>) {
+    let more = [&["-u", "amy", "-P", PASSWORD][..], more].concat();
+    subscriber_as(directory, port, client, filter, &more)
+}
+
+/// With a name and a password among the arguments.
+pub(super) fn subscriber_as(
+    directory: &Directory,
+    port: &str,
+    client: &str,
+    filter: &str,
+    more: &[&str],
+) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut command = Command::new("sh");
     command
         .args(["-c", "exec stdbuf -oL mosquitto_sub \"$@\" 2>&1", "sh"])
-        .args(["-h", "127.0.0.1", "-p", port, "-V", "5", "-u", "amy", "-P", PASSWORD, "-q", "1", "-d"])
+        .args(["-h", "127.0.0.1", "-p", port, "-V", "5", "-q", "1", "-d"])
         .args(["-i", client, "-t", filter, "-F", "%t %p %R", "-W", "20"])
         .args(more)
         .current_dir(directory.path());

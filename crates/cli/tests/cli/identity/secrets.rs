@@ -16,7 +16,7 @@ fn the_log_at_its_most_verbose_has_no_secrets_in_it() {
     fs::write(directory.path().join("keys.json"), made["jwks"].to_string()).unwrap();
     fs::write(directory.path().join("authorization"), "Bearer of-the-broker").unwrap();
     let rest = format!(
-        "[log]\nlevel = \"trace\"\n[authentication.jwt]\nkey_file = \"keys.json\"\n\
+        "[log]\nlevel = \"trace\"\n[[authentication.jwt]]\nkey_file = \"keys.json\"\n\
          [authentication.http]\nurl = \"http://127.0.0.1:{}/login\"\nauthorization_file = \"authorization\"\n",
         service.port
     );

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{Service, configure, prepared, publish, reload, start};
+use super::mounts::subscriber_as;
+use super::{Service, configure, port, prepared, publish, reload, start};
 use crate::secured::Directory;
 
 fn section(service: &Service, more: &str) -> String {
@@ -60,4 +61,26 @@ fn without_an_answer_nobody_is_let_in_and_the_service_is_left_alone() {
     assert!(!lines.iter().any(|line| line.contains("gives no answer")), "it was left alone: {lines:?}");
     service.end();
     assert_eq!(publish(&directory, &broker, "amy", super::PASSWORD, "plant/1"), "");
+}
+
+#[test]
+fn whoever_the_service_denies_later_is_disconnected_and_its_password_is_not_kept_for_that() {
+    let directory = with_authorization();
+    let mut service = Service::start(&directory);
+    configure(&directory, "[\"http\"]", &section(&service, "recheck_seconds = 1\n"));
+    let broker = start(&directory);
+    let login = ["-u", "amy", "-P", "right"];
+    let (mut child, mut lines) = subscriber_as(&directory, &port(&broker), "amy", "plant/#", &login);
+    // It is asked again and again, and says yes: with a password among what it is asked it would say no.
+    let again = "POST /login Bearer of-the-broker again";
+    assert_eq!(service.lines.by_ref().filter(|line| line.as_ref().unwrap() == again).take(3).count(), 3);
+    assert_eq!(publish(&directory, &broker, "amy", "right", "plant/still"), "");
+    assert!(lines.any(|line| line.starts_with("plant/still")), "it is still there");
+
+    fs::write(directory.path().join("disabled"), "amy").unwrap();
+    assert!(lines.any(|line| line.contains("Received DISCONNECT (135)")), "it is no longer let in");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = publish(&directory, &broker, "amy", "right", "plant/1");
+    assert!(said.contains("Bad User Name or Password"), "what was kept is forgotten: {said}");
 }

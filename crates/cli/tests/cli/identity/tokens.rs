@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::mounts::subscriber_as;
 use super::{Service, configure, in_seconds, port, prepared, publish, python, reload, root, start, tokens};
 use crate::process::Broker;
 use crate::secured::{Directory, both};
@@ -40,7 +41,7 @@ fn issued(directory: &Directory, algorithm: &str) -> Vec<String> {
 
 fn section(source: &str) -> String {
     format!(
-        "[authentication.jwt]\n{source}\nissuer = \"{ISSUER}\"\naudiences = [\"mqtt\"]\nclient_id = \"match\"\n\
+        "[[authentication.jwt]]\n{source}\nissuer = \"{ISSUER}\"\naudiences = [\"mqtt\"]\nclient_id = \"match\"\n\
          client_id_claim = \"device\"\n"
     )
 }
@@ -71,6 +72,64 @@ fn a_token_lets_in_and_says_what_its_client_may_do() {
         // What is no token is left to the next of the chain.
         assert_eq!(publish(&directory, &broker, "amy", super::PASSWORD, "plant/1"), "");
     }
+}
+
+#[test]
+fn each_issuer_of_several_lets_in_its_own() {
+    let directory = prepared();
+    let issuers = ["https://one.example/", "https://other.example/"];
+    let [one, other] = issuers.map(|issuer| {
+        let name = if issuer.contains("one") { "one" } else { "other" };
+        let made = tokens(
+            "ES256",
+            &[claims(&json!({"iss": issuer, "sub": name})), claims(&json!({"iss": issuers[0]}))],
+        );
+        fs::write(directory.path().join(format!("{name}.json")), made["jwks"].to_string()).unwrap();
+        made["tokens"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|token| token.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    });
+    let block =
+        |name, issuer| format!("[[authentication.jwt]]\nkey_file = \"{name}.json\"\nissuer = \"{issuer}\"\n");
+    let (first, second) = (block("one", issuers[0]), block("other", issuers[1]));
+    configure(&directory, "[\"jwt\"]", &[&*first, &second].concat());
+    let broker = start(&directory);
+    let said = |token: &str, topic: &str| publish(&directory, &broker, "any", token, topic);
+    assert_eq!((said(&one[0], "own/one/1").as_str(), said(&other[0], "own/other/1").as_str()), ("", ""));
+    assert!(
+        said(&other[1], "own/amy/1").contains("Bad User Name"),
+        "in the name of one, with the key of the other"
+    );
+
+    // Whose issuer is taken off the list goes; others stay.
+    let (mut child, mut lines) =
+        subscriber_as(&directory, &port(&broker), "gone", "plant/#", &["-u", "x", "-P", &other[0]]);
+    configure(&directory, "[\"jwt\"]", &first);
+    reload(&broker);
+    assert!(lines.any(|line| line.contains("Received DISCONNECT (135)")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said(&other[0], "own/other/1").contains("Bad User Name"));
+    assert_eq!(said(&one[0], "own/one/1"), "");
+}
+
+#[test]
+fn a_connection_ends_with_its_token() {
+    let directory = prepared();
+    let made = tokens("ES256", &[claims(&json!({"exp": in_seconds(10)}))]);
+    fs::write(directory.path().join("keys.json"), made["jwks"].to_string()).unwrap();
+    let text = "[[authentication.jwt]]\nkey_file = \"keys.json\"\nleeway_seconds = 0\n";
+    configure(&directory, "[\"jwt\"]", text);
+    let broker = start(&directory);
+    let token = made["token"].as_str().unwrap();
+    let (mut child, mut lines) =
+        subscriber_as(&directory, &port(&broker), "c", "plant/#", &["-u", "x", "-P", token]);
+    assert!(lines.any(|line| line.contains("Received DISCONNECT (135)")), "it outlives its token");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
@@ -133,7 +192,7 @@ fn paho_and_mqtt_js_log_in_with_tokens() {
     .unwrap();
     let made = tokens("ES256", &[json!({"sub": "amy", "aud": "mqtt", "exp": in_seconds(600)})]);
     fs::write(directory.path().join("keys.json"), made["jwks"].to_string()).unwrap();
-    let section = "[authentication.jwt]\nkey_file = \"keys.json\"\naudiences = [\"mqtt\"]\n";
+    let section = "[[authentication.jwt]]\nkey_file = \"keys.json\"\naudiences = [\"mqtt\"]\n";
     configure(&directory, "[\"jwt\"]", section);
     let broker = start(&directory);
     let token = made["token"].as_str().unwrap();

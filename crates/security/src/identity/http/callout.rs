@@ -1,6 +1,6 @@
 //! Log-in by asking an HTTP service.
 //!
-//! In:    an attempt, sent as JSON by POST.
+//! In:    an attempt, sent as JSON by POST; later, if asked to, who was let in, without a password.
 //! Out:   what the service says: 200 with JSON, 204 for a plain yes, 401 and 403 for no.
 //! Never: a guess at what another answer means, nor at none: then the service is out of order, and the Client is refused,
 //!        or passed on where that was chosen.
@@ -16,8 +16,9 @@ use serde_json::Value;
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use crate::identity::attempt::{Attempt, Authenticator, Denial, Grant, Outcome};
+use crate::identity::attempt::{Attempt, Authenticator, Denial, Grant, Known, Outcome, Standing};
 use crate::identity::certificate;
+use crate::identity::recheck::{Attributes, Person, Recheck, Rechecked, Rechecks};
 use crate::identity::rule;
 use crate::identity::secret::{NoRandomness, Secret};
 use crate::identity::subject::Identity;
@@ -48,6 +49,8 @@ pub struct CallOutSettings {
     pub breaker: BreakerLimits,
     /// Whether a Client is passed on to the next authenticator where the service is out of order. Otherwise it is refused.
     pub pass_without_answer: bool,
+    /// How often the service is asked whether those whom it let in may stay; 0: never, which is the default.
+    pub recheck: Duration,
 }
 
 impl Default for CallOutSettings {
@@ -60,6 +63,7 @@ impl Default for CallOutSettings {
             in_flight_maximum: 2,
             breaker: BreakerLimits::default(),
             pass_without_answer: false,
+            recheck: Duration::ZERO,
         }
     }
 }
@@ -71,10 +75,14 @@ pub struct CallOut {
     breaker: Breaker,
     cache: Cache<Said>,
     in_flight: AtomicUsize,
+    rechecks: Option<Rechecks>,
 }
 
 #[derive(Serialize)]
 struct Request<'a> {
+    /// Was it let in before?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recheck: bool,
     client_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
@@ -85,9 +93,10 @@ struct Request<'a> {
     password_base64: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
-    listener: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    certificate: BTreeMap<Box<str>, Box<str>>,
+    certificate: Attributes,
 }
 
 #[derive(Deserialize)]
@@ -140,7 +149,8 @@ impl CallOut {
     /// The system gives no random bytes.
     pub fn new(client: Client, settings: CallOutSettings) -> Result<Self, NoRandomness> {
         let (breaker, cache) = (Breaker::new(settings.breaker), Cache::new(settings.cache_entries)?);
-        Ok(Self { client, settings, breaker, cache, in_flight: AtomicUsize::new(0) })
+        let rechecks = Rechecks::new(settings.recheck, Instant::now());
+        Ok(Self { client, settings, breaker, cache, in_flight: AtomicUsize::new(0), rechecks })
     }
 
     /// Forgets the answers that are kept.
@@ -158,21 +168,25 @@ impl CallOut {
             self.in_flight.fetch_sub(1, Ordering::AcqRel);
             return Err(Denial::Busy);
         }
-        let said = self.ask_if_it_answers(body, attempt);
+        let said = self.ask_if_it_answers(body, |answer| read(answer, attempt));
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
-        said
+        said.ok_or(Denial::Unavailable)
     }
 
-    fn ask_if_it_answers(&self, body: &[u8], attempt: &Attempt) -> Result<Said, Denial> {
+    fn ask_if_it_answers<T>(
+        &self,
+        body: &[u8],
+        read: impl FnOnce(&Answer) -> Result<T, NoAnswer>,
+    ) -> Option<T> {
         if !self.breaker.may_ask(Instant::now()) {
-            return Err(Denial::Unavailable);
+            return None;
         }
         let authorization = self.settings.authorization.as_ref().and_then(Secret::expose_str);
         let reason: Box<dyn std::fmt::Display> = match self.client.post_json(body, authorization) {
-            Ok(answer) => match read(&answer, attempt) {
+            Ok(answer) => match read(&answer) {
                 Ok(said) => {
                     self.breaker.answered();
-                    return Ok(said);
+                    return Some(said);
                 }
                 Err(reason) => Box::new(reason),
             },
@@ -180,11 +194,43 @@ impl CallOut {
         };
         let rest = self.breaker.failed(Instant::now());
         warn!(target: "dunlin::authentication", url = self.client.url(), %reason, ?rest, "authentication service gives no answer");
-        Err(Denial::Unavailable)
+        None
+    }
+
+    /// Remembers whom the service let in.
+    fn let_in(&self, grant: &Grant, attempt: &Attempt) {
+        let Some(rechecks) = &self.rechecks else { return };
+        let Identity { username, client_id, .. } = grant.identity.clone();
+        let certificate = attempt.certificate.as_deref().map(certificate::attributes).unwrap_or_default();
+        rechecks.logged_in(Person { username, client_id }, certificate, Instant::now());
+    }
+}
+
+impl Recheck for CallOut {
+    fn recheck(&self, now: Instant) -> Rechecked {
+        let Some(rechecks) = &self.rechecks else { return Rechecked::Idle };
+        rechecks.ask_one(now, |person, certificate| {
+            let said = self.ask_if_it_answers(&question(person, certificate), may_stay);
+            if said == Some(false) {
+                // Else what is kept would let it in again.
+                self.clear_cache();
+            }
+            said
+        })
     }
 }
 
 impl Authenticator for CallOut {
+    fn review(&self, known: Known<'_>) -> Standing {
+        let Some(rechecks) = &self.rechecks else { return Standing::Same };
+        let certificate = || {
+            let of_it = known.attributes.iter().filter(|(name, _)| name.starts_with("cert."));
+            of_it.map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let stays = rechecks.may_stay(&known, known.client_id, certificate, Instant::now());
+        if stays { Standing::Same } else { Standing::Gone }
+    }
+
     fn authenticate(&self, attempt: &Attempt) -> Outcome {
         if !attempt.offers_proof() && attempt.username.is_none() {
             return Outcome::Pass;
@@ -206,7 +252,10 @@ impl Authenticator for CallOut {
             },
         };
         match said {
-            Said::Yes(grant) => Outcome::Allow(*grant),
+            Said::Yes(grant) => {
+                self.let_in(&grant, attempt);
+                Outcome::Allow(*grant)
+            }
             Said::No => Outcome::Deny(Denial::BadCredentials),
             Said::Nothing => Outcome::Pass,
         }
@@ -224,16 +273,34 @@ fn body(attempt: &Attempt) -> Zeroizing<Vec<u8>> {
     let text = password.and_then(Secret::expose_str);
     let bytes =
         password.filter(|_| text.is_none()).map(|bytes| Zeroizing::new(STANDARD.encode(bytes.expose())));
-    let request = Request {
+    json(&Request {
+        recheck: false,
         client_id: &attempt.client_id,
         username: attempt.username.as_deref(),
         password: text,
         password_base64: bytes.as_ref().map(|bytes| bytes.as_str()),
         address: attempt.address.map(|address| address.to_string()),
-        listener: &attempt.listener,
+        listener: Some(&attempt.listener),
         certificate: attempt.certificate.as_deref().map(certificate::attributes).unwrap_or_default(),
-    };
-    match serde_json::to_vec(&request) {
+    })
+}
+
+/// About somebody who was let in before.
+fn question(person: &Person, certificate: &Attributes) -> Zeroizing<Vec<u8>> {
+    json(&Request {
+        recheck: true,
+        client_id: &person.client_id,
+        username: person.username.as_deref(),
+        password: None,
+        password_base64: None,
+        address: None,
+        listener: None,
+        certificate: certificate.clone(),
+    })
+}
+
+fn json(request: &Request<'_>) -> Zeroizing<Vec<u8>> {
+    match serde_json::to_vec(request) {
         Ok(body) => Zeroizing::new(body),
         Err(_) => unreachable!("text and maps of text are always JSON"),
     }
@@ -268,6 +335,19 @@ fn read(answer: &Answer, attempt: &Attempt) -> Result<Said, NoAnswer> {
     let rules = response.acl.as_ref().map(rule::read).transpose()?.unwrap_or_default();
     let expires = response.expires_in.map(|seconds| attempt.now + Duration::from_secs(seconds.into()));
     Ok(Said::Yes(Box::new(Grant { identity, rules, expires, data: None })))
+}
+
+/// Whether somebody who was let in may stay. A service that passes vouches for it no more.
+fn may_stay(answer: &Answer) -> Result<bool, NoAnswer> {
+    match answer.status {
+        200 => {
+            let response: Response = serde_json::from_slice(&answer.body).map_err(|_| NoAnswer::Body)?;
+            Ok(matches!(response.result, ResultWord::Allow))
+        }
+        204 => Ok(true),
+        401 | 403 => Ok(false),
+        status => Err(NoAnswer::Status(status)),
+    }
 }
 
 fn check(response: &Response) -> Result<(), NoAnswer> {
@@ -318,6 +398,26 @@ mod tests {
             let body = json!({"result": "allow"});
             assert_eq!(read(&answer(status, &body), &attempt()).unwrap_err(), NoAnswer::Status(status));
         }
+    }
+
+    #[test]
+    fn whoever_was_let_in_stays_unless_the_service_says_otherwise() {
+        let said = |status, body: &Value| may_stay(&answer(status, body));
+        assert_eq!(said(204, &json!(null)), Ok(true));
+        assert_eq!(said(200, &json!({"result": "allow"})), Ok(true));
+        for word in ["deny", "pass"] {
+            assert_eq!(said(200, &json!({"result": word})), Ok(false));
+        }
+        assert_eq!((said(401, &json!(null)), said(403, &json!(null))), (Ok(false), Ok(false)));
+        // What is no answer ends nobody.
+        assert_eq!(said(200, &json!({})), Err(NoAnswer::Body));
+        for status in [301, 404, 429, 500, 503] {
+            assert_eq!(said(status, &json!({"result": "deny"})), Err(NoAnswer::Status(status)));
+        }
+        let person = Person { username: Some("amy".into()), client_id: "c".into() };
+        let sent: Value = serde_json::from_slice(&question(&person, &Attributes::new())).unwrap();
+        assert_eq!(sent, json!({"recheck": true, "username": "amy", "client_id": "c"}));
+        assert_eq!(serde_json::from_slice::<Value>(&body(&attempt())).unwrap().get("recheck"), None);
     }
 
     #[test]
