@@ -55,19 +55,48 @@ impl Broker {
         shard: ShardId,
         question: impl FnOnce(&mut Engine, Time, &mut Effects) -> T + Send + 'static,
     ) -> Result<T, Problem> {
+        waited(shard, self.put(shard, question)).await
+    }
+
+    /// The same of every shard at once; the answers in the order of the shards.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub(crate) async fn ask_all<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine, Time, &mut Effects) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Problem> {
+        let asked: Vec<_> =
+            self.map()?.iter().map(|shard| (shard, self.put(shard, question.clone()))).collect();
+        let mut answers = Vec::with_capacity(asked.len());
+        for (shard, answered) in asked {
+            answers.push(waited(shard, answered).await?);
+        }
+        Ok(answers)
+    }
+
+    fn put<T: Send + 'static>(
+        &self,
+        shard: ShardId,
+        question: impl FnOnce(&mut Engine, Time, &mut Effects) -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
         // What the Observer gives back is of use to who may block.
         drop(self.0.visit(shard.index(), move |engine, now, effects| {
             // Whoever asked may have gone.
             let _ = answer.send(question(engine, now, effects));
         }));
-        match timeout(PATIENCE, answered).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(ended()),
-            Err(_) => {
-                let (shard, patience) = (shard.index(), PATIENCE.as_secs());
-                Err(Problem::unavailable(format!("shard {shard} has not answered for {patience} seconds")))
-            }
+        answered
+    }
+}
+
+async fn waited<T>(shard: ShardId, answered: oneshot::Receiver<T>) -> Result<T, Problem> {
+    match timeout(PATIENCE, answered).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(ended()),
+        Err(_) => {
+            let (shard, patience) = (shard.index(), PATIENCE.as_secs());
+            Err(Problem::unavailable(format!("shard {shard} has not answered for {patience} seconds")))
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::access::{self, Gate};
 use crate::audit::{self, Audit};
 use crate::broker::Broker;
 use crate::doctor::{self, Wire};
+use crate::explain::{self, Rules};
 use crate::problem::Problem;
 use crate::{clients, health, publish, retained, sessions, subscriptions, topics, trace, whole};
 
@@ -30,7 +31,7 @@ pub(crate) type Shared = Arc<Api>;
 const BODY_MAXIMUM: usize = 2 << 20;
 
 /// What the process knows that the engines do not. Some of it may block: it is asked on a thread of its own.
-pub trait Host: Send + Sync + 'static {
+pub trait Host: Rules + 'static {
     /// The URL of a listener, by its index in the configuration.
     fn listener(&self, index: u16) -> Option<String>;
 
@@ -74,6 +75,7 @@ pub struct Api {
         (name = "subscriptions", description = "Who has subscribed to what"),
         (name = "retained", description = "Retained messages, and the topics that they are of"),
         (name = "messages", description = "Messages that an operator publishes"),
+        (name = "explain", description = "Why a client did, or did not, get a message"),
         (name = "trace", description = "Packets while they pass"),
         (name = "broker", description = "The broker as a whole"),
         (name = "health", description = "For orchestrators; without credentials"),
@@ -97,6 +99,7 @@ fn resources() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .merge(clients::routes())
         .merge(doctor::routes())
+        .merge(explain::routes())
         .merge(sessions::routes())
         .merge(subscriptions::routes())
         .merge(retained::routes())

@@ -106,7 +106,7 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     /// Why a client did, or did not, get a message
     #[command(after_help = explain::HELP)]
-    Explain(explain::Explain),
+    Explain(Box<explain::Explain>),
     /// Kill a broker again and again, and judge whether it keeps its word
     #[command(after_help = torture::EXIT_HELP)]
     Torture(torture::Torture),

@@ -21,7 +21,6 @@ use crate::args;
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ConfigError};
 use crate::counters;
-use crate::explain::Explaining;
 use crate::failure::Failure;
 use crate::file_limit;
 use crate::listeners::{Listeners, Reach};
@@ -70,12 +69,12 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     }
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
     // Set once, here.
-    let _ = running.set(Explaining::new(server.observer(), entrance.clone()));
+    let _ = running.set(server.observer());
     let urls = say_where(listeners.bound(server.places()), &metrics, &api);
     let mut certificates = listeners.certificates().clone();
     api.add_to(&mut certificates);
     let sources = Sources::new(&server.observer(), store.as_ref(), listeners.certificates());
-    let process = Process::of(&config, &listeners, &urls, &sources, store.as_ref());
+    let process = Process::of(&config, &listeners, &urls, &sources, store.as_ref(), entrance.as_ref());
     let doorman = doorman(directory, entrance.as_ref())?;
     let api = api.serve(server.observer(), doorman, process, directory)?;
     metrics.show(&sources);

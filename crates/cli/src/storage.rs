@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use dunlin_engine::JOURNAL_PARTITIONS;
+use dunlin_runtime::Observer;
 use dunlin_store::{DirDisk, Options, Store, SyncPolicy};
 use serde_json::Value;
 use tracing::warn;
@@ -15,7 +16,6 @@ use tracing::warn;
 use crate::access::live;
 use crate::config::Config;
 use crate::control::Control;
-use crate::explain::Explaining;
 use crate::failure::Failure;
 use crate::start::Entrance;
 use crate::{backup, identity, journal};
@@ -59,18 +59,16 @@ pub(crate) fn listen(
     directory: &Path,
     store: &Arc<Store<DirDisk>>,
     entrance: Option<Arc<Entrance>>,
-    running: &Arc<OnceLock<Explaining>>,
+    running: &Arc<OnceLock<Observer>>,
 ) -> Option<Control> {
     let (store, running) = (Arc::clone(store), Arc::clone(running));
-    let started = |running: &OnceLock<Explaining>| {
+    let started = |running: &OnceLock<Observer>| {
         running.get().cloned().ok_or_else(|| "the broker is starting; try again".to_owned())
     };
     let answer = move |request: &str, arguments: &Value| match request {
         "backup" => backup::perform(&store, arguments),
-        "explain" => started(&running)?.explain(arguments),
-        "watch" => started(&running)?.watch(arguments),
         identity::READ_AGAIN | identity::PATHS => identity::answer(request, entrance.as_deref()),
-        live::REQUEST => live::answer(started(&running)?.observer(), arguments),
+        live::REQUEST => live::answer(&started(&running)?, arguments),
         other => Err(format!("there is no request {other:?}")),
     };
     let listening = Control::listen(directory, answer);

@@ -5,14 +5,20 @@ use std::sync::{Arc, Weak};
 
 use dunlin_admin::Host;
 use dunlin_admin::doctor::Wire;
+use dunlin_admin::explain::{Right, Rules};
+use dunlin_codec::QoS;
+use dunlin_engine::Identity;
 use dunlin_observe::Format;
+use dunlin_security::policy::{Action, Request, Verdict};
 use dunlin_store::{DirDisk, Store};
 use serde_json::Value;
 
+use crate::access::reason;
 use crate::backup;
 use crate::config::Config;
 use crate::listeners::Listeners;
 use crate::metrics::{self, Sources};
+use crate::start::Entrance;
 
 /// Makes the page of metrics.
 type Page = Box<dyn Fn(Format) -> String + Send + Sync>;
@@ -29,6 +35,8 @@ pub(crate) struct Process {
     configuration: Value,
     /// Weak: it is closed when the server has ended.
     store: Option<Weak<Store<DirDisk>>>,
+    /// Where clients show who they are; nobody does with `--dev`.
+    entrance: Option<Arc<Entrance>>,
 }
 
 impl Process {
@@ -39,6 +47,7 @@ impl Process {
         urls: &[String],
         sources: &Sources,
         store: Option<&Arc<Store<DirDisk>>>,
+        entrance: Option<&Arc<Entrance>>,
     ) -> Self {
         Self {
             listeners: urls.to_vec(),
@@ -46,6 +55,7 @@ impl Process {
             page: Box::new(metrics::page(sources)),
             configuration: super::shown(config),
             store: store.map(Arc::downgrade),
+            entrance: entrance.cloned(),
         }
     }
 }
@@ -71,5 +81,22 @@ impl Host for Process {
         let store: Option<Arc<_>> = self.store.as_ref().and_then(Weak::upgrade);
         let store = store.ok_or_else(|| "this broker keeps nothing on disk".to_owned())?;
         backup::copy_running(&store, to)
+    }
+}
+
+impl Rules for Process {
+    fn decide(&self, identity: &Identity, right: Right, topic: &str) -> Option<(bool, String)> {
+        let entrance = self.entrance.as_ref()?;
+        let action = match right {
+            Right::Publish => Action::Publish,
+            Right::Subscribe => Action::Subscribe,
+            Right::Receive => Action::Receive,
+        };
+        let shared = topic.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+        let topic = shared.map_or(topic, |(_, filter)| filter);
+        let request = Request { action, topic, qos: QoS::AtMostOnce, retain: false };
+        Some(entrance.door().explain(identity, &request, |decision| {
+            (decision.verdict == Verdict::Allowed, reason(decision, &entrance.rules_name()))
+        }))
     }
 }

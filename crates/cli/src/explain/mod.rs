@@ -1,27 +1,20 @@
 //! `dunlin explain`: why a client did, or did not, get a message.
 //!
-//! In:    a client identifier, a topic; the broker that runs on a data directory.
+//! In:    a client identifier, a topic; where the broker is.
 //! Out:   the verdict, in words or as JSON; with `--watch`, every step as it happens.
-//! Never: a message published, or a setting changed.
+//! Never: a message published, or a setting changed; a control character of a Client on the terminal.
 
-mod serve;
-
-use std::collections::BTreeSet;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use serde_json::{Value, json};
+use dunlin_admin::explain::{parse, show};
+use dunlin_admin::quoted;
+use serde_json::Value;
 
-use crate::control::{self, Ask};
-use crate::data::Data;
-use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::operate::{Where, plain};
 use crate::say;
-
-pub(crate) use serve::Explaining;
-
-/// How often a watch looks.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// `--help`, below the options.
 pub(crate) const HELP: &str = "\
@@ -37,17 +30,14 @@ The broker keeps what went wrong in any case, and the first message of each topi
 
 Exit codes:
   0  answered
-  1  the broker was asked and did not answer
-  2  the command line cannot be understood
-  5  no broker runs on the data directory";
+  1  no broker runs there, or it did not answer, or said no
+  2  the command line cannot be understood";
 
 /// `dunlin explain`
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    #[command(flatten)]
-    data: Data,
     /// Client identifier of whoever should have got the message
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     client: String,
     /// Topic name of the message
     #[arg(long, value_name = "TOPIC", value_parser = topic)]
@@ -64,72 +54,65 @@ pub(crate) struct Explain {
     /// One JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    broker: Where,
 }
 
 impl Explain {
     /// Asks, and prints the answer.
-    pub(crate) fn run(&self) -> Exit {
-        match self.answer() {
-            Ok(answer) if self.json => say::line(&format!("{answer:#}\n")),
-            Ok(answer) => say::line(&text(&answer)),
-            Err((exit, why)) => {
-                say::error(&why);
-                return exit;
-            }
-        }
-        Exit::Clean
+    ///
+    /// # Errors
+    /// Where the broker cannot be asked, or says no.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let answer = self.answer()?;
+        say::line(&if self.json { format!("{answer:#}\n") } else { text(&answer) });
+        Ok(())
     }
 
-    fn answer(&self) -> Result<Value, (Exit, String)> {
-        let directory = self.data.directory().map_err(|failure| (failure.exit(), failure.to_string()))?;
-        let ask = |request: &str, arguments: &Value| {
-            control::ask(&directory, request, arguments).map_err(|error| match error {
-                Ask::NotRunning => (
-                    Exit::Refused,
-                    format!("no broker runs on {}; --data names another", directory.display()),
-                ),
-                Ask::Refused(why) | Ask::Failed(why) => (Exit::Failed, why),
-            })
+    fn answer(&self) -> Result<Value, Failure> {
+        let asker = self.broker.asker()?;
+        let question = format!("client={}&topic={}", quoted(&self.client), quoted(&self.topic));
+        let Some(duration) = self.watch else {
+            let at = self.at.map_or_else(String::new, |at| format!("&at={}", quoted(&show(at))));
+            return Ok(asker.get(&format!("/api/v1/explain?{question}{at}"))?);
         };
-        let at = self.at.map(dunlin_admin::explain::show);
-        let question = json!({ "client": self.client, "topic": self.topic, "at": at });
-        if let Some(duration) = self.watch {
-            ask("watch", &json!({ "filter": self.topic, "seconds": duration.as_secs() }))?;
-            let end = Instant::now() + duration;
-            let mut shown = BTreeSet::new();
-            while Instant::now() < end {
-                self.show_new(&ask("explain", &question)?, &mut shown);
-                thread::park_timeout(LOOK.min(end.saturating_duration_since(Instant::now())));
+        let mut verdict = None;
+        let mut why = "the broker ended before the verdict".to_owned();
+        let target = format!("/api/v1/explain/watch?{question}&seconds={}", duration.as_secs());
+        asker.follow(&target, |kind, data| {
+            let Ok(event) = serde_json::from_str::<Value>(data) else { return ControlFlow::Continue(()) };
+            match kind {
+                "step" if !self.json => say::line(&format!("{}\n", evidence(&event))),
+                "verdict" => verdict = Some(event),
+                "end" => {
+                    event["detail"].as_str().unwrap_or_default().clone_into(&mut why);
+                    return ControlFlow::Break(());
+                }
+                _ => {}
             }
-        }
-        ask("explain", &question)
-    }
-
-    /// Prints the lines that were not there before.
-    fn show_new(&self, answer: &Value, shown: &mut BTreeSet<(u64, String)>) {
-        for line in answer["evidence"].as_array().into_iter().flatten() {
-            let what = line["what"].as_str().unwrap_or_default().to_owned();
-            let is_new = shown.insert((line["micros"].as_u64().unwrap_or_default(), what));
-            if is_new && !self.json {
-                say::line(&format!("{}\n", evidence(line)));
-            }
-        }
+            ControlFlow::Continue(())
+        })?;
+        verdict.ok_or(Failure::Ask(why))
     }
 }
 
+fn word(value: &Value) -> String {
+    plain(value.as_str().unwrap_or_default())
+}
+
 fn evidence(line: &Value) -> String {
-    format!("{}  {}", line["at"].as_str().unwrap_or_default(), line["what"].as_str().unwrap_or_default())
+    format!("{}  {}", word(&line["at"]), word(&line["what"]))
 }
 
 /// The answer for people.
 fn text(answer: &Value) -> String {
     let lines = |key: &str| answer[key].as_array().cloned().unwrap_or_default();
-    let mut text = format!("{}\n", answer["summary"].as_str().unwrap_or_default());
+    let mut text = format!("{}\n", word(&answer["summary"]));
     for advice in lines("advice") {
-        text += &format!("  -> {}\n", advice.as_str().unwrap_or_default());
+        text += &format!("  -> {}\n", word(&advice));
     }
     for note in lines("notes") {
-        text += &format!("  note: {}\n", note.as_str().unwrap_or_default());
+        text += &format!("  note: {}\n", word(&note));
     }
     for line in lines("evidence") {
         text += &format!("  {}\n", evidence(&line));
@@ -145,7 +128,7 @@ fn topic(text: &str) -> Result<String, String> {
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {
-    dunlin_admin::explain::parse(text, SystemTime::now())
+    parse(text, SystemTime::now())
         .ok_or_else(|| "no time: 14:02, 14:02:30 or 2026-11-21T14:02:30Z, in UTC".to_owned())
 }
 

@@ -16,25 +16,33 @@ use serde_json::{Value, json};
 
 use crate::secured::{Directory, both};
 
-/// A server, and where its API is.
-struct Server {
+/// A server, and where its API and its TCP port are.
+pub(crate) struct Server {
     child: Child,
-    api: String,
+    pub(crate) api: String,
+    pub(crate) port: String,
 }
 
 impl Server {
     #[track_caller]
-    fn start(directory: &Directory, configuration: &str) -> Self {
+    pub(crate) fn start(directory: &Directory, configuration: &str) -> Self {
+        Self::launch(directory, configuration, &["--listen", "unix:mqtt.sock"])
+    }
+
+    #[track_caller]
+    pub(crate) fn launch(directory: &Directory, configuration: &str, arguments: &[&str]) -> Self {
         fs::write(directory.file("dunlin.toml"), configuration).unwrap();
-        let arguments =
-            ["serve", "--config", "dunlin.toml", "--listen", "unix:mqtt.sock", "--listen", "127.0.0.1:0"];
-        let mut serve = directory.dunlin(&arguments);
+        let usual = ["serve", "--config", "dunlin.toml", "--listen", "127.0.0.1:0"];
+        let mut serve = directory.dunlin(&[&usual[..], arguments].concat());
         let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut server = Self { child, api: String::new() };
+        let mut server = Self { child, api: String::new(), port: String::new() };
         for line in lines {
             if let Some(url) = line.strip_prefix("dunlin: API on ") {
                 url.clone_into(&mut server.api);
+            }
+            if let Some(port) = line.strip_prefix("dunlin: listening on tcp://127.0.0.1:") {
+                port.clone_into(&mut server.port);
             }
             if line == "dunlin: accepting connections" {
                 return server;
@@ -44,7 +52,7 @@ impl Server {
     }
 
     /// Status and body of an answer over TCP, and its head.
-    fn ask(&self, method: &str, target: &str, headers: &str, body: &str) -> (u16, Value, String) {
+    pub(crate) fn ask(&self, method: &str, target: &str, headers: &str, body: &str) -> (u16, Value, String) {
         let address = self.api.strip_prefix("http://").unwrap();
         answer(TcpStream::connect(address).unwrap(), method, target, headers, body)
     }
@@ -57,7 +65,7 @@ impl Drop for Server {
     }
 }
 
-fn answer(
+pub(crate) fn answer(
     mut stream: impl Read + Write,
     method: &str,
     target: &str,
@@ -76,15 +84,15 @@ fn answer(
     (status, serde_json::from_str(body).unwrap_or(Value::Null), head.to_ascii_lowercase())
 }
 
-const ON_A_PORT: &str = "[api]\nlisten = \"127.0.0.1:0\"\n";
+pub(crate) const ON_A_PORT: &str = "[api]\nlisten = \"127.0.0.1:0\"\n";
 
 /// A token of a role.
-fn token(directory: &Directory, role: &str) -> String {
+pub(crate) fn token(directory: &Directory, role: &str) -> String {
     let said = directory.run(&["token", "add", role, "--role", role]);
     said.trim_end().rsplit(' ').next().unwrap().to_owned()
 }
 
-fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n")
 }
 
@@ -129,6 +137,8 @@ fn roles_bound_what_is_done_and_changes_stand_in_the_audit_log() {
     let message = "{\"topic\": \"a\", \"payload\": \"secret\"}";
     let requests = [
         ("GET", "/api/v1/sessions", "", [200, 200, 200]),
+        ("GET", "/api/v1/explain?client=c&topic=t", "", [200, 200, 200]),
+        ("GET", "/api/v1/explain/watch?client=c&topic=t&seconds=1", "", [403, 200, 200]),
         ("POST", "/api/v1/publish", message, [403, 202, 202]),
         ("DELETE", "/api/v1/sessions/nobody", "", [403, 404, 404]),
         ("GET", "/api/v1/configuration", "", [403, 403, 200]),
@@ -314,7 +324,7 @@ fn the_api_is_as_its_document_says() {
     // is tried often enough to be banned.
     command.args(["--exclude-path", "/api/v1/backup", "--no-color", "--no-shrink"]);
     // A stream has no schema of its events there.
-    command.args(["--exclude-path", "/api/v1/trace"]);
+    command.args(["--exclude-path", "/api/v1/trace", "--exclude-path", "/api/v1/explain/watch"]);
     command.args(["--exclude-checks", "positive_data_acceptance,ignored_auth"]);
     command.args(["-H", &format!("Authorization: Bearer {token}")]).current_dir(directory.path());
     let output = command.stdin(Stdio::null()).output();

@@ -9,6 +9,7 @@ mod client;
 mod configuration;
 mod doctor;
 mod entrance;
+mod explain;
 mod first_start;
 mod identity;
 mod journal;
