@@ -85,6 +85,7 @@ pub use journal::{
 };
 pub use listener::{ListenerRules, Versions};
 pub use mail::{Mail, MailBag};
+pub use mount::Mount;
 pub use outbox::Outbox;
 pub use pace::RateKind;
 pub use partition::{Partition, ShardId, ShardMap, ShardSet};

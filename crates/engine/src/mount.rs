@@ -14,8 +14,8 @@ use crate::event::ConnectionId;
 use crate::hub::Hub;
 
 /// The beginning of names, with a `/` at its end.
-#[derive(Clone, Debug)]
-pub(crate) struct Mount(Arc<str>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount(Arc<str>);
 
 impl Mount {
     pub(crate) fn new(prefix: Arc<str>) -> Self {
@@ -23,7 +23,8 @@ impl Mount {
     }
 
     /// The whole name of a topic. An empty one is no name, and stays so.
-    pub(crate) fn topic(&self, topic: &str) -> String {
+    #[must_use]
+    pub fn topic(&self, topic: &str) -> String {
         if topic.is_empty() || topic.starts_with('$') {
             topic.to_owned()
         } else {
@@ -32,7 +33,8 @@ impl Mount {
     }
 
     /// The whole of a filter, which may be too long to be one.
-    pub(crate) fn filter(&self, filter: TopicFilter<'_>) -> String {
+    #[must_use]
+    pub fn filter(&self, filter: TopicFilter<'_>) -> String {
         match filter.shared() {
             None => self.topic(filter.as_str()),
             Some(shared) => {

@@ -109,6 +109,25 @@ fn topics_are_followed_to_their_acknowledgements() {
 }
 
 #[test]
+fn with_a_mount_point_both_names_are_shown() {
+    let data = Directory::new("mounted");
+    let listener = "[[listener]]\nurl = \"tcp://127.0.0.1:0\"\nmount_point = \"site1/\"\n";
+    let broker = Broker::start_with_listeners(listener, &["--data", data.path()]);
+    let lines = trace(&data, &["--topic", "site1/t/1", "--count", "6"]);
+    let json = trace(&data, &["--json", "--topic", "site1/#", "--packet-type", "subscribe", "--count", "1"]);
+    let short = trace(&data, &["--topic", "t/#", "--for", "1"]);
+    talk(&broker, "c");
+    let lines = lines.rest();
+    for (at, expected) in [(0, "  site1/t/# (as t/#) qos=2  "), (2, "  site1/t/1 (as t/1)  qos=1  ")] {
+        assert!(lines[at].contains(expected), "{expected} is not in {}", lines[at]);
+    }
+    let record: Value = serde_json::from_str(&json.rest().concat()).unwrap();
+    let filter = &record["filters"][0];
+    assert_eq!((&filter["filter"], &filter["whole_filter"]), (&"t/#".into(), &"site1/t/#".into()));
+    assert_eq!(short.rest(), [""; 0], "nobody but the client knows it by that name");
+}
+
+#[test]
 fn what_is_no_topic_filter_is_refused() {
     let data = Directory::new("refused");
     let _broker = start(&data);

@@ -1,4 +1,5 @@
-//! A packet as JSON: every field under the name that the specification gives it, Reason Codes by name.
+//! A packet as JSON: every field under the name that the specification gives it, Reason Codes by name; beside a topic or filter the whole
+//! name, where the Client says another.
 //!
 //! In:    bytes of a packet, perhaps not all of them.
 //! Out:   its type and its fields.
@@ -9,8 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dunlin_codec::{
     Ack, Connect, Frame, Framing, Packet, Properties, Property, ProtocolVersion, Publish, ReasonCode, Rule,
-    RuleSet, Subscribe, Tolerance, Unsubscribe, VarInt,
+    RuleSet, Subscribe, Tolerance, TopicFilter, Unsubscribe, VarInt,
 };
+use dunlin_engine::Mount;
 use serde_json::{Map, Value, json};
 
 /// Names of the packet types, in the order of section 2.1.2.
@@ -36,16 +38,26 @@ pub(crate) const TYPES: [&str; 16] = [
 /// A packet's fields.
 type Fields = Map<String, Value>;
 
+/// What the broker calls what the packet names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Names<'a> {
+    /// The topic of a PUBLISH, where that in the packet is another.
+    pub(super) topic: Option<&'a str>,
+    /// What comes before other names.
+    pub(super) mount: Option<&'a Mount>,
+}
+
 /// The type of a packet and its fields. `payload_maximum`: bytes of a payload that are shown.
 pub(super) fn describe(
     bytes: &[u8],
     version: ProtocolVersion,
     payload_maximum: usize,
+    names: Names<'_>,
 ) -> (&'static str, Fields) {
     let mut fields = Fields::new();
     let Some((frame, is_whole)) = frame(bytes) else { return (TYPES[0], fields) };
     let name = TYPES[usize::from(frame.packet_type())];
-    let shown = Shown { payload_maximum, is_whole, version };
+    let shown = Shown { payload_maximum, is_whole, version, names };
     match Packet::decode(frame, version, tolerant(), &mut RuleSet::default()) {
         Ok(packet) => shown.packet(&packet, &mut fields),
         Err(_) if !is_whole => put(&mut fields, "truncated", true),
@@ -74,13 +86,21 @@ fn put(fields: &mut Fields, name: &str, value: impl Into<Value>) {
     fields.insert(name.to_owned(), value.into());
 }
 
-struct Shown {
+/// Where there is one.
+fn put_whole(fields: &mut Fields, name: &str, whole: Option<impl Into<Value>>) {
+    if let Some(whole) = whole {
+        put(fields, name, whole);
+    }
+}
+
+struct Shown<'a> {
     payload_maximum: usize,
     is_whole: bool,
     version: ProtocolVersion,
+    names: Names<'a>,
 }
 
-impl Shown {
+impl Shown<'_> {
     fn packet(&self, packet: &Packet<'_>, fields: &mut Fields) {
         match packet {
             Packet::Connect(connect) => self.connect(connect, fields),
@@ -93,13 +113,13 @@ impl Shown {
             Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
                 self.ack(ack, fields);
             }
-            Packet::Subscribe(packet) => subscribe(packet, fields),
+            Packet::Subscribe(packet) => self.subscribe(packet, fields),
             Packet::SubAck(ack) => {
                 put(fields, "packet_id", ack.packet_id.get());
                 put(fields, "reasons", granted(ack.reasons));
                 properties(fields, ack.properties);
             }
-            Packet::Unsubscribe(packet) => unsubscribe(packet, fields),
+            Packet::Unsubscribe(packet) => self.unsubscribe(packet, fields),
             Packet::UnsubAck(ack) => {
                 put(fields, "packet_id", ack.packet_id.get());
                 if self.version == ProtocolVersion::V5 {
@@ -135,6 +155,8 @@ impl Shown {
         if let Some(will) = &connect.will {
             let mut of_will = Fields::new();
             put(&mut of_will, "topic", will.topic);
+            let whole = self.names.mount.map(|mount| mount.topic(will.topic));
+            put_whole(&mut of_will, "whole_topic", whole.filter(|whole| whole != will.topic));
             put(&mut of_will, "qos", will.qos as u8);
             put(&mut of_will, "retain", will.retain);
             self.payload(will.payload, &mut of_will);
@@ -145,6 +167,7 @@ impl Shown {
 
     fn publish(&self, publish: &Publish<'_>, fields: &mut Fields) {
         put(fields, "topic", publish.topic);
+        put_whole(fields, "whole_topic", self.names.topic);
         put(fields, "qos", publish.qos as u8);
         if let Some(id) = publish.packet_id {
             put(fields, "packet_id", id.get());
@@ -153,6 +176,35 @@ impl Shown {
         put(fields, "dup", publish.dup);
         properties(fields, publish.properties);
         self.payload(publish.payload, fields);
+    }
+
+    fn subscribe(&self, packet: &Subscribe<'_>, fields: &mut Fields) {
+        put(fields, "packet_id", packet.packet_id.get());
+        let filters = packet.filters.iter().map(|(filter, options)| {
+            let mut of_one = self.filter(filter);
+            put(&mut of_one, "qos", options.qos as u8);
+            put(&mut of_one, "no_local", options.no_local);
+            put(&mut of_one, "retain_as_published", options.retain_as_published);
+            put(&mut of_one, "retain_handling", options.retain_handling as u8);
+            of_one
+        });
+        put(fields, "filters", filters.map(Value::from).collect::<Vec<_>>());
+        properties(fields, packet.properties);
+    }
+
+    fn unsubscribe(&self, packet: &Unsubscribe<'_>, fields: &mut Fields) {
+        put(fields, "packet_id", packet.packet_id.get());
+        let filters = packet.filters.iter().map(|filter| Value::from(self.filter(filter)));
+        put(fields, "filters", filters.collect::<Vec<_>>());
+        properties(fields, packet.properties);
+    }
+
+    fn filter(&self, filter: TopicFilter<'_>) -> Fields {
+        let mut fields = Fields::new();
+        put(&mut fields, "filter", filter.as_str());
+        let whole = self.names.mount.map(|mount| mount.filter(filter));
+        put_whole(&mut fields, "whole_filter", whole.filter(|whole| whole != filter.as_str()));
+        fields
     }
 
     fn ack(&self, ack: &Ack<'_>, fields: &mut Fields) {
@@ -186,28 +238,6 @@ impl Shown {
             put(fields, "payload_bytes", payload.len());
         }
     }
-}
-
-fn subscribe(packet: &Subscribe<'_>, fields: &mut Fields) {
-    put(fields, "packet_id", packet.packet_id.get());
-    let filters = packet.filters.iter().map(|(filter, options)| {
-        json!({
-            "filter": filter.as_str(),
-            "qos": options.qos as u8,
-            "no_local": options.no_local,
-            "retain_as_published": options.retain_as_published,
-            "retain_handling": options.retain_handling as u8,
-        })
-    });
-    put(fields, "filters", filters.collect::<Vec<_>>());
-    properties(fields, packet.properties);
-}
-
-fn unsubscribe(packet: &Unsubscribe<'_>, fields: &mut Fields) {
-    put(fields, "packet_id", packet.packet_id.get());
-    let filters = packet.filters.iter().map(|filter| json!({ "filter": filter.as_str() }));
-    put(fields, "filters", filters.collect::<Vec<_>>());
-    properties(fields, packet.properties);
 }
 
 fn granted(codes: &[u8]) -> Vec<String> {
@@ -330,7 +360,7 @@ mod tests {
         let mut bytes = Vec::new();
         packet.encode(ProtocolVersion::V5, &mut bytes);
         bytes.truncate(cut);
-        describe(&bytes, ProtocolVersion::V5, 16).1
+        describe(&bytes, ProtocolVersion::V5, 16, Names::default()).1
     }
 
     #[test]
@@ -355,9 +385,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_said_to_be_so() {
-        let (name, fields) = describe(&[0x82, 1, 0], ProtocolVersion::V5, 16);
+        let (name, fields) = describe(&[0x82, 1, 0], ProtocolVersion::V5, 16, Names::default());
         assert_eq!(name, "SUBSCRIBE");
         assert!(fields["malformed"].is_string(), "{fields:?}");
-        assert_eq!(describe(&[], ProtocolVersion::V5, 16).0, "RESERVED");
+        assert_eq!(describe(&[], ProtocolVersion::V5, 16, Names::default()).0, "RESERVED");
     }
 }

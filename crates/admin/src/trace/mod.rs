@@ -30,6 +30,7 @@ use crate::input::Parameters;
 use crate::problem::Problem;
 use crate::router::Shared;
 use crate::stream::{Event, Events};
+use describe::Names;
 use wanted::Wanted;
 
 /// How often the shards are asked, while somebody looks.
@@ -226,7 +227,8 @@ fn events<'a>(round: &'a [Taken], wanted: &'a Wanted, clock: Wall) -> impl Itera
 fn record<'a>(taken: &'a Taken, packet: &TappedPacket, wanted: &Wanted, clock: Wall) -> Record<'a> {
     let peer = &taken.batch.peers[packet.peer];
     let bytes = &taken.batch.bytes[packet.start..packet.end];
-    let (packet_type, fields) = describe::describe(bytes, packet.version, wanted.payload_bytes);
+    let names = Names { topic: packet.topic.as_deref(), mount: peer.mount.as_ref() };
+    let (packet_type, fields) = describe::describe(bytes, packet.version, wanted.payload_bytes, names);
     let (index, generation) = (peer.connection.index(), peer.connection.generation());
     Record {
         time: moment(UNIX_EPOCH + Duration::from_micros(clock.micros(packet.at.as_micros()))),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::operate::plain;
 
 /// Fields that have a place of their own, or say nothing where they are false.
-const ELSEWHERE: [&str; 22] = [
+const ELSEWHERE: [&str; 23] = [
     "time",
     "direction",
     "client",
@@ -17,6 +17,7 @@ const ELSEWHERE: [&str; 22] = [
     "bytes",
     "packet",
     "topic",
+    "whole_topic",
     "qos",
     "packet_id",
     "payload",
@@ -55,7 +56,7 @@ pub(super) fn line(event: &Value) -> String {
 /// What most packets are about.
 fn known(fields: &Map<String, Value>, words: &mut Vec<String>) {
     if let Some(topic) = fields.get("topic").and_then(Value::as_str) {
-        words.push(topic.to_owned());
+        words.push(both(topic, fields.get("whole_topic")));
     }
     for (name, short) in [("qos", "qos"), ("packet_id", "id")] {
         if let Some(value) = fields.get(name) {
@@ -78,8 +79,18 @@ fn known(fields: &Map<String, Value>, words: &mut Vec<String>) {
     }
 }
 
+/// The name that the broker knows, and what the packet has instead.
+fn both(said: &str, whole: Option<&Value>) -> String {
+    match (said, whole.and_then(Value::as_str)) {
+        (said, None) => said.to_owned(),
+        // Behind an alias.
+        ("", Some(whole)) => whole.to_owned(),
+        (said, Some(whole)) => format!("{whole} (as {said})"),
+    }
+}
+
 fn subscribed(filter: &Value) -> String {
-    let mut text = filter["filter"].as_str().unwrap_or_default().to_owned();
+    let mut text = both(filter["filter"].as_str().unwrap_or_default(), filter.get("whole_filter"));
     if let Some(qos) = filter["qos"].as_u64() {
         text.push_str(&format!(" qos={qos}"));
     }

@@ -50,19 +50,24 @@ impl Exchanges {
             return wanted;
         }
         match decode(frame, seen.version) {
-            Some(Packet::Connect(connect)) => connect.will.is_some_and(|will| filter.wants_topic(will.topic)),
+            Some(Packet::Connect(connect)) => {
+                connect.will.is_some_and(|will| filter.wants_topic(&seen.whole_topic(will.topic)))
+            }
             Some(Packet::PubAck(ack) | Packet::PubComp(ack)) => {
                 self.0.remove(&(id, Of::publish(!sent), ack.packet_id.get())).is_some()
             }
             Some(Packet::PubRec(ack)) => self.0.contains_key(&(id, Of::publish(!sent), ack.packet_id.get())),
             Some(Packet::PubRel(ack)) => self.0.contains_key(&(id, Of::publish(sent), ack.packet_id.get())),
             Some(Packet::Subscribe(subscribe)) => {
-                let wanted = subscribe.filters.iter().any(|(subscribed, _)| filter.wants_filter(subscribed));
+                let mut filters =
+                    subscribe.filters.iter().map(|(subscribed, _)| seen.whole_filter(subscribed));
+                let wanted = filters.any(|subscribed| filter.wants_filter(&subscribed));
                 self.begin(id, Of::Subscribe, wanted.then_some(subscribe.packet_id.get()));
                 wanted
             }
             Some(Packet::Unsubscribe(unsubscribe)) => {
-                let wanted = unsubscribe.filters.iter().any(|subscribed| filter.wants_filter(subscribed));
+                let mut filters = unsubscribe.filters.iter().map(|subscribed| seen.whole_filter(subscribed));
+                let wanted = filters.any(|subscribed| filter.wants_filter(&subscribed));
                 self.begin(id, Of::Subscribe, wanted.then_some(unsubscribe.packet_id.get()));
                 wanted
             }

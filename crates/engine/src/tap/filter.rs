@@ -17,7 +17,8 @@ const PUBLISH: u8 = 3;
 pub struct TapFilter {
     /// Client Identifiers; `*` stands for any characters.
     pub clients: Vec<Box<str>>,
-    /// Topic Filters: PUBLISH to their topics and what acknowledges it, Wills to them, and Subscriptions that overlap them.
+    /// Topic Filters, of whole names: PUBLISH to their topics and what acknowledges it, Wills to them, and Subscriptions that
+    /// overlap them.
     pub topics: Vec<Box<str>>,
     /// Where Clients come from.
     pub addresses: Vec<TapNetwork>,
@@ -97,7 +98,8 @@ impl TapFilter {
         })
     }
 
-    pub(super) fn wants_filter(&self, subscribed: TopicFilter<'_>) -> bool {
+    pub(super) fn wants_filter(&self, subscribed: &str) -> bool {
+        let Ok(subscribed) = TopicFilter::parse(subscribed) else { return false };
         self.topics
             .iter()
             .filter_map(|filter| TopicFilter::parse(filter).ok())

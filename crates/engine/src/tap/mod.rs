@@ -8,16 +8,18 @@ mod exchanges;
 mod filter;
 mod mask;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_codec::{Frame, Packet, ProtocolVersion, RuleSet};
+use dunlin_codec::{Frame, Packet, ProtocolVersion, RuleSet, TopicFilter};
 
 use crate::connection::Connection;
 use crate::event::ConnectionId;
 use crate::hub::Hub;
 use crate::map::{Map, seeded};
+use crate::mount::Mount;
 use crate::outbox::Outbox;
 use crate::time::Time;
 
@@ -45,7 +47,7 @@ pub struct TapId {
 }
 
 /// One packet, copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TappedPacket {
     /// Whose, in [`TapBatch::peers`].
     pub peer: usize,
@@ -61,6 +63,8 @@ pub struct TappedPacket {
     pub start: usize,
     /// And end: before `len` bytes where the packet is larger than the filter takes.
     pub end: usize,
+    /// Of a PUBLISH the whole name of the topic, where the packet has another: behind an alias, or without the mount point.
+    pub topic: Option<Box<str>>,
 }
 
 /// The Client's end of a connection.
@@ -74,6 +78,8 @@ pub struct TappedPeer {
     pub address: Option<SocketAddr>,
     /// Index into the listeners of the configuration.
     pub listener: u16,
+    /// What comes before the names that the Client says and is told.
+    pub mount: Option<Mount>,
 }
 
 /// What a tap has collected since it was last asked.
@@ -134,7 +140,19 @@ struct Seen<'a> {
     len: usize,
     /// As much of it as the most curious filter takes.
     bytes: &'a [u8],
+    /// Of a PUBLISH, the whole name.
     topic: Option<&'a str>,
+    mount: Option<&'a Mount>,
+}
+
+impl Seen<'_> {
+    fn whole_topic<'b>(&self, topic: &'b str) -> Cow<'b, str> {
+        self.mount.map_or(Cow::Borrowed(topic), |mount| mount.topic(topic).into())
+    }
+
+    fn whole_filter<'b>(&self, filter: TopicFilter<'b>) -> Cow<'b, str> {
+        self.mount.map_or(Cow::Borrowed(filter.as_str()), |mount| mount.filter(filter).into())
+    }
 }
 
 impl Taps {
@@ -290,7 +308,7 @@ impl Hub {
         topic: Option<&str>,
     ) {
         self.taps.end_unused(at);
-        let Self { taps, connections, sessions, .. } = self;
+        let Self { taps, connections, sessions, settings, has_mounts, .. } = self;
         let Some(connection) = connections.get_mut(id) else { return };
         if !sent && bytes.first().is_some_and(|first| first >> 4 == CONNECT) {
             taps.note_claim(id, bytes);
@@ -309,8 +327,14 @@ impl Hub {
                 connection.tapped.epoch = 0;
             }
         }
-        let topic = topic.or_else(|| filter::topic_of(bytes, connection, sent));
-        let seen = Seen { at, sent, version: connection.version, len, bytes, topic };
+        // That of the listener holds for a Client that has not come in yet.
+        let listener = connection.peer.listener();
+        let of_listener = || settings.mount_point_at(listener).filter(|_| *has_mounts).map(Mount::new);
+        let mount = connection.seldom.mount.clone().or_else(of_listener);
+        let mut seen =
+            Seen { at, sent, version: connection.version, len, bytes, topic, mount: mount.as_ref() };
+        let said = filter::topic_of(bytes, connection, sent).map(|said| seen.whole_topic(said));
+        seen.topic = topic.or(said.as_deref());
         let mask = connection.tapped.mask;
         for tap in taps.taps.iter_mut().enumerate().filter(|(slot, _)| mask & 1 << slot != 0) {
             if let Some(tap) = tap.1 {
@@ -359,6 +383,9 @@ impl Tap {
         if !filter.wants_type(frame.packet_type()) {
             return;
         }
+        let topic = seen.topic.filter(|topic| {
+            filter::publish(frame, seen.version).is_some_and(|publish| publish.topic != *topic)
+        });
         let room = filter.buffer_bytes_maximum as usize;
         let copied = seen.bytes.len().min(filter.packet_bytes_maximum as usize);
         if self.batch.bytes.len() + copied + self.batch.packets.len() * PACKET_OVERHEAD > room {
@@ -371,7 +398,7 @@ impl Tap {
             mask::mask(&mut self.batch.bytes[start..], seen.version);
         }
         self.batch.bytes.truncate(start + copied);
-        let peer = self.peer(id, connection, client_id);
+        let peer = self.peer(id, connection, client_id, seen.mount);
         self.batch.packets.push(TappedPacket {
             peer,
             at: seen.at,
@@ -380,10 +407,17 @@ impl Tap {
             len: seen.len,
             start,
             end: start + copied,
+            topic: topic.map(Into::into),
         });
     }
 
-    fn peer(&mut self, id: ConnectionId, connection: &Connection, client_id: Option<&str>) -> usize {
+    fn peer(
+        &mut self,
+        id: ConnectionId,
+        connection: &Connection,
+        client_id: Option<&str>,
+        mount: Option<&Mount>,
+    ) -> usize {
         let key = (id, client_id.is_some());
         let peers = &mut self.batch.peers;
         *self.peers.entry(key).or_insert_with(|| {
@@ -392,6 +426,7 @@ impl Tap {
                 client_id: client_id.map(Into::into),
                 address: connection.peer.address(),
                 listener: connection.peer.listener(),
+                mount: mount.cloned(),
             });
             peers.len() - 1
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dunlin_codec::Property;
-use dunlin_engine::TapFilter;
+use dunlin_engine::{ListenerRules, TapFilter};
 
 use crate::hello::{hello, message};
 use crate::world::{V5, V311, World, admission};
@@ -102,9 +102,9 @@ fn of_a_topic_everything_that_belongs_to_it_is_seen() {
             "to s: SUBACK",
             "from p: PUBLISH a/x",
             "to s: PUBLISH a/x",
-            "from p: PUBLISH",
+            "from p: PUBLISH  = a/x",
             "to p: PUBREC",
-            "to s: PUBLISH",
+            "to s: PUBLISH  = a/x",
             "from p: PUBREL",
             "to p: PUBCOMP",
             "from s: PUBREC",
@@ -200,4 +200,37 @@ fn somebody_who_is_asked_is_seen_before_it_is_known() {
     world.asked(link).unwrap();
     world.answer(link, dunlin_engine::Outcome::Admitted(admission("u", None)));
     assert_eq!(world.tapped(&taps).unwrap().0, ["from c: CONNECT *", "to c: CONNACK"]);
+}
+
+/// What is looked for, and shown, is what everybody but the Client calls it.
+#[test]
+fn with_a_mount_point_whole_names_are_compared_and_shown() {
+    let mut world = World::in_memory_with(1, |settings| {
+        let mounted = ListenerRules { mount_point: Some("site1/".into()), ..ListenerRules::default() };
+        settings.listeners = vec![mounted];
+    });
+    let taps = world.tap(topic("site1/a/#"));
+    let short = world.tap(topic("a/#"));
+    let client = world.enter(&hello(V5, "c").will(message("a/gone", "x")).aliases(3));
+    world.subscribe(client, "+/x", 0);
+    world.subscribe(client, "$share/g/b", 0);
+    world.publish(client, &message("a/x", "1").alias(1));
+    world.publish(client, &message("", "2").alias(1));
+    world.publish(client, &message("b", "3"));
+    world.unsubscribe(client, &["+/x"]);
+    assert_eq!(
+        world.tapped(&taps).unwrap().0,
+        [
+            "from c: CONNECT",
+            "from c: SUBSCRIBE",
+            "to c: SUBACK",
+            "from c: PUBLISH a/x = site1/a/x",
+            "to c: PUBLISH a/x = site1/a/x",
+            "from c: PUBLISH  = site1/a/x",
+            "to c: PUBLISH a/x = site1/a/x",
+            "from c: UNSUBSCRIBE",
+            "to c: UNSUBACK",
+        ]
+    );
+    assert_eq!(world.tapped(&short).unwrap().0, NOTHING);
 }

@@ -37,7 +37,10 @@ impl World {
                 let decoded =
                     Packet::decode(frame, packet.version, Tolerance::default(), &mut RuleSet::default());
                 let what = match decoded {
-                    Ok(Packet::Publish(publish)) => format!("PUBLISH {}", publish.topic),
+                    Ok(Packet::Publish(publish)) => {
+                        let whole = packet.topic.as_ref().map(|whole| format!(" = {whole}"));
+                        format!("PUBLISH {}{}", publish.topic, whole.unwrap_or_default())
+                    }
                     Ok(Packet::Connect(connect)) => {
                         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
                         format!("CONNECT {}", connect.password.map(text).unwrap_or_default())
