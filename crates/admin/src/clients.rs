@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::access::{Operator, Viewer};
 use crate::input::{Named, Parameters, rows};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::router::{Api, Shared};
 
@@ -49,16 +50,6 @@ pub(crate) struct Wanted {
     /// `next` of the page before
     #[param(max_length = 32)]
     after: Option<String>,
-}
-
-/// Some Clients.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Clients {
-    /// In no particular order; none twice, none left out that is there all the while.
-    pub clients: Vec<Client>,
-    /// For `after`, where there may be more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// A Client with its Session.
@@ -193,7 +184,7 @@ impl std::fmt::Display for Place {
 #[utoipa::path(
     get, path = "/clients", operation_id = "list_clients", tag = "clients", params(Wanted), security(("token" = []), ("password" = [])),
     responses(
-        (status = 200, description = "Some of them", body = Clients),
+        (status = 200, description = "Some of them, in no particular order; none twice, none left out that is there all the while", body = Page<Client>),
         Problem
     )
 )]
@@ -201,7 +192,7 @@ async fn list(
     _: Viewer,
     State(api): State<Shared>,
     Parameters(wanted): Parameters<Wanted>,
-) -> Result<Json<Clients>, Problem> {
+) -> Result<Json<Page<Client>>, Problem> {
     let limit = rows(wanted.limit)?;
     let place = Place::parse(wanted.after.as_deref())?;
     let filter = ClientFilter {
@@ -211,8 +202,8 @@ async fn list(
         connected: wanted.connected,
     };
     let (found, next) = page(&api, &filter, place, limit).await?;
-    let clients = found.into_iter().map(|row| Client::of(row, &api)).collect();
-    Ok(Json(Clients { clients, next: next.map(|place| place.to_string()) }))
+    let items = found.into_iter().map(|row| Client::of(row, &api)).collect();
+    Ok(Json(Page { items, next: next.map(|place| place.to_string()) }))
 }
 
 /// Some Clients from a place on, and where to go on.

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 
 use crate::access::{Operator, Viewer};
 use crate::input::{Parameters, rows};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::router::{Api, Shared};
 
@@ -47,16 +48,6 @@ pub(crate) struct Wanted {
     limit: Option<u16>,
     /// `next` of the page before: messages of topics behind this one
     after: Option<String>,
-}
-
-/// Some retained messages.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct RetainedMessages {
-    /// In the order of their topics.
-    pub messages: Vec<Retained>,
-    /// For `after`, where there may be more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// A retained message.
@@ -142,13 +133,13 @@ impl From<RetainedRow> for Retained {
 #[utoipa::path(
     get, path = "/retained", operation_id = "list_retained", tag = "retained", params(Wanted),
     security(("token" = []), ("password" = [])),
-    responses((status = 200, description = "Some of them", body = RetainedMessages), Problem)
+    responses((status = 200, description = "Some of them, in the order of their topics", body = Page<Retained>), Problem)
 )]
 async fn list(
     _: Viewer,
     State(api): State<Shared>,
     Parameters(wanted): Parameters<Wanted>,
-) -> Result<Json<RetainedMessages>, Problem> {
+) -> Result<Json<Page<Retained>>, Problem> {
     let limit = rows(wanted.limit)?;
     let payload = wanted.payload_maximum.unwrap_or(PAYLOAD);
     if payload > PAYLOAD_MAXIMUM {
@@ -160,8 +151,8 @@ async fn list(
     }
     let pages = ask_all(&api, &filter, wanted.after.as_deref(), limit, payload as usize).await?;
     let (rows, next) = merge(pages, limit);
-    let messages = rows.into_iter().map(Retained::from).collect();
-    Ok(Json(RetainedMessages { messages, next }))
+    let items = rows.into_iter().map(Retained::from).collect();
+    Ok(Json(Page { items, next }))
 }
 
 async fn ask_all(
@@ -171,16 +162,12 @@ async fn ask_all(
     limit: usize,
     payload: usize,
 ) -> Result<Vec<RetainedPage>, Problem> {
-    let mut pages = Vec::new();
-    for shard in api.broker.map()?.iter() {
-        let (filter, after) = (filter.to_owned(), after.map(str::to_owned));
-        let page = api.broker.ask(shard, move |engine, now, _| {
-            let filter = TopicFilter::parse(&filter).ok()?;
-            Some(engine.retained_messages(now, filter, after.as_deref(), limit, payload))
-        });
-        pages.extend(page.await?);
-    }
-    Ok(pages)
+    let (filter, after) = (filter.to_owned(), after.map(str::to_owned));
+    let pages = api.broker.ask_all(move |engine, now, _| {
+        let filter = TopicFilter::parse(&filter).ok()?;
+        Some(engine.retained_messages(now, filter, after.as_deref(), limit, payload))
+    });
+    Ok(pages.await?.into_iter().flatten().collect())
 }
 
 /// The first `limit` rows of all shards, as far as every shard has looked; and behind which topic to go on.

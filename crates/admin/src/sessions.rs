@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::access::{Operator, Viewer};
 use crate::clients::{Place, no_client, page};
 use crate::input::{Named, Parameters, rows};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::router::Shared;
 
@@ -36,16 +37,6 @@ pub(crate) struct Wanted {
     /// `next` of the page before
     #[param(max_length = 32)]
     after: Option<String>,
-}
-
-/// Some Sessions.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Sessions {
-    /// In no particular order; none twice, none left out that is there all the while.
-    pub sessions: Vec<Session>,
-    /// For `after`, where there may be more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// What is kept of a Client.
@@ -104,13 +95,13 @@ impl From<ClientRow> for Session {
 #[utoipa::path(
     get, path = "/sessions", operation_id = "list_sessions", tag = "sessions", params(Wanted),
     security(("token" = []), ("password" = [])),
-    responses((status = 200, description = "Some of them", body = Sessions), Problem)
+    responses((status = 200, description = "Some of them, in no particular order; none twice, none left out that is there all the while", body = Page<Session>), Problem)
 )]
 async fn list(
     _: Viewer,
     State(api): State<Shared>,
     Parameters(wanted): Parameters<Wanted>,
-) -> Result<Json<Sessions>, Problem> {
+) -> Result<Json<Page<Session>>, Problem> {
     let limit = rows(wanted.limit)?;
     let place = Place::parse(wanted.after.as_deref())?;
     let filter = ClientFilter {
@@ -120,8 +111,8 @@ async fn list(
         connected: wanted.connected,
     };
     let (found, next) = page(&api, &filter, place, limit).await?;
-    let sessions = found.into_iter().map(Session::from).collect();
-    Ok(Json(Sessions { sessions, next: next.map(|place| place.to_string()) }))
+    let items = found.into_iter().map(Session::from).collect();
+    Ok(Json(Page { items, next: next.map(|place| place.to_string()) }))
 }
 
 /// The session of a client.

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::access::Viewer;
 use crate::clients::no_client;
 use crate::input::{Named, Parameters, rows};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::router::{Api, Shared};
 
@@ -38,17 +39,15 @@ pub(crate) struct Wanted {
     after: Option<String>,
 }
 
-/// Some Subscriptions.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct Subscriptions {
-    /// In no particular order.
-    pub subscriptions: Vec<Subscription>,
-    /// Shared groups, where a filter or a topic was asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<Group>,
-    /// For `after`, where there may be more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
+/// A Subscription, which has a `client_id`, or a shared group, which has `members`: groups come where a filter or a topic is asked
+/// for, beside the rows that `limit` counts.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Subscriber {
+    /// Of one Client.
+    One(Subscription),
+    /// Of those that share it.
+    Group(Group),
 }
 
 /// A Subscription.
@@ -177,23 +176,23 @@ impl Which {
 #[utoipa::path(
     get, path = "/subscriptions", operation_id = "list_subscriptions", tag = "subscriptions", params(Wanted),
     security(("token" = []), ("password" = [])),
-    responses((status = 200, description = "Some of them", body = Subscriptions), Problem)
+    responses((status = 200, description = "Some of them, in no particular order", body = Page<Subscriber>), Problem)
 )]
 async fn list(
     _: Viewer,
     State(api): State<Shared>,
     Parameters(wanted): Parameters<Wanted>,
-) -> Result<Json<Subscriptions>, Problem> {
+) -> Result<Json<Page<Subscriber>>, Problem> {
     let limit = rows(wanted.limit)?;
     let which = Which::of(&wanted)?;
     let mut place = Place::parse(wanted.after.as_deref())?;
     let shards = api.broker.map()?.count();
-    let mut page = Subscriptions::default();
+    let mut page = Page::default();
     for _ in 0..VISITS {
-        if page.subscriptions.len() >= limit || place.shard >= shards {
+        if page.items.len() >= limit || place.shard >= shards {
             break;
         }
-        place = visit(&api, &which, place, limit - page.subscriptions.len(), &mut page).await?;
+        place = visit(&api, &which, place, limit - page.items.len(), &mut page).await?;
     }
     page.next = (place.shard < shards).then(|| place.text());
     Ok(Json(page))
@@ -205,7 +204,7 @@ async fn visit(
     which: &Which,
     place: Place,
     limit: usize,
-    page: &mut Subscriptions,
+    page: &mut Page<Subscriber>,
 ) -> Result<Place, Problem> {
     let Some(shard) = ShardId::new(place.shard) else { return Ok(Place { shard: usize::MAX, ..place }) };
     let (which, Place { shard: number, slot, filter }) = (which.clone(), place);
@@ -230,8 +229,8 @@ async fn visit(
             (rows, groups, next.map(|(filter, slot)| (slot, Some(filter))))
         })
         .await?;
-    page.subscriptions.extend(rows.into_iter().map(Subscription::from));
-    page.groups.extend(groups.into_iter().map(Group::from));
+    page.items.extend(rows.into_iter().map(|row| Subscriber::One(row.into())));
+    page.items.extend(groups.into_iter().map(|row| Subscriber::Group(row.into())));
     Ok(match next {
         Some((slot, filter)) => Place { shard: number, slot, filter: filter.map(Into::into) },
         None => Place { shard: number + 1, ..Place::default() },
@@ -255,14 +254,14 @@ pub(crate) struct Part {
     get, path = "/clients/{client_id}/subscriptions", operation_id = "list_subscriptions_of_client", tag = "clients",
     params(("client_id" = String, Path, description = "Client identifier"), Part),
     security(("token" = []), ("password" = [])),
-    responses((status = 200, description = "Some of them", body = Subscriptions), Problem)
+    responses((status = 200, description = "Some of them", body = Page<Subscription>), Problem)
 )]
 async fn of_client(
     _: Viewer,
     State(api): State<Shared>,
     Named(client_id): Named<String>,
     Parameters(part): Parameters<Part>,
-) -> Result<Json<Subscriptions>, Problem> {
+) -> Result<Json<Page<Subscription>>, Problem> {
     let limit = rows(part.limit)?;
     let home = api.broker.home_of_client(&client_id)?;
     let (asked, after) = (client_id.clone(), part.after);
@@ -272,18 +271,8 @@ async fn of_client(
     let found = api.broker.ask(home, question).await?;
     let (rows, more) = found.ok_or_else(|| no_client(&client_id))?;
     let next = rows.last().filter(|_| more).map(|row| row.filter.to_string());
-    let subscriptions = rows.into_iter().map(Subscription::from).collect();
-    Ok(Json(Subscriptions { subscriptions, groups: Vec::new(), next }))
-}
-
-/// Some messages for a Client.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Messages {
-    /// In their order: those in flight, then those that wait.
-    pub messages: Vec<Waiting>,
-    /// For `after`, where there may be more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
+    let items = rows.into_iter().map(Subscription::from).collect();
+    Ok(Json(Page { items, next }))
 }
 
 /// A QoS 1 or 2 message for a Client.
@@ -328,14 +317,14 @@ impl From<MessageRow> for Waiting {
     get, path = "/clients/{client_id}/messages", operation_id = "list_messages_of_client", tag = "clients",
     params(("client_id" = String, Path, description = "Client identifier"), Part),
     security(("token" = []), ("password" = [])),
-    responses((status = 200, description = "Some of them", body = Messages), Problem)
+    responses((status = 200, description = "Some of them: those in flight, then those that wait", body = Page<Waiting>), Problem)
 )]
 async fn messages(
     _: Viewer,
     State(api): State<Shared>,
     Named(client_id): Named<String>,
     Parameters(part): Parameters<Part>,
-) -> Result<Json<Messages>, Problem> {
+) -> Result<Json<Page<Waiting>>, Problem> {
     let limit = rows(part.limit)?;
     let after = part.after.as_deref().unwrap_or("0");
     let wrong = || Problem::value("after", after, "`next` of the page before");
@@ -346,5 +335,5 @@ async fn messages(
     let found = api.broker.ask(home, move |engine, _, _| engine.client_messages(&asked, skip, limit)).await?;
     let found = found.ok_or_else(|| no_client(&client_id))?;
     let next = (found.len() == limit).then(|| (skip + limit).to_string());
-    Ok(Json(Messages { messages: found.into_iter().map(Waiting::from).collect(), next }))
+    Ok(Json(Page { items: found.into_iter().map(Waiting::from).collect(), next }))
 }

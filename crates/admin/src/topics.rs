@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use crate::access::Viewer;
 use crate::clients::Place;
 use crate::input::{Parameters, rows};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::router::Shared;
 
@@ -34,16 +35,6 @@ pub(crate) struct Wanted {
     after: Option<String>,
 }
 
-/// Some levels.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Topics {
-    /// In order.
-    pub topics: Vec<Topic>,
-    /// For `after`, where there may be more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
-
 /// A level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Topic {
@@ -61,13 +52,13 @@ pub struct Topic {
 #[utoipa::path(
     get, path = "/topics", operation_id = "list_topics", tag = "retained", params(Wanted),
     security(("token" = []), ("password" = [])),
-    responses((status = 200, description = "Some of them", body = Topics), Problem)
+    responses((status = 200, description = "Some of them, in order", body = Page<Topic>), Problem)
 )]
 async fn levels(
     _: Viewer,
     State(api): State<Shared>,
     Parameters(wanted): Parameters<Wanted>,
-) -> Result<Json<Topics>, Problem> {
+) -> Result<Json<Page<Topic>>, Problem> {
     let limit = rows(wanted.limit)?;
     let mut found: BTreeMap<String, (bool, bool)> = BTreeMap::new();
     let mut is_full = false;
@@ -89,9 +80,9 @@ async fn levels(
             wanted.parent.as_ref().map_or_else(|| level.clone(), |parent| format!("{parent}/{level}"));
         Topic { level, topic, retained, deeper }
     };
-    let topics: Vec<Topic> = found.into_iter().take(limit).map(topic).collect();
-    let next = topics.last().filter(|_| is_full).map(|topic| topic.level.clone());
-    Ok(Json(Topics { topics, next }))
+    let items: Vec<Topic> = found.into_iter().take(limit).map(topic).collect();
+    let next = items.last().filter(|_| is_full).map(|topic| topic.level.clone());
+    Ok(Json(Page { items, next }))
 }
 
 /// Where to go on.
@@ -105,16 +96,6 @@ pub(crate) struct Part {
     /// `next` of the page before
     #[param(max_length = 32)]
     after: Option<String>,
-}
-
-/// Some topics.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct PublishedTopics {
-    /// In the order in which they were first published to, shard by shard.
-    pub topics: Vec<PublishedTopic>,
-    /// For `after`, where there may be more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// A topic that was published to in a shard.
@@ -138,22 +119,22 @@ pub struct PublishedTopic {
 #[utoipa::path(
     get, path = "/topics/published", operation_id = "list_published_topics", tag = "messages", params(Part),
     security(("token" = []), ("password" = [])),
-    responses((status = 200, description = "Some of them", body = PublishedTopics), Problem)
+    responses((status = 200, description = "Some of them, in the order in which they were first published to, shard by shard", body = Page<PublishedTopic>), Problem)
 )]
 async fn published(
     _: Viewer,
     State(api): State<Shared>,
     Parameters(part): Parameters<Part>,
-) -> Result<Json<PublishedTopics>, Problem> {
+) -> Result<Json<Page<PublishedTopic>>, Problem> {
     let limit = rows(part.limit)?;
     let mut place = Place::parse(part.after.as_deref())?;
     let shards = api.broker.map()?.count();
-    let mut topics = Vec::new();
-    while topics.len() < limit {
+    let mut items = Vec::new();
+    while items.len() < limit {
         let Some(shard) = ShardId::new(place.shard).filter(|shard| shard.index() < shards) else { break };
-        let (from, left) = (place.slot as usize, limit - topics.len());
+        let (from, left) = (place.slot as usize, limit - items.len());
         let (rows, next) = api.broker.ask(shard, move |engine, _, _| engine.routes(from, left)).await?;
-        topics.extend(rows.into_iter().map(|row| PublishedTopic::of(row, shard)));
+        items.extend(rows.into_iter().map(|row| PublishedTopic::of(row, shard)));
         let next = next.and_then(|next| u32::try_from(next).ok());
         place = match next {
             Some(slot) => Place { slot, ..place },
@@ -161,7 +142,7 @@ async fn published(
         };
     }
     let next = (place.shard < shards).then(|| place.to_string());
-    Ok(Json(PublishedTopics { topics, next }))
+    Ok(Json(Page { items, next }))
 }
 
 impl PublishedTopic {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::{Args, Subcommand};
 use dunlin_admin::{self as admin, Asker, Client, quoted};
 
-use super::page::{Extent, Page};
+use super::page::Extent;
 use super::place::Where;
 use super::subscriptions;
 use super::table::{plain, span};
@@ -105,14 +105,6 @@ impl Clients {
     }
 }
 
-impl Page for admin::Clients {
-    type Row = Client;
-
-    fn parts(self) -> (Vec<Client>, Option<String>) {
-        (self.clients, self.next)
-    }
-}
-
 impl List {
     fn run(&self) -> Result<(), Failure> {
         let address = self.address.map(|address| address.to_string());
@@ -126,7 +118,7 @@ impl List {
         let heads =
             ["CLIENT", "USER", "ADDRESS", "VERSION", "CONNECTED", "SUBSCRIPTIONS", "QUEUED", "IN FLIGHT"];
         let asker = self.broker.asker()?;
-        self.extent.print::<admin::Clients>(&asker, "clients", &parameters, &heads, cells)
+        self.extent.print::<Client>(&asker, "clients", &parameters, &heads, cells)
     }
 }
 
@@ -146,18 +138,10 @@ fn cells(client: &Client) -> Vec<String> {
     ]
 }
 
-impl Page for admin::Messages {
-    type Row = admin::Waiting;
-
-    fn parts(self) -> (Vec<Self::Row>, Option<String>) {
-        (self.messages, self.next)
-    }
-}
-
 fn messages(extent: &Extent, asker: &Asker, id: &str) -> Result<(), Failure> {
     let heads = ["STATE", "QOS", "BYTES", "ON DISK", "TOPIC"];
     let path = format!("clients/{}/messages", quoted(id));
-    extent.print::<admin::Messages>(asker, &path, &[], &heads, |message| {
+    extent.print::<admin::Waiting>(asker, &path, &[], &heads, |message| {
         vec![
             message.standing.clone(),
             message.qos.to_string(),

@@ -1,7 +1,7 @@
 //! Lists that come in pages.
 
 use clap::Args;
-use dunlin_admin::{Asker, quoted};
+use dunlin_admin::{Asker, Page, quoted};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,27 +23,18 @@ pub(crate) struct Extent {
     json: bool,
 }
 
-/// A page as the API gives it.
-pub(crate) trait Page: DeserializeOwned {
-    /// What it has.
-    type Row: Serialize;
-
-    /// Its rows, and where to go on.
-    fn parts(self) -> (Vec<Self::Row>, Option<String>);
-}
-
 impl Extent {
     /// Prints what is at a target, page by page; `parameters` without a value are left out.
     ///
     /// # Errors
     /// Where the broker cannot be asked, or says no.
-    pub(crate) fn print<P: Page>(
+    pub(crate) fn print<Row: Serialize + DeserializeOwned>(
         &self,
         asker: &Asker,
         path: &str,
         parameters: &[(&str, Option<&str>)],
         heads: &[&str],
-        cells: impl Fn(&P::Row) -> Vec<String>,
+        cells: impl Fn(&Row) -> Vec<String>,
     ) -> Result<(), Failure> {
         let mut left = if self.limit == 0 { u64::MAX } else { self.limit };
         let mut after: Option<String> = None;
@@ -55,7 +46,7 @@ impl Extent {
                     target.push_str(&format!("&{name}={}", quoted(value)));
                 }
             }
-            let (rows, next) = asker.get::<P>(&target)?.parts();
+            let Page { items: rows, next } = asker.get::<Page<Row>>(&target)?;
             left = left.saturating_sub(rows.len() as u64);
             for row in &rows {
                 if self.json {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Subcommand;
 use dunlin_admin::{self as admin, Asker, quoted};
 
-use super::page::{Extent, Page};
+use super::page::Extent;
 use super::place::Where;
 use super::table::{plain, span};
 use crate::failure::Failure;
@@ -48,14 +48,6 @@ pub(crate) enum Retained {
     },
 }
 
-impl Page for admin::RetainedMessages {
-    type Row = admin::Retained;
-
-    fn parts(self) -> (Vec<Self::Row>, Option<String>) {
-        (self.messages, self.next)
-    }
-}
-
 impl Retained {
     /// Does it.
     ///
@@ -66,13 +58,7 @@ impl Retained {
             Self::List { filter, extent, broker } => {
                 let heads = ["TOPIC", "QOS", "BYTES", "EXPIRES IN", "PAYLOAD"];
                 let parameters = [("filter", Some(filter.as_str()))];
-                extent.print::<admin::RetainedMessages>(
-                    &broker.asker()?,
-                    "retained",
-                    &parameters,
-                    &heads,
-                    cells,
-                )
+                extent.print::<admin::Retained>(&broker.asker()?, "retained", &parameters, &heads, cells)
             }
             Self::Show { topic, json, broker } => show(&broker.asker()?, topic, *json),
             Self::Delete { topic, broker } => {

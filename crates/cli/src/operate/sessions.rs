@@ -1,9 +1,9 @@
 //! `dunlin sessions`
 
 use clap::{Args, Subcommand};
-use dunlin_admin::{self as admin, Asker, Session, quoted};
+use dunlin_admin::{Asker, Session, quoted};
 
-use super::page::{Extent, Page};
+use super::page::Extent;
 use super::place::Where;
 use super::table::{plain, span};
 use crate::failure::Failure;
@@ -56,14 +56,6 @@ pub(crate) struct List {
     broker: Where,
 }
 
-impl Page for admin::Sessions {
-    type Row = Session;
-
-    fn parts(self) -> (Vec<Session>, Option<String>) {
-        (self.sessions, self.next)
-    }
-}
-
 impl Sessions {
     /// Does it.
     ///
@@ -89,7 +81,7 @@ impl List {
             [("prefix", self.prefix.as_deref()), ("user", self.of_user.as_deref()), ("connected", connected)];
         let heads =
             ["CLIENT", "CONNECTED", "ENDS IN", "ON DISK", "SUBSCRIPTIONS", "QUEUED", "BYTES", "IN FLIGHT"];
-        self.extent.print::<admin::Sessions>(&self.broker.asker()?, "sessions", &parameters, &heads, cells)
+        self.extent.print::<Session>(&self.broker.asker()?, "sessions", &parameters, &heads, cells)
     }
 }
 

@@ -1,9 +1,9 @@
 //! `dunlin subscriptions`
 
 use clap::Args;
-use dunlin_admin::{self as admin, Asker, Subscription};
+use dunlin_admin::{Asker, Subscriber, Subscription};
 
-use super::page::{Extent, Page};
+use super::page::Extent;
 use super::place::Where;
 use crate::failure::Failure;
 
@@ -20,23 +20,6 @@ pub(crate) struct Subscriptions {
     extent: Extent,
     #[command(flatten)]
     broker: Where,
-}
-
-/// A Subscription, or a group that shares one.
-#[derive(serde::Serialize)]
-#[serde(untagged)]
-pub(crate) enum Row {
-    One(Subscription),
-    Group(admin::Group),
-}
-
-impl Page for admin::Subscriptions {
-    type Row = Row;
-
-    fn parts(self) -> (Vec<Row>, Option<String>) {
-        let groups = self.groups.into_iter().map(Row::Group);
-        (self.subscriptions.into_iter().map(Row::One).chain(groups).collect(), self.next)
-    }
 }
 
 impl Subscriptions {
@@ -61,18 +44,18 @@ pub(super) fn print(
     parameters: &[(&str, Option<&str>)],
 ) -> Result<(), Failure> {
     let heads = ["CLIENT", "FILTER", "QOS", "OPTIONS"];
-    extent.print::<admin::Subscriptions>(asker, path, parameters, &heads, cells)
+    extent.print::<Subscriber>(asker, path, parameters, &heads, cells)
 }
 
-fn cells(row: &Row) -> Vec<String> {
+fn cells(row: &Subscriber) -> Vec<String> {
     match row {
-        Row::One(subscription) => vec![
+        Subscriber::One(subscription) => vec![
             subscription.client_id.clone(),
             subscription.filter.clone(),
             subscription.qos.to_string(),
             options(subscription),
         ],
-        Row::Group(group) => {
+        Subscriber::Group(group) => {
             let members = format!(
                 "{} of {} members connected, {} messages wait",
                 group.connected, group.members, group.waiting_messages

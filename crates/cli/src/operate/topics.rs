@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use dunlin_admin::{self as admin};
 
-use super::page::{Extent, Page};
+use super::page::Extent;
 use super::place::Where;
 use crate::failure::Failure;
 
@@ -29,22 +29,6 @@ pub(crate) enum Topics {
     },
 }
 
-impl Page for admin::Topics {
-    type Row = admin::Topic;
-
-    fn parts(self) -> (Vec<Self::Row>, Option<String>) {
-        (self.topics, self.next)
-    }
-}
-
-impl Page for admin::PublishedTopics {
-    type Row = admin::PublishedTopic;
-
-    fn parts(self) -> (Vec<Self::Row>, Option<String>) {
-        (self.topics, self.next)
-    }
-}
-
 impl Topics {
     /// Does it.
     ///
@@ -59,7 +43,7 @@ impl Topics {
                 let cells = |topic: &admin::Topic| {
                     vec![topic.topic.clone(), word(topic.retained), word(topic.deeper)]
                 };
-                extent.print::<admin::Topics>(&broker.asker()?, "topics", &parameters, &heads, cells)
+                extent.print::<admin::Topic>(&broker.asker()?, "topics", &parameters, &heads, cells)
             }
             Self::Published { extent, broker } => {
                 let heads = ["TOPIC", "SHARD", "SESSIONS", "GROUPS", "OTHER SHARDS"];
@@ -70,7 +54,7 @@ impl Topics {
                         .chain(numbers.map(|number| number.to_string()))
                         .collect()
                 };
-                extent.print::<admin::PublishedTopics>(
+                extent.print::<admin::PublishedTopic>(
                     &broker.asker()?,
                     "topics/published",
                     &[],
