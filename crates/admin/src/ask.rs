@@ -92,8 +92,9 @@ impl Asker {
     ///
     /// # Errors
     /// Where the system gives no means to wait.
-    pub fn new(place: Place) -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    pub fn new(place: Place) -> Result<Self, AskError> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| AskError::Failed(format!("nothing can be asked: {error}")))?;
         Ok(Self { place, authorization: None, runtime })
     }
 

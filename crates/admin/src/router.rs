@@ -22,6 +22,7 @@ use crate::broker::Broker;
 use crate::doctor::{self, Wire};
 use crate::explain::{self, Rules};
 use crate::problem::Problem;
+use crate::rights::{self, RightsFiles};
 use crate::{clients, health, publish, retained, sessions, subscriptions, topics, trace, whole};
 
 /// What the routes work with.
@@ -49,6 +50,15 @@ pub trait Host: Rules + 'static {
     /// # Errors
     /// In words.
     fn back_up(&self, to: &Path) -> Result<(u64, u64), String>;
+
+    /// The files that users and rules stand in.
+    fn rights_files(&self) -> RightsFiles;
+
+    /// Reads users, devices and rules again, now.
+    ///
+    /// # Errors
+    /// In words, where one of them cannot be used; the others are.
+    fn read_rights_again(&self) -> Result<(), String>;
 }
 
 /// What the routes work with.
@@ -75,6 +85,7 @@ pub struct Api {
         (name = "subscriptions", description = "Who has subscribed to what"),
         (name = "retained", description = "Retained messages, and the topics that they are of"),
         (name = "messages", description = "Messages that an operator publishes"),
+        (name = "rights", description = "Where rights come from, and what they are used for"),
         (name = "explain", description = "Why a client did, or did not, get a message"),
         (name = "trace", description = "Packets while they pass"),
         (name = "broker", description = "The broker as a whole"),
@@ -103,6 +114,7 @@ fn resources() -> OpenApiRouter<Shared> {
         .merge(sessions::routes())
         .merge(subscriptions::routes())
         .merge(retained::routes())
+        .merge(rights::routes())
         .merge(topics::routes())
         .merge(trace::routes())
         .merge(publish::routes())

@@ -2,7 +2,7 @@
 //!
 //! In:    connections.
 //! Out:   each with where it comes from, to the router.
-//! Never: more than [`CONNECTIONS`] at a time; a peer that takes longer than [`PATIENCE`] for the head of a request; on a
+//! Never: more than [`CONNECTIONS`] at a time to either; a peer that takes longer than [`PATIENCE`] for the head of a request; on a
 //!        thread of the shards.
 
 use std::fs::{self, Permissions};
@@ -36,7 +36,8 @@ use crate::audit::Audit;
 use crate::broker::Broker;
 use crate::router::{Api, Host, router};
 
-/// Connections at a time: an operator's tools, dashboards, streams.
+/// Connections at a time: an operator's tools, dashboards, streams. The socket has as many of its own, so that nobody from elsewhere
+/// keeps its owner out.
 const CONNECTIONS: usize = 256;
 /// For a TLS handshake, and for the head of each request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -149,16 +150,16 @@ impl Drop for Server {
 fn run(runtime: Runtime, ports: Ports, router: Router, stopped: oneshot::Receiver<()>) {
     let Ports { tcp, unix } = ports;
     runtime.block_on(async move {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let room = || Arc::new(Semaphore::new(CONNECTIONS));
         if let Some((listener, tls)) = tcp
             && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
         {
-            tokio::spawn(accept_tcp(listener, tls, router.clone(), Arc::clone(&room)));
+            tokio::spawn(accept_tcp(listener, tls, router.clone(), room()));
         }
         if let Some((listener, _)) = unix
             && let Ok(listener) = UnixListener::from_std(listener)
         {
-            tokio::spawn(accept_unix(listener, router, room));
+            tokio::spawn(accept_unix(listener, router, room()));
         }
         // The sender says nothing; it goes.
         let _ = stopped.await;

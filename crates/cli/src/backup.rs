@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use dunlin_admin::{AskError, Asker, BackUp, Place};
 use dunlin_store::{BackupError, DirDisk, Restored, Store, restore};
-use serde_json::{Value, json};
 
-use crate::control::{self, Ask};
+use serde_json::Value;
+
 use crate::journal::{JournalError, ended, home, keys, locate};
 use crate::say;
 
@@ -63,14 +64,21 @@ impl Backup {
     fn copy(&self) -> Result<bool, JournalError> {
         let target = std::path::absolute(&self.target)
             .map_err(|error| JournalError::Directory { directory: self.target.clone(), error })?;
-        match control::ask(&self.data, "backup", &json!({ "to": target })) {
-            Ok(done) => {
-                say::line(&format!("dunlin: {} bytes copied to {}\n", done["bytes"], target.display()));
+        match self.ask(&target) {
+            Ok(bytes) => {
+                say::line(&format!("dunlin: {bytes} bytes copied to {}\n", target.display()));
                 Ok(true)
             }
-            Err(Ask::NotRunning) => copy(&locate(&self.data), &target, self.keys.as_deref(), false),
-            Err(Ask::Refused(why) | Ask::Failed(why)) => Err(JournalError::Broker(why)),
+            Err(AskError::NotRunning(_)) => copy(&locate(&self.data), &target, self.keys.as_deref(), false),
+            Err(why) => Err(JournalError::Broker(why.to_string())),
         }
+    }
+
+    /// The bytes that the broker copied, if there is one.
+    fn ask(&self, target: &Path) -> Result<Value, AskError> {
+        let asker = Asker::new(Place::Directory(self.data.clone()))?;
+        let to = serde_json::json!(BackUp { to: target.to_owned() });
+        Ok(asker.post("/api/v1/backup", &to)?["bytes"].take())
     }
 }
 
@@ -107,60 +115,36 @@ pub(crate) fn copy_running(store: &Store<DirDisk>, to: &Path) -> Result<(u64, u6
     Ok((done.bytes, done.segments))
 }
 
-/// What a running broker does when it is asked for a backup: `{"to": DIRECTORY}`. Blocks until the copy is complete.
-///
-/// # Errors
-/// In words, for whoever asked.
-pub(crate) fn perform(store: &Store<DirDisk>, arguments: &Value) -> Result<Value, String> {
-    let to = arguments["to"].as_str().map(Path::new).filter(|to| to.is_absolute());
-    let to = to.ok_or_else(|| "backup needs an absolute path as \"to\"".to_owned())?;
-    let (bytes, segments) = copy_running(store, to)?;
-    Ok(json!({ "bytes": bytes, "segments": segments }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Control;
     use dunlin_store::{Journal, Keyring, Offline, Options, PartitionId, Purpose};
     use std::fs;
-    use std::sync::Arc;
 
     #[test]
-    fn a_running_broker_is_asked_and_an_ended_one_is_copied() {
+    fn an_ended_broker_is_copied_and_one_that_does_not_answer_is_not() {
         let directory = std::env::temp_dir().join(format!("dunlin-backup-{}", std::process::id()));
         let data = directory.join("data");
         fs::create_dir_all(&data).unwrap();
         let store = Store::open(DirDisk::new(&home(&data)).unwrap(), Options::default()).unwrap();
-        let store = Arc::new(store);
         let writer = store.claim(PartitionId(1)).unwrap();
         store.append(writer, Purpose::Growth, &[b"a record"]).unwrap();
-        let asked = Arc::clone(&store);
-        let control = Control::listen(&data, move |request, arguments| {
-            assert_eq!(request, "backup");
-            perform(&asked, arguments)
-        })
-        .unwrap();
         let backup = |name: &str| Backup { target: directory.join(name), data: data.clone(), keys: None };
-        assert_eq!(backup("running").run(), 0);
-        assert_eq!(backup("running").run(), 1, "not empty");
-        drop(control);
         assert_eq!(backup("in-use").run(), 5, "a store that is open and does not answer");
         drop(store);
         assert_eq!(backup("ended").run(), 0);
-        for name in ["running", "ended"] {
-            let restored = directory.join(name).join("again");
-            let restore = || Restore {
-                source: directory.join(name),
-                data: restored.clone(),
-                keys: None,
-                damaged: false,
-            };
-            assert_eq!(restore().run(), 0);
-            assert_eq!(restore().run(), 5, "not empty");
-            let disk = DirDisk::read_only(&home(&restored)).unwrap();
-            assert_eq!(Offline::open(disk, Keyring::default()).unwrap().check().unwrap(), 1);
-        }
+        assert_eq!(backup("ended").run(), 5, "not empty");
+        let restored = directory.join("ended/again");
+        let restore = || Restore {
+            source: directory.join("ended"),
+            data: restored.clone(),
+            keys: None,
+            damaged: false,
+        };
+        assert_eq!(restore().run(), 0);
+        assert_eq!(restore().run(), 5, "not empty");
+        let disk = DirDisk::read_only(&home(&restored)).unwrap();
+        assert_eq!(Offline::open(disk, Keyring::default()).unwrap().check().unwrap(), 1);
         fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -8,7 +8,6 @@ mod backup;
 mod bench;
 mod certificates;
 mod config;
-mod control;
 mod counters;
 mod data;
 mod doctor;

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::process;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread;
 
 use dunlin_engine::{ListenerRules, Settings};
@@ -55,10 +55,6 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     let entrance =
         entrance.map(|directory| Entrance::open(directory, &doors, &config)).transpose()?.map(Arc::new);
     let store = directory.map(|directory| storage::open(directory, &config, settings.syncs())).transpose()?;
-    let control = directory.zip(store.as_ref());
-    let running = Arc::new(OnceLock::new());
-    let control =
-        control.and_then(|(directory, store)| storage::listen(directory, store, entrance.clone(), &running));
     let metrics = Metrics::bind(&config.metrics)?;
     let api = Api::bind(&config.api, directory, arguments.dev)?;
     let journal = store.clone().map(|store| store as Arc<dyn Journal>);
@@ -68,8 +64,6 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         entrance.watch(server.reviewer());
     }
     let quic = listeners.take_quic().start(&server).map_err(|error| Failure::Start(StartError::Io(error)))?;
-    // Set once, here.
-    let _ = running.set(server.observer());
     let urls = say_where(listeners.bound(server.places()), &metrics, &api);
     let mut certificates = listeners.certificates().clone();
     api.add_to(&mut certificates);
@@ -103,7 +97,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         quic,
     };
     running.until_the_end(&mut signals);
-    drop((control, api));
+    drop(api);
     running.end(signals)
 }
 

@@ -105,5 +105,5 @@ fn another_policy_is_held_against_what_clients_do_now() {
     assert_eq!((code, said.trim()), (Some(0), "0 of 2 decisions would change, for 0 of 2 clients"));
     drop(broker);
     let (code, said) = run(&new);
-    assert!(code != Some(0) && said.contains("no broker runs on"), "{said}");
+    assert!(code != Some(0) && said.contains("no broker is running on"), "{said}");
 }

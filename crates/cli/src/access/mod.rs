@@ -9,7 +9,7 @@ mod ask;
 mod change;
 mod dry_run;
 mod expect;
-pub(crate) mod live;
+mod live;
 mod mosquitto;
 mod seen;
 

@@ -1,11 +1,11 @@
 //! What the API asks the process, beside the engines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use dunlin_admin::Host;
 use dunlin_admin::doctor::Wire;
 use dunlin_admin::explain::{Right, Rules};
+use dunlin_admin::{Host, RightsFiles};
 use dunlin_codec::QoS;
 use dunlin_engine::Identity;
 use dunlin_observe::Format;
@@ -81,6 +81,18 @@ impl Host for Process {
         let store: Option<Arc<_>> = self.store.as_ref().and_then(Weak::upgrade);
         let store = store.ok_or_else(|| "this broker keeps nothing on disk".to_owned())?;
         backup::copy_running(&store, to)
+    }
+
+    fn rights_files(&self) -> RightsFiles {
+        // Whoever asks is in another working directory.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let paths = self.entrance.as_ref().map(|entrance| entrance.paths());
+        let (rules, users) = paths.map(|(rules, users)| (absolute(rules), absolute(users))).unzip();
+        RightsFiles { rules, users }
+    }
+
+    fn read_rights_again(&self) -> Result<(), String> {
+        self.entrance.as_ref().map_or(Ok(()), |entrance| entrance.read_again())
     }
 }
 

@@ -51,7 +51,7 @@ impl Where {
             None => Place::Directory(self.data.directory()?),
             Some(url) => self.place(url)?,
         };
-        let asker = Asker::new(place).map_err(|error| Failure::Ask(error.to_string()))?;
+        let asker = Asker::new(place)?;
         if self.api.is_none() {
             return Ok(asker);
         }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -139,10 +140,13 @@ fn roles_bound_what_is_done_and_changes_stand_in_the_audit_log() {
         ("GET", "/api/v1/sessions", "", [200, 200, 200]),
         ("GET", "/api/v1/explain?client=c&topic=t", "", [200, 200, 200]),
         ("GET", "/api/v1/explain/watch?client=c&topic=t&seconds=1", "", [403, 200, 200]),
+        ("GET", "/api/v1/rights/files", "", [403, 403, 200]),
+        ("GET", "/api/v1/rights/seen", "", [403, 403, 200]),
         ("POST", "/api/v1/publish", message, [403, 202, 202]),
         ("DELETE", "/api/v1/sessions/nobody", "", [403, 404, 404]),
         ("GET", "/api/v1/configuration", "", [403, 403, 200]),
         ("POST", "/api/v1/backup", "{\"to\": \"relative\"}", [403, 403, 400]),
+        ("POST", "/api/v1/rights/reload", "", [403, 403, 204]),
     ];
     for (method, target, body, expected) in requests {
         let statuses =
@@ -169,6 +173,9 @@ fn roles_bound_what_is_done_and_changes_stand_in_the_audit_log() {
             "token:viewer POST /api/v1/backup 403",
             "token:operator POST /api/v1/backup 403",
             "token:administrator POST /api/v1/backup 400",
+            "token:viewer POST /api/v1/rights/reload 403",
+            "token:operator POST /api/v1/rights/reload 403",
+            "token:administrator POST /api/v1/rights/reload 204",
         ]
     );
     assert_eq!(lines[1]["what"], "topic \"a\", 6 bytes, QoS 0, retain false");
@@ -301,6 +308,56 @@ fn an_address_that_others_reach_needs_a_certificate_and_dev_has_none() {
     fs::write(directory.file("dunlin.toml"), "[api]\nlisten = \"0.0.0.0:0\"\n").unwrap();
     let error = directory.fails(5, &["serve", "--dev", "--config", "dunlin.toml", "--listen", "127.0.0.1:0"]);
     assert!(error.contains("api.listen = \"0.0.0.0:0\": not a loopback address"), "{error}");
+}
+
+#[test]
+fn the_socket_is_its_owners_alone_and_replaces_one_that_remained() {
+    let directory = Directory::new();
+    let server = Server::start(&directory, "api.network = false\n");
+    let mode = fs::metadata(directory.file("data/api.sock")).unwrap().permissions().mode();
+    assert_eq!((mode & 0o777, server.api.as_str()), (0o600, ""));
+    // Killed, it leaves the socket behind.
+    drop(server);
+    assert!(fs::exists(directory.file("data/api.sock")).unwrap());
+    assert!(directory.fails(1, &["clients", "list"]).contains("no broker is running on"));
+    let _server = Server::start(&directory, "api.network = false\n");
+    assert_eq!(directory.run(&["clients", "list"]), "");
+    assert!(!fs::exists(directory.file("data/control.sock")).unwrap());
+}
+
+/// Whoever may connect to a port may connect to all that it takes: the owner has room of its own.
+#[test]
+fn a_crowd_at_the_port_does_not_keep_the_owner_out() {
+    let directory = Directory::new();
+    let server = Server::start(&directory, ON_A_PORT);
+    let address = server.api.strip_prefix("http://").unwrap();
+    let crowd: Vec<_> = (0..300).map(|_| TcpStream::connect(address).unwrap()).collect();
+    assert_eq!(directory.run(&["clients", "list"]), "");
+    crowd[0].set_nonblocking(true).unwrap();
+    let closed = crowd[0].peek(&mut [0]).unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::WouldBlock, "the crowd is still there");
+}
+
+#[test]
+fn a_running_broker_is_copied_through_its_socket() {
+    let directory = Directory::new();
+    let server = Server::start(&directory, "api.network = false\n");
+    let body = "{\"topic\": \"a\", \"payload\": \"kept\", \"qos\": 1, \"retain\": true}";
+    let socket = UnixStream::connect(directory.file("data/api.sock")).unwrap();
+    let published = answer(socket, "POST", "/api/v1/publish", "Content-Type: application/json\r\n", body);
+    assert_eq!(published.0, 202);
+    let backup = ["backup", "copy", "--data", "data"];
+    let said = directory.run(&backup);
+    assert!(said.ends_with(&format!(" bytes copied to {}\n", directory.file("copy"))), "{said}");
+    assert!(directory.fails(1, &backup).contains("not empty"));
+    let log = fs::read_to_string(directory.path().join("data/audit.log")).unwrap();
+    let done = log.lines().filter(|line| line.contains("POST /api/v1/backup"));
+    let statuses: Vec<_> =
+        done.map(|line| serde_json::from_str::<Value>(line).unwrap()["status"].clone()).collect();
+    assert_eq!(statuses, [json!(200), json!(409)], "{log}");
+    drop(server);
+    directory.run(&["restore", "copy", "--data", "again"]);
+    directory.run(&["journal", "check", "again"]);
 }
 
 /// Requests that the document allows and some that it does not: no answer is one that the document does not have.
