@@ -348,45 +348,52 @@ impl Engine {
         query
     }
 
-    /// Asks every shard that can have something, one after the other. A filter without wildcards is a topic: only its home can.
+    /// Asks every shard that can have something, one after the other.
     pub(crate) fn start_fetch(&mut self, cx: &mut Cx<'_>, session: SessionId, query: u32) {
         let fetches = self.hub.sessions.get(session).and_then(|session| session.fetches.as_ref());
-        let Some(Ok(filter)) = fetches.and_then(|fetches| fetches.filter(query)).map(TopicFilter::parse)
-        else {
-            return;
-        };
+        let Some(filter) = fetches.and_then(|fetches| fetches.filter(query)) else { return };
         let homes = self.homes_with(cx, filter);
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let Some(fetches) = &mut found.fetches else { return };
         if homes.is_empty() {
             fetches.cancel(query);
-            return self.hub.fetch_more(cx, session.index());
+            if fetches.is_over() {
+                found.fetches = None;
+            }
+            return;
         }
         let ask = |home: ShardId| Ask { home, after: None, needs: self.interest.needed_of(home) };
         fetches.start(query, homes.iter().map(ask).collect());
         self.hub.fetch_more(cx, session.index());
     }
 
+    /// Is it certain that a Subscription made now finds nothing? What others gave is known only when its SUBACK leaves.
+    pub(crate) fn finds_nothing(&self, cx: &Cx<'_>, filter: &str) -> bool {
+        self.hub.map.count() == 1 && self.homes_with(cx, filter).is_empty()
+    }
+
     /// The homes that may have retained messages for a filter, but for those that came live. That all others have none is
     /// known: each shard says in every bag which homes it gave any, and before a SUBACK a bag has come from each that left after
     /// that shard began to send live what the filter matches.
-    fn homes_with(&self, cx: &Cx<'_>, filter: TopicFilter<'_>) -> ShardSet {
+    fn homes_with(&self, cx: &Cx<'_>, filter: &str) -> ShardSet {
         let (map, own) = (self.hub.map, self.hub.shard);
-        let given = cx.fx.mail.given().union(self.interest.given());
-        let may_have = |home: ShardId| {
-            if home == own && self.interest.has_stored(&self.interest.needed_of(own)) {
-                return self.retained.may_have(filter);
-            }
-            given.contains(home) || filter.as_str().starts_with('$')
-        };
-        let mut homes = ShardSet::EMPTY;
-        if filter.has_wildcard() {
-            map.iter().filter(|home| may_have(*home)).for_each(|home| homes.insert(home));
-        } else {
+        let mut homes = cx.fx.mail.given().union(self.interest.given());
+        if filter.starts_with('$') {
+            map.iter().for_each(|home| homes.insert(home));
+        }
+        if homes.is_empty() {
+            return homes;
+        }
+        let Ok(filter) = TopicFilter::parse(filter) else { return ShardSet::EMPTY };
+        if !filter.has_wildcard() {
+            // It is a topic.
             let home = map.home(Partition::of(&[filter.as_str()]));
-            if may_have(home) {
-                homes.insert(home);
-            }
+            let others = map.iter().filter(|other| *other != home);
+            others.for_each(|other| homes.remove(other));
+        }
+        let has_all = || self.interest.has_stored(&self.interest.needed_of(own));
+        if homes.contains(own) && has_all() && !self.retained.may_have(filter) {
+            homes.remove(own);
         }
         homes
     }

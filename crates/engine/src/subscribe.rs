@@ -199,7 +199,7 @@ impl Engine {
             RetainHandling::DoNotSend => false,
         };
         // [MQTT-3.8.4-4] No retained messages for a Shared Subscription (section 4.8.2).
-        if let Some((wanted, _)) = wanted.filter(|_| fetches) {
+        if let Some((wanted, _)) = wanted.filter(|_| fetches && !self.finds_nothing(cx, filter.as_str())) {
             let query = self.plan_fetch(id, filter, wanted);
             if let Some(pending) = self.pending(token) {
                 pending.queries.push(query);

@@ -224,7 +224,7 @@ impl Router {
         if text.len() > self.length_maximum {
             return Err(RouteError::TooLong { bytes: text.len(), limit: self.length_maximum });
         }
-        let levels = text.split('/').count();
+        let levels = 1 + text.bytes().filter(|byte| *byte == b'/').count();
         if levels > self.levels_maximum {
             return Err(RouteError::TooDeep { levels, limit: self.levels_maximum });
         }
