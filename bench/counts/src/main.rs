@@ -15,7 +15,7 @@ use std::process::ExitCode;
 type Work = fn() -> u64;
 
 /// What is counted. Only what runs inside of functions named `measured` is.
-const WORK: [(&str, Work); 24] = [
+const WORK: [(&str, Work); 25] = [
     ("codec: decode PUBLISH", codec::decode),
     ("codec: encode PUBLISH", codec::encode),
     ("fan-in q0", || traffic::fan_in(0)),
@@ -35,6 +35,7 @@ const WORK: [(&str, Work); 24] = [
     ("shared group q1", || traffic::shared(1)),
     ("one message a write", traffic::one_by_one),
     ("route a new topic through 100,000 wildcards", traffic::wildcards),
+    ("route a new topic past 1,024 near misses", traffic::near_misses),
     ("subscribe", traffic::subscribe),
     ("connect and disconnect", traffic::connect),
     ("queue for an offline Session, with a log", traffic::offline),

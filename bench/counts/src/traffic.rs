@@ -109,6 +109,23 @@ pub(crate) fn wildcards() -> u64 {
     rig.delivered
 }
 
+/// 1,024 filters of one Client, made so that a topic leads to each and none matches it: `+` or a name at each of ten levels, then
+/// what no topic has. A unit is a topic that was never seen before.
+pub(crate) fn near_misses() -> u64 {
+    let mut rig = Rig::new(false);
+    let subscriber = rig.connect("subscriber", true);
+    for n in 0..1 << 10 {
+        let levels: String = (0..10).map(|level| if n >> level & 1 == 0 { "a/" } else { "+/" }).collect();
+        rig.subscribe(subscriber, &format!("{levels}x/{n}"), 0);
+    }
+    let publisher = rig.connect("publisher", true);
+    rig.counts = true;
+    let topics: Vec<String> = (0..BURST).map(|n| format!("{}x/y{n}", "a/".repeat(10))).collect();
+    rig.send(publisher, &publishes(&topics, 0, 1, SIZE));
+    assert!(rig.delivered == 0, "nothing matches");
+    BURST as u64
+}
+
 /// Filters with wildcards, of one Client. A unit is one.
 pub(crate) fn subscribe() -> u64 {
     let mut rig = Rig::new(false);
