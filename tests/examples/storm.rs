@@ -124,7 +124,7 @@ impl Pair {
         let (began, mut trips) = (Instant::now(), Vec::new());
         while began.elapsed() < time && !over.load(Ordering::Acquire) {
             let due = began + Duration::from_millis(2) * u32::try_from(trips.len()).unwrap();
-            thread::sleep(due.saturating_duration_since(Instant::now()));
+            thread::park_timeout(due.saturating_duration_since(Instant::now()));
             self.sent = self.sent % 60_000 + 1;
             let text = self.sent.to_string();
             self.publisher.publish(&Publish::new("calm", &text).qos(1, self.sent));
