@@ -30,11 +30,13 @@ pub(crate) fn packet_len(body_len: usize) -> usize {
 pub(crate) fn put_header(first: u8, body_len: usize, out: &mut Vec<u8>) {
     match u8::try_from(body_len) {
         Ok(short @ ..0x80) => out.extend_from_slice(&[first, short]),
-        _ => {
-            out.push(first);
-            remaining_length(body_len).encode(out);
-        }
+        _ => put_long_header(first, body_len, out),
     }
+}
+
+fn put_long_header(first: u8, body_len: usize, out: &mut Vec<u8>) {
+    out.push(first);
+    remaining_length(body_len).encode(out);
 }
 
 /// Appends Binary Data or a UTF-8 Encoded String.
@@ -105,17 +107,21 @@ impl Packet<'_> {
     /// # Panics
     /// Where [`Packet::encoded_len`] does, a string or Binary Data beyond 65,535 bytes, QoS above 0 without a Packet
     /// Identifier, AUTH before 5.0.
+    #[inline]
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         match self {
-            Self::Publish(publish) => return publish.encode(version, out),
+            Self::Publish(publish) => publish.encode(version, out),
             Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack)
                 if reason_len(ack.reason, ack.properties, version) == 0 =>
             {
                 let [high, low] = ack.packet_id.get().to_be_bytes();
-                return out.extend_from_slice(&[self.first_byte(), 2, high, low]);
+                out.extend_from_slice(&[self.first_byte(), 2, high, low]);
             }
-            _ => {}
+            _ => self.encode_long(version, out),
         }
+    }
+
+    fn encode_long(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         let body_len = self.body_len(version);
         let start = out.len();
         out.reserve(packet_len(body_len));
@@ -125,6 +131,7 @@ impl Packet<'_> {
     }
 
     /// Packet type and flags [MQTT-2.1.3-1]; PUBLISH writes its own.
+    #[inline]
     const fn first_byte(&self) -> u8 {
         match self {
             Self::Connect(_) => packet_type::CONNECT << 4,
@@ -221,6 +228,7 @@ pub(crate) fn put_packet_id(packet_id: PacketId, out: &mut Vec<u8>) {
 }
 
 /// Bytes of a Reason Code and Properties that can be left out (section 3.4.2.1).
+#[inline]
 fn reason_len(reason: ReasonCode, properties: Properties<'_>, version: ProtocolVersion) -> usize {
     match (version, reason, properties.is_empty()) {
         (ProtocolVersion::V31 | ProtocolVersion::V311, _, _) | (_, ReasonCode::Success, true) => 0,

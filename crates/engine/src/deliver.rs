@@ -2,7 +2,7 @@
 //!
 //! Spec:  MQTT 5.0 sections 3.3.4, 4.3, 4.6 and 4.9.
 
-use dunlin_codec::{Packet, PacketId, QoS, ReasonCode};
+use dunlin_codec::{Ack, Packet, PacketId, Properties, QoS, ReasonCode};
 
 use crate::ceiling::Memory;
 use crate::counters::Drop;
@@ -29,6 +29,7 @@ const SLOWED_MAXIMUM: usize = 256;
 
 impl Hub {
     /// A message for one Session.
+    #[inline(always)]
     pub(crate) fn deliver(&mut self, cx: &mut Cx<'_>, target: &Target, passing: &mut Passing<'_>) {
         let mut target = target;
         if target.own != OwnMessages::Same && self.is_own(target.session, passing.view.origin) {
@@ -56,7 +57,7 @@ impl Hub {
             self.deliver_at_most_once(cx, target.session, retain, identifiers, passing);
         } else {
             let extra = Extra::of(target.identifiers.clone(), None);
-            self.deliver_acknowledged(cx, target.session, Options { qos, retain, extra }, passing);
+            self.deliver_acknowledged(cx, target.session, &Options { qos, retain, extra }, passing);
         }
     }
 
@@ -112,7 +113,7 @@ impl Hub {
         &mut self,
         cx: &mut Cx<'_>,
         index: u32,
-        options: Options,
+        options: &Options,
         passing: &mut Passing<'_>,
     ) {
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
@@ -195,15 +196,14 @@ impl Hub {
         cx: &mut Cx<'_>,
         index: u32,
         to: ConnectionId,
-        options: Options,
+        options: &Options,
         kept: Option<Message>,
         passing: &mut Passing<'_>,
     ) -> bool {
         let Some(outgoing) = self.outgoing(index) else { return false };
         let (qos, retain) = (options.qos, options.retain);
-        let extra = options.extra.clone();
         let packet_id = outgoing.send(options, kept);
-        let identifiers = extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
+        let identifiers = options.extra.as_ref().map_or(&[][..], |extra| extra.identifiers.as_slice());
         let envelope = Envelope { qos, retain, dup: false, packet_id: Some(packet_id), identifiers };
         let written = self.write(cx, to, passing, &envelope);
         match written {
@@ -261,7 +261,7 @@ impl Hub {
     }
 
     /// Into the queue, as far as its bounds go [MQTT311-3.1.2-5].
-    fn enqueue(&mut self, cx: &mut Cx<'_>, index: u32, options: Options, passing: &mut Passing<'_>) -> bool {
+    fn enqueue(&mut self, cx: &mut Cx<'_>, index: u32, options: &Options, passing: &mut Passing<'_>) -> bool {
         let is_kept_by_journal = passing.view.durability != Durability::Memory
             && self.sessions.slots.get(index).is_some_and(|session| session.key != 0);
         let deal = options.extra.as_ref().and_then(|extra| extra.deal);
@@ -590,13 +590,12 @@ impl Hub {
         &mut self,
         cx: &mut Cx<'_>,
         to: ConnectionId,
-        packet: fn(dunlin_codec::Ack<'static>) -> Packet<'static>,
+        packet: impl FnOnce(Ack<'static>) -> Packet<'static>,
         packet_id: PacketId,
         reason: ReasonCode,
     ) {
         let Some(connection) = self.connections.get(to) else { return };
-        let packet =
-            packet(dunlin_codec::Ack { packet_id, reason, properties: dunlin_codec::Properties::EMPTY });
+        let packet = packet(Ack { packet_id, reason, properties: Properties::EMPTY });
         // 3.x Clients are told nothing that they cannot understand: the encoder leaves the reason out.
         let mark = self.taps.mark(connection, &cx.fx.outbox, to);
         cx.fx.outbox.append(to, |tail| packet.encode(connection.version, tail));
@@ -607,6 +606,7 @@ impl Hub {
     }
 
     /// Tells the home of a shared group what became of a message it dealt.
+    #[inline]
     pub(crate) fn end_deal(&mut self, cx: &mut Cx<'_>, deal: Option<Deal>, outcome: DealOutcome) {
         if let Some(deal) = deal {
             self.post(cx, deal.home, Letter::DealEnded { deal, outcome });

@@ -211,7 +211,14 @@ impl Engine {
     }
 
     /// What an event or a packet left to do: letters of this shard to itself, connections beyond a bound.
+    #[inline]
     pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
+        if self.hub.has_left_to_do() {
+            self.settle_all(cx);
+        }
+    }
+
+    fn settle_all(&mut self, cx: &mut Cx<'_>) {
         loop {
             if !self.hub.own_letters.is_empty() {
                 let from = self.hub.shard;

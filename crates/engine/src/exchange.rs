@@ -135,6 +135,7 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn acked(
         &mut self,
         cx: &mut Cx<'_>,
@@ -150,11 +151,7 @@ impl Engine {
                 self.hub.spans.acknowledged(cx.now, id, ack.packet_id, ack.reason);
             }
             Acked::Release { .. } => {}
-            Acked::Unknown => {
-                let detail =
-                    format!("{packet} with packet identifier {}, which is not in use", ack.packet_id.get());
-                self.reject(cx, id, Rule::UnknownPacketId, ReasonCode::ProtocolError, &detail);
-            }
+            Acked::Unknown => self.acked_nothing(cx, id, ack, packet),
             Acked::Unexpected => {
                 let detail = format!("{packet} does not belong to packet identifier {}", ack.packet_id.get());
                 self.disconnect(cx, id, ReasonCode::ProtocolError, &detail);
@@ -162,12 +159,32 @@ impl Engine {
         }
     }
 
-    fn exchange_ended(&mut self, cx: &mut Cx<'_>, session: SessionId, gone: Gone) {
+    #[cold]
+    fn acked_nothing(&mut self, cx: &mut Cx<'_>, id: ConnectionId, ack: &Ack<'_>, packet: &str) {
+        let detail = format!("{packet} with packet identifier {}, which is not in use", ack.packet_id.get());
+        self.reject(cx, id, Rule::UnknownPacketId, ReasonCode::ProtocolError, &detail);
+    }
+
+    fn exchange_ended(&mut self, cx: &mut Cx<'_>, session: SessionId, mut gone: Gone) {
         if let Some(delivery) = gone.noted {
             self.hub.note_acknowledged(cx, session.index(), delivery);
         }
+        // A group that is at home here is told without a letter, when all else is done.
+        let deal = gone.deal.take_if(|deal| deal.home == self.hub.shard);
         // Acknowledged, or refused for good [MQTT-4.8.2-6].
-        self.hub.forget(cx, session.index(), gone, DealOutcome::Done);
+        if gone.concerns_others() {
+            self.hub.forget(cx, session.index(), gone, DealOutcome::Done);
+        }
+        self.send_on(cx, session);
+        if let Some(deal) = deal {
+            let Self { groups, hub, .. } = self;
+            groups.deal_ended(cx, hub, deal, DealOutcome::Done);
+        }
+    }
+
+    /// An exchange that is over makes room for what waits.
+    #[inline]
+    fn send_on(&mut self, cx: &mut Cx<'_>, session: SessionId) {
         let Some(found) = self.hub.sessions.get_mut(session) else { return };
         let waits = found.fetches.is_some()
             || found
@@ -258,9 +275,20 @@ impl Engine {
     }
 
     /// Is there room for what another packet of the connection may bring about? Else it is not read until there is.
+    #[inline]
     pub(crate) fn has_room(&mut self, cx: &mut Cx<'_>, id: ConnectionId) -> bool {
+        if cx.fx.mail.congested().is_some()
+            || self.hub.journal.is_too_busy()
+            || cx.fx.outbox.len(id) >= PAUSING_OUTPUT_MIN
+        {
+            self.pause_where_full(cx, id);
+        }
+        self.hub.connections.get(id).is_none_or(|connection| connection.paused.is_none())
+    }
+
+    fn pause_where_full(&mut self, cx: &mut Cx<'_>, id: ConnectionId) {
         let limit = self.hub.output_maximum(cx).max(PAUSING_OUTPUT_MIN);
-        let Some(connection) = self.hub.connections.get_mut(id) else { return true };
+        let Some(connection) = self.hub.connections.get_mut(id) else { return };
         if connection.paused.is_none() {
             if let Some(shard) = cx.fx.mail.congested() {
                 // It will be taken without anybody's help.
@@ -276,7 +304,6 @@ impl Engine {
                 cx.fx.outbox.want_drained(id);
             }
         }
-        self.hub.connections.get(id).is_none_or(|connection| connection.paused.is_none())
     }
 
     /// Mail for a shard was taken: whoever waited for that goes on.

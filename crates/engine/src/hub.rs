@@ -84,7 +84,7 @@ impl Hub {
         true
     }
 
-    /// Is there something for [`crate::Engine::settle`]?
+    /// Did an event or a packet leave something to do?
     #[inline]
     pub(crate) fn has_left_to_do(&self) -> bool {
         !self.own_letters.is_empty() || !self.to_close.is_empty()

@@ -5,9 +5,8 @@ use crate::durability::Durability;
 use crate::engine::Engine;
 use crate::explain::What;
 use crate::frame::Passing;
-use crate::hub::Cx;
-use crate::mail::{DealOptions, DealOutcome, Letter, MailBag, Opened, Publication};
-use crate::message::Message;
+use crate::hub::{Cx, Hub};
+use crate::mail::{Deal, DealOptions, DealOutcome, Letter, MailBag, Opened, Publication};
 use crate::partition::ShardId;
 use crate::retained::{Page, Query};
 use crate::session::SessionId;
@@ -77,7 +76,8 @@ impl Engine {
             }
             Letter::GroupJoined { token } => self.suback_part_done(cx, token),
             Letter::Deal { session, deal, message, options } => {
-                self.dealt(cx, session, deal, &message, options)
+                let view = message.view();
+                self.hub.dealt(cx, session, deal, options, &mut Passing::of_stored(&message, &view));
             }
             Letter::DealEnded { deal, outcome } => {
                 let Self { groups, hub, .. } = self;
@@ -96,19 +96,20 @@ impl Engine {
             }
         }
     }
+}
 
+impl Hub {
     /// A shared group deals a message to a Session of this shard.
-    fn dealt(
+    pub(crate) fn dealt(
         &mut self,
         cx: &mut Cx<'_>,
         session: SessionId,
-        deal: Option<crate::mail::Deal>,
-        message: &Message,
+        deal: Option<Deal>,
         options: DealOptions,
+        passing: &mut Passing<'_>,
     ) {
-        let view = &message.view();
-        let mut passing = Passing::of_stored(message, view);
-        let takes_it = self.hub.sessions.get(session).is_some_and(|session| {
+        let view = passing.view;
+        let takes_it = self.sessions.get(session).is_some_and(|session| {
             // Else dealt before the home of the group knew of an UNSUBSCRIBE [MQTT-3.10.4-2], or of new options.
             session.connection.is_some() && session.subscriptions.is_member_by(options.joined)
         });
@@ -116,29 +117,29 @@ impl Engine {
             0 => Identifiers::None,
             identifier => Identifiers::One(identifier),
         };
-        if takes_it && passing.view.has_expired_before(cx.now) {
+        if takes_it && view.has_expired_before(cx.now) {
             // Between its home and here [MQTT-3.3.2-5].
-            self.hub.drop_message(cx, session.index(), view.name(), Drop::Expired);
-            return self.hub.end_deal(cx, deal, DealOutcome::Done);
+            self.drop_message(cx, session.index(), view.name(), Drop::Expired);
+            return self.end_deal(cx, deal, DealOutcome::Done);
         }
         if takes_it {
-            self.hub.note_step(cx, session.index(), view, What::Dealt);
+            self.note_step(cx, session.index(), view, What::Dealt);
         }
         match deal {
             // Gone while it was on its way: QoS 1 and 2 go to another member.
             None if !takes_it => {
-                self.hub.counters.drop(Drop::Offline);
-                self.hub.note_drop(cx, session.index(), view.name(), Drop::Offline);
+                self.counters.drop(Drop::Offline);
+                self.note_drop(cx, session.index(), view.name(), Drop::Offline);
             }
-            _ if !takes_it => self.hub.end_deal(cx, deal, DealOutcome::Returned),
+            _ if !takes_it => self.end_deal(cx, deal, DealOutcome::Returned),
             None => {
                 let identifiers = identifiers.as_slice();
-                self.hub.deliver_at_most_once(cx, session.index(), options.retain, identifiers, &mut passing);
+                self.deliver_at_most_once(cx, session.index(), options.retain, identifiers, passing);
             }
             Some(_) => {
                 let extra = Extra::of(identifiers, deal);
                 let options = Options { qos: options.qos, retain: options.retain, extra };
-                self.hub.deliver_acknowledged(cx, session.index(), options, &mut passing);
+                self.deliver_acknowledged(cx, session.index(), &options, passing);
             }
         }
     }

@@ -113,6 +113,7 @@ impl Engine {
     }
 
     /// Is there room for it, and is it new? `None` where the connection was closed for it.
+    #[inline(always)]
     pub(crate) fn admit(
         &mut self,
         cx: &mut Cx<'_>,
@@ -120,7 +121,20 @@ impl Engine {
         session: SessionId,
         publish: &Publish<'_>,
     ) -> Option<bool> {
-        let Some(packet_id) = publish.packet_id else { return Some(true) };
+        match publish.packet_id {
+            None => Some(true),
+            Some(packet_id) => self.admit_exchange(cx, id, session, publish, packet_id),
+        }
+    }
+
+    fn admit_exchange(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ConnectionId,
+        session: SessionId,
+        publish: &Publish<'_>,
+        packet_id: PacketId,
+    ) -> Option<bool> {
         let connection = self.hub.connections.get(id)?;
         let is_v5 = connection.version == ProtocolVersion::V5;
         let maximum = connection.announced.receive_maximum;
@@ -128,9 +142,11 @@ impl Engine {
         let waiting = usize::from(connection.open_exchanges)
             + connection.unanswered as usize
             + connection.seldom.slowed.as_ref().map_or(0, |slowed| slowed.of_no_exchange);
-        let received = self.hub.sessions.get(session)?.received.as_deref();
-        let is_repeated =
-            publish.qos == QoS::ExactlyOnce && received.is_some_and(|received| received.contains(packet_id));
+        let has_received = |hub: &Hub| {
+            let received = hub.sessions.get(session).and_then(|session| session.received.as_ref());
+            received.is_some_and(|received| received.contains(packet_id))
+        };
+        let is_repeated = publish.qos == QoS::ExactlyOnce && has_received(&self.hub);
         if waiting >= usize::from(maximum) && !is_repeated && is_v5 {
             // [MQTT-3.3.4-7] [MQTT-3.3.4-9]
             let detail = format!("more than {maximum} unacknowledged messages");
@@ -422,6 +438,7 @@ impl Engine {
 
     /// Delivers a message to the Sessions and groups of this shard whose Subscriptions match [MQTT-3.3.2-3] [MQTT-4.5.0-1]
     /// [MQTT311-3.3.2-3] [MQTT311-4.5.0-1]; which other shards want it.
+    #[inline(always)]
     pub(crate) fn route(
         &mut self,
         cx: &mut Cx<'_>,
@@ -477,6 +494,9 @@ impl Engine {
     ) {
         let Some(packet_id) = publish.packet_id else { return };
         let is_rec = publish.qos == QoS::ExactlyOnce;
+        if !is_rec && !self.hub.journal.enabled {
+            return self.answer_now(cx, id, packet_id, is_rec, reason);
+        }
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         // [MQTT-4.3.3-9]; to 3.x a refusal, too, looks like an exchange that goes on.
         let session_of = connection.session();
@@ -497,6 +517,7 @@ impl Engine {
     }
 
     /// PUBACK or PUBREC, unless the publisher is being slowed.
+    #[inline(always)]
     pub(crate) fn answer_now(
         &mut self,
         cx: &mut Cx<'_>,
@@ -515,6 +536,7 @@ impl Engine {
     }
 
     /// [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT311-4.3.2-2]
+    #[inline(always)]
     pub(crate) fn write_answer(
         &mut self,
         cx: &mut Cx<'_>,
@@ -523,8 +545,11 @@ impl Engine {
         is_rec: bool,
         reason: ReasonCode,
     ) {
-        let packet = if is_rec { Packet::PubRec } else { Packet::PubAck };
-        self.hub.acknowledge(cx, id, packet, packet_id, reason);
+        if is_rec {
+            self.hub.acknowledge(cx, id, Packet::PubRec, packet_id, reason);
+        } else {
+            self.hub.acknowledge(cx, id, Packet::PubAck, packet_id, reason);
+        }
         if self.hub.spans.is_on() {
             self.hub.spans.answered(cx.now, id, packet_id, reason);
         }

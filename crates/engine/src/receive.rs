@@ -92,16 +92,14 @@ impl Engine {
                 self.tolerated(cx, id, broken);
             }
             // A publisher that fills a queue is slowed before its next message, not after all that it sent at once.
-            if self.hub.has_left_to_do() {
-                self.settle(cx);
-            }
+            self.settle(cx);
         }
         cx.fx.paused = self.hub.connections.get(id).is_some_and(|connection| connection.paused.is_some());
         // Where the connection was closed on the way, what is left concerns nobody [MQTT-3.1.4-6].
         consumed
     }
 
-    #[inline]
+    #[inline(always)]
     fn packet_of_client(
         &mut self,
         cx: &mut Cx<'_>,

@@ -499,7 +499,7 @@ impl Engine {
             } else {
                 let extra = Extra::of(identifiers.clone(), None);
                 let options = Options { qos, retain: true, extra };
-                self.hub.deliver_acknowledged(cx, session.index(), options, &mut passing);
+                self.hub.deliver_acknowledged(cx, session.index(), &options, &mut passing);
             }
         }
         self.hub.pump(cx, session.index());

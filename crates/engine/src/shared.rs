@@ -94,10 +94,6 @@ impl Member {
         self.policy.as_ref().is_none_or(|policy| policy.may_receive(topic))
     }
 
-    fn may_receive_this(&self, message: &Message) -> bool {
-        self.policy.is_none() || self.may_receive(message.view().topic)
-    }
-
     fn has_room(&self, mail: &Mail) -> bool {
         self.connected
             && !self.is_full
@@ -140,7 +136,7 @@ impl Groups {
                 member.connected && !mail.is_congested(member.session.shard) && member.may_receive(topic)
             };
             return match take_turn(&group.members, &mut group.turn, fits) {
-                Some(at) => group.members[at].give(cx, hub, None, &passing.stored()),
+                Some(at) => group.members[at].give(cx, hub, None, passing),
                 None if group.members.iter().any(|member| member.connected && member.may_receive(topic)) => {
                     group.dropped(cx, hub, passing.view, Drop::OutputFull)
                 }
@@ -152,9 +148,10 @@ impl Groups {
         let is_full = group.pending.len() >= limits.queue_messages_maximum as usize
             || (group.pending_bytes + weight) as u64 > limits.queue_bytes_maximum;
         // Only what a member takes at once, and some others have not acknowledged.
-        let is_kept = group.dealt.len() >= DEALT_SCARCE
-            || !group.members.iter().any(|member| member.has_room(&cx.fx.mail));
-        if hub.memory >= Memory::Scarce && is_kept {
+        let is_kept = |group: &Group, mail: &Mail| {
+            group.dealt.len() >= DEALT_SCARCE || !group.members.iter().any(|member| member.has_room(mail))
+        };
+        if hub.memory >= Memory::Scarce && is_kept(group, &cx.fx.mail) {
             return group.dropped(cx, hub, passing.view, Drop::MemoryFull);
         }
         if is_full {
@@ -171,8 +168,11 @@ impl Groups {
             kept.home = hub.journal.group_message(cx.now, group.partition, index, number, message);
         }
         // Nobody waits before it.
-        let left =
-            if group.pending.is_empty() { group.deal_one(cx, hub, index, number, kept) } else { Some(kept) };
+        let left = if group.pending.is_empty() {
+            group.deal_one(cx, hub, (index, number), kept, passing)
+        } else {
+            Some(kept)
+        };
         if let Some(kept) = left {
             group.keep(number, kept);
             self.deal(cx, hub, index);
@@ -215,7 +215,9 @@ impl Groups {
     /// Deals what waits, as far as members have room; remembers a group that waits for mail to be taken.
     fn deal(&mut self, cx: &mut Cx<'_>, hub: &mut Hub, index: u32) {
         let Some(group) = self.slots.get_mut(index) else { return };
-        group.deal_pending(cx, hub, index);
+        if !group.pending.is_empty() {
+            group.deal_pending(cx, hub, index);
+        }
         if group.pending.is_empty() {
             return;
         }
@@ -315,9 +317,9 @@ impl Groups {
 
 /// The next member, from whose turn it is, for which `fits` holds.
 fn take_turn(members: &[Member], turn: &mut usize, fits: impl Fn(&Member) -> bool) -> Option<usize> {
-    let count = members.len();
-    let at = (0..count).map(|step| (*turn + step) % count).find(|at| fits(&members[*at]))?;
-    *turn = (at + 1) % count;
+    let (count, first) = (members.len(), *turn);
+    let at = (first..count).chain(0..first).find(|at| fits(&members[*at]))?;
+    *turn = if at + 1 == count { 0 } else { at + 1 };
     Some(at)
 }
 
@@ -346,52 +348,59 @@ impl Group {
             && let Some(kept) = self.pending.remove(&number)
         {
             self.pending_bytes -= kept.message.weight();
-            let Some(kept) = self.deal_one(cx, hub, index, number, kept) else { continue };
+            let message = kept.message.clone();
+            let view = message.view();
+            let passing = &mut Passing::of_stored(&message, &view);
+            let Some(kept) = self.deal_one(cx, hub, (index, number), kept, passing) else { continue };
             // Those with room may not receive it: it waits for another, and does not hold up the rest.
             from = number + 1;
             passed_by += 1;
-            if self.members.iter().any(|member| member.may_receive_this(&kept.message)) {
+            if self.members.iter().any(|member| member.may_receive(view.topic)) {
                 self.keep(number, kept);
             } else {
                 hub.withheld(1);
-                self.note_drop(cx, hub, &kept.message.view(), Drop::Denied);
+                self.note_drop(cx, hub, &view, Drop::Denied);
                 hub.journal.group_done(cx.now, self.partition, kept.home);
             }
         }
     }
 
-    /// Gives a message to the next member with room that may receive it; back where there is none.
+    /// Gives a message to the next member with room that may receive it; back where there is none. `index`, `number`: of the group,
+    /// and of the message in it.
     fn deal_one(
         &mut self,
         cx: &mut Cx<'_>,
         hub: &mut Hub,
-        index: u32,
-        number: u64,
+        (index, number): (u32, u64),
         kept: Kept,
+        passing: &mut Passing<'_>,
     ) -> Option<Kept> {
-        let fits = |member: &Member| member.has_room(&cx.fx.mail) && member.may_receive_this(&kept.message);
+        let topic = passing.view.topic;
+        let fits = |member: &Member| member.has_room(&cx.fx.mail) && member.may_receive(topic);
         let Some(at) = take_turn(&self.members, &mut self.turn, fits) else { return Some(kept) };
-        if kept.message.is_expired(cx.now) {
-            self.dropped(cx, hub, &kept.message.view(), Drop::Expired);
+        if passing.view.is_expired(cx.now) {
+            self.dropped(cx, hub, passing.view, Drop::Expired);
             hub.journal.group_done(cx.now, self.partition, kept.home);
             return None;
         }
         let member = &mut self.members[at];
         if member.options.qos == QoS::AtMostOnce {
-            member.give(cx, hub, None, &kept.message);
+            member.give(cx, hub, None, passing);
             hub.journal.group_done(cx.now, self.partition, kept.home);
             return None;
         }
         member.outstanding += 1;
-        member.give(cx, hub, Some(Deal { home: hub.shard, group: index, number }), &kept.message);
-        self.dealt.insert(number, (kept, member.session));
+        let session = member.session;
+        self.dealt.insert(number, (kept, session));
+        member.give(cx, hub, Some(Deal { home: hub.shard, group: index, number }), passing);
         None
     }
 }
 
 impl Member {
-    fn give(&self, cx: &mut Cx<'_>, hub: &mut Hub, deal: Option<Deal>, message: &Message) {
-        let view = message.view();
+    /// A Session of this shard gets it at once, any other by mail.
+    fn give(&self, cx: &mut Cx<'_>, hub: &mut Hub, deal: Option<Deal>, passing: &mut Passing<'_>) {
+        let view = passing.view;
         let options = DealOptions {
             qos: view.qos.min(self.options.qos),
             retain: view.retain && self.options.retain_as_published,
@@ -399,7 +408,10 @@ impl Member {
             joined: self.joined,
         };
         let SessionRef { shard, session } = self.session;
-        hub.post(cx, shard, Letter::Deal { session, deal, message: message.clone(), options });
+        if shard == hub.shard {
+            return hub.dealt(cx, session, deal, options, passing);
+        }
+        cx.fx.mail.post(shard, Letter::Deal { session, deal, message: passing.stored(), options });
     }
 }
 

@@ -15,9 +15,12 @@ pub(crate) struct Extras(VecDeque<(u32, Option<Extra>)>);
 
 impl Extras {
     pub(crate) fn insert(&mut self, seq: u32, extra: Extra) {
+        let is_newest = self.0.back().is_none_or(|(last, _)| seq.wrapping_sub(*last).cast_signed() > 0);
+        if is_newest {
+            return self.0.push_back((seq, Some(extra)));
+        }
         match self.find(seq) {
             Ok(at) => self.0[at].1 = Some(extra),
-            Err(at) if at == self.0.len() => self.0.push_back((seq, Some(extra))),
             Err(at) => self.0.insert(at, (seq, Some(extra))),
         }
     }
@@ -27,8 +30,13 @@ impl Extras {
     }
 
     pub(crate) fn remove(&mut self, seq: u32) -> Option<Extra> {
-        let at = self.find(seq).ok()?;
-        let extra = self.0[at].1.take();
+        let is_oldest = self.0.front().is_some_and(|(first, _)| *first == seq);
+        let extra = if is_oldest {
+            self.0.pop_front()?.1
+        } else {
+            let at = self.find(seq).ok()?;
+            self.0[at].1.take()
+        };
         while self.0.front().is_some_and(|(_, extra)| extra.is_none()) {
             self.0.pop_front();
         }

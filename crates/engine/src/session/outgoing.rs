@@ -37,7 +37,7 @@ const READ_BYTES_TIGHT: u64 = 16 * 1024;
 pub(crate) struct Options {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
-    pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) extra: Option<Extra>,
 }
 
 /// What few deliveries have.
@@ -50,8 +50,9 @@ pub(crate) struct Extra {
 
 impl Extra {
     /// `None` where there is nothing to keep.
-    pub(crate) fn of(identifiers: Identifiers, deal: Option<Deal>) -> Option<Box<Self>> {
-        (deal.is_some() || identifiers != Identifiers::None).then(|| Box::new(Self { identifiers, deal }))
+    pub(crate) fn of(identifiers: Identifiers, deal: Option<Deal>) -> Option<Self> {
+        let has_any = deal.is_some() || !matches!(identifiers, Identifiers::None);
+        has_any.then_some(Self { identifiers, deal })
     }
 }
 
@@ -97,6 +98,16 @@ pub(crate) struct Gone {
     pub(crate) home: Home,
     /// Its number, where the ledger is to know.
     pub(crate) noted: Option<u32>,
+}
+
+impl Gone {
+    const NOTHING: Self = Self { deal: None, home: Home::None, noted: None };
+
+    /// Is there a group, or the journal, to be told of it?
+    #[inline]
+    pub(crate) fn concerns_others(&self) -> bool {
+        self.deal.is_some() || self.home != Home::None
+    }
 }
 
 /// What an acknowledgement brings.
@@ -204,7 +215,7 @@ impl Outgoing {
     /// A message goes out for the first time; `message` where it may have to be sent again. Its identifier is the next one, which
     /// no exchange has [MQTT-4.3.2-1] [MQTT-4.3.2-2] [MQTT-4.3.3-1] [MQTT-4.3.3-2] [MQTT311-2.3.1-4].
     #[inline]
-    pub(crate) fn send(&mut self, options: Options, message: Option<Message>) -> PacketId {
+    pub(crate) fn send(&mut self, options: &Options, message: Option<Message>) -> PacketId {
         let mut entry = self.entry(options, message, 0);
         entry.set_phase(Phase::AwaitAck);
         let id = self.identifier(entry.seq);
@@ -219,13 +230,13 @@ impl Outgoing {
         self.quota -= 1;
     }
 
-    fn entry(&mut self, options: Options, message: Option<Message>, weight: u32) -> Entry {
+    fn entry(&mut self, options: &Options, message: Option<Message>, weight: u32) -> Entry {
         let seq = low(self.next);
         self.next += 1;
         let mut entry = Entry::new(seq, options.qos, options.retain, message, weight);
-        if let Some(extra) = options.extra {
+        if let Some(extra) = &options.extra {
             entry.set_extra(true);
-            self.extras.insert(seq, *extra);
+            self.extras.insert(seq, extra.clone());
         }
         entry
     }
@@ -313,11 +324,7 @@ impl Outgoing {
 
     fn options(&self, entry: &Entry) -> Options {
         let extra = if entry.has_extra() { self.extras.get(entry.seq) } else { None };
-        Options {
-            qos: entry.qos(),
-            retain: entry.retain(),
-            extra: extra.map(|extra| Box::new(extra.clone())),
-        }
+        Options { qos: entry.qos(), retain: entry.retain(), extra: extra.cloned() }
     }
 
     /// PUBACK, of whatever Reason Code [MQTT-4.4.0-2].
@@ -377,8 +384,14 @@ impl Outgoing {
     }
 
     fn clear(&mut self, at: usize) -> Gone {
-        let entry = self.flight[at].take();
-        let gone = self.gone(&entry);
+        let ended = if at == 0 {
+            // Mostly the oldest.
+            self.resent = self.resent.saturating_sub(1);
+            self.flight.pop_front()
+        } else {
+            self.flight.get_mut(at).map(Entry::take)
+        };
+        let gone = ended.map_or(Gone::NOTHING, |entry| self.gone(&entry));
         while self.flight.front().is_some_and(|front| front.phase() == Phase::Ended) {
             self.flight.pop_front();
             self.resent = self.resent.saturating_sub(1);
@@ -387,9 +400,10 @@ impl Outgoing {
     }
 
     fn gone(&mut self, entry: &Entry) -> Gone {
-        let extra = if entry.has_extra() { self.extras.remove(entry.seq) } else { None };
+        let deal =
+            if entry.has_extra() { self.extras.remove(entry.seq).and_then(|extra| extra.deal) } else { None };
         let noted = if entry.is_noted() { Some(entry.seq) } else { None };
-        Gone { deal: extra.and_then(|extra| extra.deal), home: entry.home(), noted }
+        Gone { deal, home: entry.home(), noted }
     }
 
     /// Deliveries that a shared group should give to another member, because this one is gone: QoS 1, and QoS 2 that was never
@@ -434,7 +448,7 @@ impl Outgoing {
     }
 
     /// Puts a message at the end of the queue.
-    pub(crate) fn queue(&mut self, options: Options, message: Message) {
+    pub(crate) fn queue(&mut self, options: &Options, message: Message) {
         let identifiers = options.extra.as_ref().map_or(0, |extra| size_of_val(extra.identifiers.as_slice()));
         let weight = QUEUED_WEIGHT + message.weight() + identifiers;
         let entry = self.entry(options, Some(message), u32::try_from(weight).unwrap_or(u32::MAX));
@@ -629,8 +643,8 @@ mod tests {
     #[test]
     fn the_quota_is_kept() {
         let mut outgoing = Outgoing::new(2);
-        assert_eq!(outgoing.send(qos(QoS::AtLeastOnce), None), id(1));
-        assert_eq!(outgoing.send(qos(QoS::ExactlyOnce), None), id(2));
+        assert_eq!(outgoing.send(&qos(QoS::AtLeastOnce), None), id(1));
+        assert_eq!(outgoing.send(&qos(QoS::ExactlyOnce), None), id(2));
         assert!(!outgoing.may_send());
         assert_eq!(outgoing.pubrec(id(2), false), Acked::Release { first: true, home: Home::None });
         assert!(!outgoing.may_send());
@@ -643,8 +657,8 @@ mod tests {
     #[test]
     fn acknowledgements_out_of_place_change_nothing() {
         let mut outgoing = Outgoing::new(10);
-        outgoing.send(qos(QoS::AtLeastOnce), None);
-        outgoing.send(qos(QoS::ExactlyOnce), None);
+        outgoing.send(&qos(QoS::AtLeastOnce), None);
+        outgoing.send(&qos(QoS::ExactlyOnce), None);
         assert_eq!(outgoing.puback(id(3)), Acked::Unknown);
         assert_eq!(outgoing.puback(id(65_535)), Acked::Unknown);
         assert_eq!(outgoing.puback(id(2)), Acked::Unexpected);
@@ -658,7 +672,7 @@ mod tests {
     fn a_new_connection_gets_everything_again_in_order() {
         let mut outgoing = Outgoing::new(10);
         for quality in [QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
-            outgoing.send(qos(quality), message());
+            outgoing.send(&qos(quality), message());
         }
         outgoing.puback(id(3));
         outgoing.pubrec(id(2), false);
@@ -677,11 +691,11 @@ mod tests {
     #[test]
     fn exchanges_of_an_earlier_connection_give_no_quota() {
         let mut outgoing = Outgoing::new(1);
-        outgoing.send(qos(QoS::ExactlyOnce), None);
+        outgoing.send(&qos(QoS::ExactlyOnce), None);
         outgoing.pubrec(id(1), false);
         outgoing.reconnect(1);
         assert!(matches!(outgoing.next(), Some(Next::PubRel(pid)) if pid == id(1)));
-        assert_eq!(outgoing.send(qos(QoS::AtLeastOnce), None), id(2));
+        assert_eq!(outgoing.send(&qos(QoS::AtLeastOnce), None), id(2));
         assert_eq!(outgoing.pubcomp(id(1)), ENDED);
         assert!(!outgoing.may_send());
         assert_eq!(outgoing.puback(id(2)), ENDED);
@@ -693,7 +707,7 @@ mod tests {
         let mut outgoing = Outgoing::new(100);
         let mut last = 0;
         for _ in 0..70_000 {
-            let given = outgoing.send(qos(QoS::AtLeastOnce), None);
+            let given = outgoing.send(&qos(QoS::AtLeastOnce), None);
             assert_eq!(given.get(), if last == u16::MAX { 1 } else { last + 1 });
             last = given.get();
             assert_eq!(outgoing.puback(given), ENDED);
@@ -704,10 +718,10 @@ mod tests {
     #[test]
     fn places_kept_by_exchanges_that_ended_out_of_turn_are_bounded() {
         let mut outgoing = Outgoing::new(10);
-        outgoing.send(qos(QoS::AtLeastOnce), None);
+        outgoing.send(&qos(QoS::AtLeastOnce), None);
         let mut sent = 1;
         while outgoing.may_send() {
-            let given = outgoing.send(qos(QoS::AtLeastOnce), None);
+            let given = outgoing.send(&qos(QoS::AtLeastOnce), None);
             outgoing.puback(given);
             sent += 1;
         }

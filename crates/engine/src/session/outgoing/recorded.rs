@@ -106,7 +106,7 @@ impl Outgoing {
         entry.message = Some(message);
         if let Some(extra) = Extra::of(identifiers, None) {
             entry.set_extra(true);
-            self.extras.insert(seq, *extra);
+            self.extras.insert(seq, extra);
         }
     }
 
