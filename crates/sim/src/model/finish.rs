@@ -130,9 +130,10 @@ impl Model {
                 continue;
             }
             let hears = |session: &usize| self.hears_since(*session, message.topic, taken.step);
-            let stayed = members
-                .iter()
-                .any(|session| hears(session) && self.is_member_since(*session, filter, taken.step));
+            let stayed = members.iter().any(|session| {
+                self.group_hears_since(*session, message.topic, taken.step)
+                    && self.is_member_since(*session, filter, taken.step)
+            });
             let deals = self.deals.get(&(filter, at)).map_or(&[][..], Vec::as_slice);
             if !stayed || deals.iter().any(|deal| deal.state.is_completed()) {
                 continue;

@@ -55,6 +55,17 @@ impl Model {
         all[known.saturating_sub(1)..].iter().all(|(_, rights)| rights.hears(topic))
     }
 
+    /// The same as a group knows it, which may be in another shard: it is told by mail.
+    pub(super) fn group_hears_since(&self, session: usize, topic: usize, step: u64) -> bool {
+        let actor = self.person(self.sessions[session].actor);
+        let changes = self.rights.get(&actor).map_or(&[][..], Vec::as_slice);
+        let known = &changes[..changes.partition_point(|(at, _)| *at <= step)];
+        let deaf = known.iter().rposition(|(_, rights)| !rights.hears(topic));
+        let began = deaf.and_then(|deaf| known.get(deaf + 1));
+        self.hears_since(session, topic, step)
+            && began.is_none_or(|(began, _)| self.quiet_between(*began, step))
+    }
+
     /// A client received a PUBLISH on this topic that was written at that step.
     pub(crate) fn heard(&self, link: usize, topic: usize, emitted: u64) -> Result<(), Broken> {
         let actor = self.links[link].actor;

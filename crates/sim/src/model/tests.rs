@@ -767,6 +767,21 @@ fn nobody_hears_what_its_rights_forbid() {
 }
 
 #[test]
+fn a_group_is_told_of_rights_by_mail() {
+    let (mut history, _) = group();
+    for unheard in [1 << SHARED_TOPIC, 0] {
+        history.step(true);
+        (1..=2)
+            .for_each(|actor| history.model.rights_changed(actor, Rights { unheard, ..Rights::default() }));
+    }
+    history.published(0, SHARED_TOPIC, 1);
+    assert_eq!(rule(history.model.check_complete(&Dropped::default())), "");
+    history.step(true);
+    history.published(0, SHARED_TOPIC, 1);
+    assert_eq!(rule(history.model.check_complete(&Dropped::default())), "acknowledged message is lost");
+}
+
+#[test]
 fn nobody_hears_what_may_not_be_said() {
     let (mut history, link) = History::pair();
     history.model.rights_changed(0, Rights { unsaid: 1 << TOPIC, ..Rights::default() });

@@ -146,6 +146,11 @@ impl World {
         ensure(connected, "a newcomer is not let in", || format!("link {link}"))?;
         self.subscribe_all(probe, link);
         self.advance(self.now.after(SETTLE))?;
+        // Each shard is asked in turn, page by page, and a letter may take seconds.
+        let limit = self.now.after(DRAIN_MAX);
+        while self.now < limit && !(self.is_routed() && self.links[link].is_still()) {
+            self.advance(self.now.after(Duration::from_millis(500)))?;
+        }
         ensure(self.actors[probe].waiting.is_empty(), "a newcomer's SUBSCRIBE is not answered", || {
             format!("link {link}")
         })?;
