@@ -218,9 +218,9 @@ impl Engine {
             let detail = "there is no memory for another session".to_owned();
             return Err((ReasonCode::QuotaExceeded, detail));
         }
-        if self.hub.journal.has_no_room() && self.begins_kept(id, connect, wishes, client_id) {
+        if self.hub.journal.has_no_room() && self.needs_room(id, connect, wishes, client_id) {
             // Its Client would wait for its CONNACK until there is room.
-            let detail = "the log has no room for another session".to_owned();
+            let detail = "the log has no room for another session, or for the end of one".to_owned();
             return Err((ReasonCode::QuotaExceeded, detail));
         }
         let Some(will) = &connect.will else { return Ok(None) };
@@ -293,7 +293,7 @@ impl Engine {
         self.grant(cx, id, session, admission);
         let opening = Opening { connection: id, session, resumed, properties };
         // The end of an older Session may not be stored yet, and is as much of what CONNACK says.
-        let is_safe = self.hub.journal.is_all_safe() || durability == Durability::Memory;
+        let is_safe = !self.hub.journal.is_ending(client_id) || durability == Durability::Memory;
         if self.hub.journal.serial() == serial && is_safe {
             return self.finish_accept(cx, opening);
         }
@@ -314,8 +314,9 @@ impl Engine {
         }
     }
 
-    /// Would this CONNECT begin a Session that outlives the process?
-    fn begins_kept(
+    /// Has something to be in the log before this CONNECT is answered that is not there: a Session that outlives the process, or
+    /// the end of one?
+    fn needs_room(
         &self,
         id: ConnectionId,
         connect: &Connect<'_>,
@@ -323,9 +324,17 @@ impl Engine {
         client_id: &str,
     ) -> bool {
         let listener = self.hub.connections.get(id).map_or(0, |connection| connection.peer.listener());
-        let is_kept = self.hub.settings.durability_at(listener) != Durability::Memory
-            && self.expiry_for(connect, wishes) != 0;
-        is_kept && (connect.clean_start || self.hub.sessions.find(client_id).is_none())
+        if self.hub.settings.durability_at(listener) == Durability::Memory {
+            return false;
+        }
+        let is_kept = self.expiry_for(connect, wishes) != 0;
+        let found = self.hub.sessions.find(client_id).and_then(|session| self.hub.sessions.get(session));
+        match found {
+            None => is_kept || self.hub.journal.is_ending(client_id),
+            // It goes on, and its record, if it needs one, is on its way at most.
+            Some(found) if !connect.clean_start && !found.is_ephemeral() => found.key != 0 && !found.is_known,
+            Some(found) => is_kept || found.key != 0 || self.hub.journal.is_ending(client_id),
+        }
     }
 
     /// CONNACK waits until what it says is safe.

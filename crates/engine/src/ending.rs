@@ -182,6 +182,7 @@ impl Engine {
         if session.key != 0 {
             let record = Record::Ended { key: session.key };
             self.hub.journal.control(cx.now, session.partition, &record);
+            self.hub.journal.ends(session.client_id);
             let progress = session.outgoing.as_ref().and_then(|outgoing| outgoing.record);
             self.hub.journal.progress_replaced(session.partition, progress);
             for packet_id in session.received.iter().flat_map(|received| received.iter()) {

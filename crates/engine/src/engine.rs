@@ -8,7 +8,7 @@ use dunlin_codec::ReasonCode;
 use crate::ceiling::Memory;
 use crate::census::{Census, Sums};
 use crate::conduct::Conduct;
-use crate::connection::{Connection, Connections, Pause};
+use crate::connection::{Connection, Connections, Pause, Phase};
 use crate::counters::Counters;
 use crate::effect::{Effect, Effects};
 use crate::ending::Ended;
@@ -258,6 +258,18 @@ impl Engine {
         }
         if connection.paused == Some(Pause::Rate) {
             return self.read_on(cx, id, Pause::Rate);
+        }
+        if let Phase::Opening(session) = connection.phase {
+            // It has said all that it had to say.
+            let client_id = self.hub.sessions.get(session).map(|session| session.client_id.clone());
+            let detail = "the log did not take its session in time";
+            return self.refuse(
+                cx,
+                id,
+                &client_id.unwrap_or_default(),
+                ReasonCode::ServerUnavailable,
+                detail,
+            );
         }
         if connection.session().is_none() {
             return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "not connected in time");

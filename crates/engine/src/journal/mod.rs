@@ -106,6 +106,10 @@ pub(crate) struct Journal {
     next_key: u64,
     /// What was posted to each other shard that it says when it is safe.
     posted: Vec<u64>,
+    /// Clients whose last Session ended, by the serial numbers of the records that say so, until these are safe.
+    ending: Map<Box<str>, u64>,
+    /// What `safe` was when these were looked through.
+    ends_safe: u64,
     /// What came from each other shard, and what it is to be told once a serial number is safe.
     received: Vec<u64>,
     told: Vec<u64>,
@@ -234,6 +238,8 @@ impl Journal {
             publications: 0,
             next_key: 1,
             posted: vec![0; map.count()],
+            ending: seeded(seed),
+            ends_safe: 0,
             received: vec![0; map.count()],
             told: vec![0; map.count()],
             owed: vec![VecDeque::new(); map.count()],
@@ -270,9 +276,16 @@ impl Journal {
         self.first + self.pending.len() as u64
     }
 
-    /// Is everything safe that happened so far?
-    pub(crate) fn is_all_safe(&self) -> bool {
-        !self.enabled || self.reach.safe >= self.serial()
+    /// A Session of that Client ended, and the log does not know it yet.
+    pub(crate) fn is_ending(&self, client_id: &str) -> bool {
+        self.ending.get(client_id).is_some_and(|serial| *serial >= self.reach.safe)
+    }
+
+    /// A Session ended whose end was just recorded.
+    pub(crate) fn ends(&mut self, client_id: Box<str>) {
+        if self.enabled {
+            self.ending.insert(client_id, self.serial() - 1);
+        }
     }
 
     /// Has the log no room, so that what would need it is to be refused?
@@ -559,6 +572,10 @@ impl Journal {
             self.reach.safe = self.first;
         }
         let Reach { safe, written, relief_safe, relief_written, .. } = &mut self.reach;
+        if *safe > self.ends_safe {
+            self.ends_safe = *safe;
+            self.ending.retain(|_, serial| *serial >= *safe);
+        }
         *written = (*written).max(*safe);
         *relief_written = (*relief_written).max(*relief_safe);
     }

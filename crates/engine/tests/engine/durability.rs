@@ -398,6 +398,54 @@ fn a_log_that_is_short_elsewhere_refuses_here() {
     }
 }
 
+/// While the log has no room nobody waits for its CONNACK: who needs something written is refused at once, the others are let in.
+#[test]
+fn a_full_log_leaves_no_connect_without_an_answer() {
+    let mut world = World::durable(1);
+    for name in ["ends", "kept"] {
+        let client = world.enter(&hello(V5, name).lasting(60));
+        world.lose(client);
+    }
+    world.fill_disk();
+    let anew = world.knock(&hello(V5, "kept"));
+    assert_eq!(world.take(anew), ["CONNACK 97", "closed"], "the end of the one that is kept is not written");
+    let back = world.knock(&hello(V5, "kept").lasting(1000));
+    assert_eq!(world.take(back), ["CONNACK 00 present"]);
+    // The other expires, and the log does not know yet.
+    world.seconds(61);
+    let anew = world.knock(&hello(V5, "ends"));
+    assert_eq!(world.take(anew), ["CONNACK 97", "closed"]);
+    let passing = world.knock(&hello(V5, "other"));
+    assert_eq!(world.take(passing), ["CONNACK 00"], "others need not wait for that");
+    let longer = world.knock(&hello(V5, "other").lasting(60));
+    assert_eq!(
+        world.take(longer),
+        ["CONNACK 97", "closed"],
+        "it would take the place of one that is not kept"
+    );
+    world.ping(passing);
+    assert_eq!(world.take(passing), ["PINGRESP"]);
+    world.empty_disk();
+    for name in ["ends", "kept"] {
+        let anew = world.knock(&hello(V5, name));
+        assert_eq!(world.take(anew), ["CONNACK 00"]);
+    }
+}
+
+/// A log that takes nothing for long: who waits is told so when the time for CONNECT is over.
+#[test]
+fn a_connect_that_the_log_does_not_take_in_time_is_refused() {
+    for version in [V311, V5] {
+        let mut world = World::durable(1);
+        world.hold_disk();
+        let client = world.knock(&hello(version, "c").lasting(60));
+        world.seconds(9);
+        assert_eq!(world.take(client), NOTHING);
+        world.seconds(1);
+        assert_eq!(world.take(client), ["CONNACK 88", "closed"]);
+    }
+}
+
 /// A message that the journal cannot give back is counted, and what comes after it is delivered.
 #[test]
 fn a_damaged_record_holds_up_nothing() {

@@ -205,7 +205,8 @@ impl Model {
     /// May the Server have refused the CONNECT for want of room?
     pub(crate) fn may_be_turned_away(&self, link: usize) -> bool {
         let link = &self.links[link];
-        link.session.is_none() && self.was_full_since(link.opened.step)
+        let never_began = link.session.is_none() || link.ended.is_some() && link.connack.is_none();
+        never_began && self.was_full_since(link.opened.step)
     }
 
     /// The client received CONNACK with success. 3.1 has no Session Present: `None`. Which Session it has.
@@ -289,8 +290,9 @@ impl Model {
         let silence = self.now.time.since(state.last_taken);
         let limit = Duration::from_millis(u64::from(state.keep_alive) * 1500);
         let silent = state.keep_alive > 0 && silence >= limit && !paused;
-        let never_connected =
-            state.session.is_none() && self.now.time.since(state.opened.time) >= connect_timeout;
+        // A log that became full meanwhile may not have taken its Session in time.
+        let waits = state.session.is_none() || state.connack.is_none() && self.was_full_since(state.begun);
+        let never_connected = waits && self.now.time.since(state.opened.time) >= connect_timeout;
         let allowed = state.hostile
             || state.farewell
             || state.replaced
