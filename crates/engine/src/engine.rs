@@ -274,6 +274,10 @@ impl Engine {
         if connection.session().is_none() {
             return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "not connected in time");
         }
+        if connection.paused == Some(Pause::Output) && cx.fx.outbox.has_moved(id) {
+            // It takes its answers, though slowly, and what it says meanwhile is not read.
+            return self.keep_alive(cx, id);
+        }
         if matches!(connection.paused, Some(Pause::Slowed | Pause::Mail | Pause::Journal)) {
             // The Server does not read from it, so its silence says nothing.
             return self.keep_alive(cx, id);

@@ -52,6 +52,8 @@ struct Buffer {
     dirty: bool,
     /// The engine waits for [`crate::Event::Drained`].
     wanted: bool,
+    /// Bytes went out since the engine began to wait, or asked.
+    moved: bool,
 }
 
 #[derive(Debug, Default)]
@@ -162,7 +164,14 @@ impl Outbox {
 
     /// Asks for [`crate::Event::Drained`] once the connection's output fell below the low-water mark.
     pub(crate) fn want_drained(&mut self, connection: ConnectionId) {
-        self.touch(connection).wanted = true;
+        let buffer = self.touch(connection);
+        buffer.moved &= buffer.wanted;
+        buffer.wanted = true;
+    }
+
+    /// Did bytes of a connection that is to drain go out since this was last asked?
+    pub(crate) fn has_moved(&mut self, connection: ConnectionId) -> bool {
+        self.buffers.get_mut(connection.index()).is_some_and(|buffer| std::mem::take(&mut buffer.moved))
     }
 
     /// The connections that got output (or a wish to be told of drained output) since the last call, each once. The
@@ -213,6 +222,7 @@ impl Outbox {
     /// left: the caller owes that event now.
     pub fn advance(&mut self, connection: ConnectionId, mut count: usize, low_water: usize) -> bool {
         let Some(buffer) = self.buffers.get_mut(connection.index()) else { return false };
+        buffer.moved |= count > 0;
         if let Some(front) = &mut buffer.front {
             while let Some(first) = front.segments.front_mut().filter(|_| count > 0) {
                 let taken = count.min(first.len());

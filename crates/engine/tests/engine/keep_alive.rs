@@ -52,6 +52,29 @@ fn messages_to_a_silent_client_do_not_keep_it_alive() {
     assert!(!world.is_open(client));
 }
 
+/// Who does not take its answers is not read: as long as it takes some of them, its silence says nothing.
+#[test]
+fn a_client_that_takes_its_answers_slowly_is_not_silent() {
+    for takes in [true, false] {
+        let mut world = World::with(|settings| settings.limits.output_bytes_maximum = 256 * 1024);
+        let client = world.enter(&hello(V311, "c").keep_alive(10));
+        world.stick(client, true);
+        for _ in 0..10 {
+            world.send_bytes(client, &[0xc0, 0].repeat(32 * 1024));
+        }
+        assert!(world.unread(client) > 0);
+        for _ in 0..4 {
+            if takes {
+                world.trickle(client, 2);
+            }
+            world.seconds(14);
+        }
+        assert_eq!(world.is_open(client), takes);
+        world.seconds(15);
+        assert!(!world.is_open(client), "it has taken nothing since");
+    }
+}
+
 /// A Keep Alive of 0 turns it off.
 #[test]
 fn without_keep_alive_silence_may_last() {

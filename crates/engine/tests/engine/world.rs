@@ -4,6 +4,7 @@ mod full;
 mod guard;
 mod ledger;
 mod look;
+mod trickle;
 mod visit;
 mod watch;
 
