@@ -136,7 +136,6 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// Everything that is served.
 pub(crate) fn router(api: &Shared) -> Router {
-    let document = Json(document());
     let (resources, _) =
         OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", resources()).split_for_parts();
     let (open, _) = health::routes().split_for_parts();
@@ -148,7 +147,7 @@ pub(crate) fn router(api: &Shared) -> Router {
     Router::new()
         .merge(guarded)
         .merge(open)
-        .route("/api/v1/openapi.json", get(async move || document))
+        .route("/api/v1/openapi.json", get(async || Json(document())))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAXIMUM))

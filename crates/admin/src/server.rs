@@ -10,7 +10,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -113,7 +113,7 @@ impl Ports {
         host: Arc<dyn Host>,
         audit: Option<Audit>,
     ) -> io::Result<Server> {
-        let router = router(&Arc::new(Api { broker: Broker::new(observer), gate, host, audit }));
+        let api = Arc::new(Api { broker: Broker::new(observer), gate, host, audit });
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS)
@@ -121,7 +121,7 @@ impl Ports {
             .build()?;
         let (stop, stopped) = oneshot::channel();
         let socket = self.unix.as_ref().map(|(_, path)| path.clone());
-        let work = move || run(runtime, self, router, stopped);
+        let work = move || run(runtime, self, Routes::of(api), stopped);
         let thread = thread::Builder::new().name("dunlin-api".to_owned()).spawn(work)?;
         Ok(Server { stop: Some(stop), thread: Some(thread), socket })
     }
@@ -147,19 +147,36 @@ impl Drop for Server {
     }
 }
 
-fn run(runtime: Runtime, ports: Ports, router: Router, stopped: oneshot::Receiver<()>) {
+/// All routes, made when the first connection comes: most brokers are not asked for days.
+#[derive(Clone)]
+struct Routes {
+    api: Arc<Api>,
+    made: Arc<OnceLock<Router>>,
+}
+
+impl Routes {
+    fn of(api: Arc<Api>) -> Self {
+        Self { api, made: Arc::default() }
+    }
+
+    fn router(&self) -> Router {
+        self.made.get_or_init(|| router(&self.api)).clone()
+    }
+}
+
+fn run(runtime: Runtime, ports: Ports, routes: Routes, stopped: oneshot::Receiver<()>) {
     let Ports { tcp, unix } = ports;
     runtime.block_on(async move {
         let room = || Arc::new(Semaphore::new(CONNECTIONS));
         if let Some((listener, tls)) = tcp
             && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
         {
-            tokio::spawn(accept_tcp(listener, tls, router.clone(), room()));
+            tokio::spawn(accept_tcp(listener, tls, routes.clone(), room()));
         }
         if let Some((listener, _)) = unix
             && let Ok(listener) = UnixListener::from_std(listener)
         {
-            tokio::spawn(accept_unix(listener, router, room()));
+            tokio::spawn(accept_unix(listener, routes, room()));
         }
         // The sender says nothing; it goes.
         let _ = stopped.await;
@@ -171,7 +188,7 @@ fn run(runtime: Runtime, ports: Ports, router: Router, stopped: oneshot::Receive
 async fn accept_tcp(
     listener: tokio::net::TcpListener,
     tls: Option<Tls>,
-    router: Router,
+    routes: Routes,
     room: Arc<Semaphore>,
 ) {
     loop {
@@ -183,7 +200,7 @@ async fn accept_tcp(
                 continue;
             }
         };
-        let (router, config) = (router.clone(), tls.as_ref().map(|tls| tls()));
+        let (router, config) = (routes.router(), tls.as_ref().map(|tls| tls()));
         let origin = Origin::Address(peer.ip().to_canonical());
         // Answers are small, and streams want each event at once.
         drop(stream.set_nodelay(true));
@@ -201,13 +218,13 @@ async fn accept_tcp(
     }
 }
 
-async fn accept_unix(listener: UnixListener, router: Router, room: Arc<Semaphore>) {
+async fn accept_unix(listener: UnixListener, routes: Routes, room: Arc<Semaphore>) {
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let Ok(peer) = stream.peer_cred() else { continue };
-                tokio::spawn(serve(stream, Origin::Local(peer.uid()), router.clone(), permit));
+                tokio::spawn(serve(stream, Origin::Local(peer.uid()), routes.router(), permit));
             }
             Err(_) => sleep(PAUSE).await,
         }

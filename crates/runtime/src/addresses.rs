@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dunlin_engine::Time;
@@ -30,7 +30,8 @@ pub(crate) struct Addresses {
     /// Nobody can choose addresses that meet in one set.
     hasher: RandomState,
     open: Box<[Mutex<HashMap<IpAddr, u32>>]>,
-    paces: Box<[Mutex<[Seen; WAYS]>]>,
+    /// Made when the first comes whose pace is bounded.
+    paces: OnceLock<Box<[Mutex<[Seen; WAYS]>]>>,
 }
 
 /// An address that was seen, by its hash: two of the same hash share a pace, which in 2^64 does not happen.
@@ -45,7 +46,7 @@ impl Addresses {
         Self {
             hasher: RandomState::new(),
             open: (0..STRIPES).map(|_| Mutex::default()).collect(),
-            paces: (0..SETS).map(|_| Mutex::default()).collect(),
+            paces: OnceLock::new(),
         }
     }
 
@@ -55,7 +56,8 @@ impl Addresses {
             return true;
         }
         let hash = self.hasher.hash_one(origin(address));
-        let mut set = self.paces[place(hash, SETS)].lock().unwrap_or_else(PoisonError::into_inner);
+        let paces = self.paces.get_or_init(|| (0..SETS).map(|_| Mutex::default()).collect());
+        let mut set = paces[place(hash, SETS)].lock().unwrap_or_else(PoisonError::into_inner);
         let way = set.iter().position(|seen| seen.hash == hash).unwrap_or_else(|| {
             let quiet = (0..WAYS).min_by_key(|way| set[*way].pace).unwrap_or_default();
             set[quiet] = Seen { hash, pace: Pace::default() };
@@ -153,6 +155,6 @@ mod tests {
         for number in 0..100_000_u32 {
             assert!(addresses.keeps_pace(Time::from_micros(1), IpAddr::V4(Ipv4Addr::from(number)), 1));
         }
-        assert_eq!(addresses.paces.len() * WAYS, 16_384);
+        assert_eq!(addresses.paces.get().map(|paces| paces.len() * WAYS), Some(16_384));
     }
 }

@@ -89,8 +89,11 @@ struct Entry {
 
 #[derive(Debug)]
 struct Table {
-    rows: Vec<[Option<Entry>; WAYS]>,
+    /// Each made when the first of it comes: many servers never see a failure.
+    rows: Vec<Option<Box<Row>>>,
 }
+
+type Row = [Option<Entry>; WAYS];
 
 impl Guard {
     /// With these limits.
@@ -171,21 +174,21 @@ impl Guard {
 impl Table {
     fn new(entries: usize) -> Self {
         let rows = entries.div_ceil(WAYS).next_power_of_two();
-        Self { rows: vec![[None; WAYS]; rows] }
+        Self { rows: vec![None; rows] }
     }
 
-    fn row(&mut self, key: u64) -> &mut [Option<Entry>; WAYS] {
+    fn row(&mut self, key: u64) -> &mut Option<Box<Row>> {
         let rows = self.rows.len() as u64;
         let at = usize::try_from(key % rows).unwrap_or(0);
         &mut self.rows[at]
     }
 
     fn find(&mut self, key: u64) -> Option<&mut Entry> {
-        self.row(key).iter_mut().flatten().find(|entry| entry.key == key)
+        self.row(key).as_mut()?.iter_mut().flatten().find(|entry| entry.key == key)
     }
 
     fn forget(&mut self, key: u64) {
-        for place in self.row(key) {
+        for place in self.row(key).iter_mut().flat_map(|row| row.iter_mut()) {
             if place.is_some_and(|entry| entry.key == key) {
                 *place = None;
             }
@@ -199,7 +202,7 @@ impl Table {
 
     /// The entry of a key, made in place of the one that matters least: not banned, then fewest failures, then oldest.
     fn insert(&mut self, key: u64, now: Instant) -> &mut Entry {
-        let row = self.row(key);
+        let row = self.row(key).get_or_insert_default();
         let found = row.iter().position(|place| place.is_some_and(|entry| entry.key == key));
         let at = found.or_else(|| row.iter().position(Option::is_none)).unwrap_or_else(|| {
             let weight = |place: &Option<Entry>| {
