@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+#[cfg(feature = "manual")]
 use clap_complete::Shell;
 use dunlin_engine::ShardMap;
 
-use crate::{
-    access, api, authority, backup, bench, doctor, exit, explain, journal, operate, tools, torture, trace,
-    user,
-};
+use crate::{access, authority, backup, exit, journal, user};
+#[cfg(feature = "api")]
+use crate::{api, doctor, explain, operate, trace};
+#[cfg(feature = "tools")]
+use crate::{bench, tools, torture};
 
 const ABOUT: &str = "Dunlin, an MQTT broker: 3.1, 3.1.1 and 5.0 on one port, every core used.";
 
@@ -22,6 +24,8 @@ Examples:
   dunlin serve --dev --config dunlin.toml   the same with settings from a file
   dunlin config default > dunlin.toml       a file with every setting, to be edited
   dunlin config check dunlin.toml           what is wrong in it";
+
+const SERVE_ABOUT: &str = "Run the broker until SIGTERM or SIGINT";
 
 const SERVE: &str = "\
 Examples:
@@ -42,6 +46,7 @@ Signals:
   SIGTERM, SIGINT  end: clients are told, and sent what waits for them; a second one ends at once
   SIGHUP           read the configuration file again; a file with a fault changes nothing";
 
+#[cfg(feature = "manual")]
 const COMPLETION: &str = "\
 Examples:
   dunlin completion bash > ~/.local/share/bash-completion/completions/dunlin
@@ -60,19 +65,50 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// A command line whose command is `serve`: to make a list of all others first would keep a megabyte for as long as the broker
+/// runs.
+#[derive(Debug, Parser)]
+#[command(name = "dunlin", version, disable_help_subcommand = true, max_term_width = 100)]
+struct Serving {
+    #[command(subcommand)]
+    command: OnlyServe,
+}
+
+#[derive(Debug, Subcommand)]
+enum OnlyServe {
+    #[command(about = SERVE_ABOUT, after_help = format!("{SERVE}\n\n{}", exit::HELP))]
+    Serve(Serve),
+}
+
+impl Arguments {
+    /// Of this process.
+    ///
+    /// # Errors
+    /// Help and version among them.
+    pub(crate) fn of_process() -> Result<Self, clap::Error> {
+        if std::env::args_os().nth(1).is_some_and(|command| command == "serve") {
+            let OnlyServe::Serve(serve) = Serving::try_parse()?.command;
+            return Ok(Self { command: Command::Serve(serve) });
+        }
+        Self::try_parse()
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the broker until SIGTERM or SIGINT
-    #[command(after_help = format!("{SERVE}\n\n{}", exit::HELP))]
+    #[command(about = SERVE_ABOUT, after_help = format!("{SERVE}\n\n{}", exit::HELP))]
     Serve(Serve),
     /// Publish messages
+    #[cfg(feature = "tools")]
     #[command(name = "pub", disable_help_flag = true, after_help = tools::EXIT_HELP)]
     Publish(tools::Publish),
     /// Subscribe to topics and print messages
+    #[cfg(feature = "tools")]
     #[command(name = "sub", disable_help_flag = true, after_help = tools::EXIT_HELP)]
     Subscribe(tools::Subscribe),
     /// Publish a request and print the answer
+    #[cfg(feature = "tools")]
     #[command(disable_help_flag = true, after_help = tools::EXIT_HELP)]
     Request(tools::Request),
     /// The certificate authority of a data directory
@@ -85,29 +121,38 @@ pub(crate) enum Command {
     #[command(subcommand)]
     User(user::User),
     /// Tokens of the API: make them, list them, take them back
+    #[cfg(feature = "api")]
     #[command(subcommand)]
     Token(api::Token),
     /// Clients of a running broker: list them, look at one, disconnect it
+    #[cfg(feature = "api")]
     #[command(subcommand)]
     Clients(operate::Clients),
     /// Sessions of a running broker: list them, look at one, end it
+    #[cfg(feature = "api")]
     #[command(subcommand)]
     Sessions(operate::Sessions),
     /// Who has subscribed to what at a running broker
+    #[cfg(feature = "api")]
     Subscriptions(operate::Subscriptions),
     /// Retained messages of a running broker: browse them, read one, delete it
+    #[cfg(feature = "api")]
     #[command(subcommand)]
     Retained(operate::Retained),
     /// Topics of a running broker
+    #[cfg(feature = "api")]
     #[command(subcommand)]
     Topics(operate::Topics),
     /// Look for exposures in a configuration, a data directory and a running broker
+    #[cfg(feature = "api")]
     #[command(after_help = doctor::HELP)]
     Doctor(doctor::Doctor),
     /// Why a client did, or did not, get a message
+    #[cfg(feature = "api")]
     #[command(after_help = explain::HELP)]
     Explain(Box<explain::Explain>),
     /// Kill a broker again and again, and judge whether it keeps its word
+    #[cfg(feature = "tools")]
     #[command(after_help = torture::EXIT_HELP)]
     Torture(torture::Torture),
     /// Look at what a broker keeps on disk, repair it, make keys
@@ -120,12 +165,14 @@ pub(crate) enum Command {
     #[command(after_help = backup::EXIT_HELP)]
     Restore(backup::Restore),
     /// Put a load on a broker, and say what became of every message
+    #[cfg(feature = "tools")]
     #[command(disable_help_flag = true, after_help = bench::HELP)]
     Bench(Box<bench::Bench>),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show packets while they pass
+    #[cfg(feature = "api")]
     #[command(after_help = trace::HELP)]
     Trace(Box<trace::Trace>),
     /// Ask, test and change the access rules
@@ -135,6 +182,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Import(access::Import),
     /// Print what a shell needs to complete this command line
+    #[cfg(feature = "manual")]
     #[command(after_help = COMPLETION)]
     Completion {
         /// Of which shell
@@ -142,6 +190,7 @@ pub(crate) enum Command {
         shell: Shell,
     },
     /// Write the manual pages of all commands
+    #[cfg(feature = "manual")]
     Man {
         /// Directory for them; it is made
         #[arg(value_name = "DIR")]
@@ -167,6 +216,10 @@ pub(crate) struct Serve {
     /// Threads that serve connections; without it, one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=SHARDS_MAXIMUM))]
     pub(crate) shards: Option<u16>,
+    /// So many clients that are played within the process, with a subscription and a ping a minute each
+    #[cfg(feature = "simulated")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) simulate: u32,
 }
 
 /// `dunlin config`
@@ -190,5 +243,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_alone_is_described_as_among_the_others() {
+        let help = |mut whole: clap::Command| {
+            whole.build();
+            whole.find_subcommand("serve").unwrap().clone().render_long_help().to_string()
+        };
+        assert_eq!(help(Serving::command()), help(Arguments::command()));
     }
 }

@@ -7,12 +7,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+#[cfg(feature = "api")]
 use dunlin_admin::{AskError, Asker, BackUp, Place};
 use dunlin_store::{BackupError, DirDisk, Restored, Store, restore};
 
 use serde_json::Value;
 
 use crate::journal::{JournalError, ended, home, keys, locate};
+#[cfg(not(feature = "api"))]
+use crate::nobody::{AskError, Asker, BackUp, Place};
 use crate::say;
 
 /// The exit codes for `--help`; docs/durability.md has the same list.

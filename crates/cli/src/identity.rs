@@ -6,9 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "api")]
 use dunlin_admin::{AskError, Asker, Place, RightsFiles};
 use serde_json::Value;
 
+#[cfg(not(feature = "api"))]
+use crate::nobody::{AskError, Asker, Place, RightsFiles};
 use crate::say;
 use crate::start::RULES;
 use crate::user;

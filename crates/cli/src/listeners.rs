@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+#[cfg(feature = "api")]
 use dunlin_admin::doctor::Wire;
 use dunlin_engine::ListenerRules;
 use dunlin_runtime::{Listener, Place, StartError, TlsListener, UnixSocket, Wrapping};
@@ -184,6 +185,7 @@ impl Listeners {
     }
 
     /// What lies between each place and its Clients.
+    #[cfg(feature = "api")]
     pub(crate) fn wires(&self) -> Vec<Wire> {
         let wire = |(scheme, listener): &(Scheme, Listener)| match listener.place {
             Place::Unix(_) => Wire::Private,

@@ -83,6 +83,8 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
     notify.ready();
     info!(target: "dunlin::process", version = env!("CARGO_PKG_VERSION"), "accepting connections");
 
+    #[cfg(feature = "simulated")]
+    crate::simulated::start(&server, arguments.simulate);
     certificates.watch();
     let mut running = Running {
         arguments,
@@ -97,7 +99,7 @@ pub(crate) fn run(arguments: args::Serve) -> Result<(), Failure> {
         quic,
     };
     running.until_the_end(&mut signals);
-    drop(api);
+    api.end();
     running.end(signals)
 }
 

@@ -22,6 +22,8 @@ mod engine;
 mod event;
 mod exchange;
 mod explain;
+#[cfg(test)]
+mod footprint;
 mod frame;
 mod histogram;
 mod hub;

@@ -20,6 +20,10 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
+    /// Bytes of one.
+    #[cfg(test)]
+    pub(crate) const SLOT: usize = size_of::<Slot<T>>();
+
     /// Puts a value into a free slot: its index and generation.
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
         if let Some(index) = self.free.pop() {

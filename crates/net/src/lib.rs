@@ -9,6 +9,8 @@ mod listen;
 mod networks;
 mod proxied;
 mod proxy;
+#[cfg(feature = "simulated")]
+pub mod simulated;
 mod stream;
 mod tls;
 mod transport;

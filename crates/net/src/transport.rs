@@ -121,6 +121,20 @@ impl Transport {
         Self(Kind::Carried(Box::new(Carried { stream, certificates })))
     }
 
+    /// A peer that is played.
+    #[cfg(feature = "simulated")]
+    #[must_use]
+    pub const fn simulated(number: u32) -> Self {
+        Self(Kind::Plain(Stream::Simulated { number, turn: 0 }))
+    }
+
+    /// Is it one that is played?
+    #[cfg(feature = "simulated")]
+    #[must_use]
+    pub const fn is_simulated(&self) -> bool {
+        matches!(self.0, Kind::Plain(Stream::Simulated { .. }))
+    }
+
     /// Is everything agreed on that comes before the first byte of MQTT?
     #[must_use]
     pub fn is_established(&self) -> bool {

@@ -33,6 +33,8 @@ mod reading;
 mod recovery;
 mod server;
 mod shard;
+#[cfg(feature = "simulated")]
+mod simulated;
 
 pub use dunlin_net::{
     ClientCertificate, IdentityError, IdentityFiles, Network, NetworkError, Place, TlsFiles, TlsListener,
@@ -43,5 +45,9 @@ pub use admissions::{AdmissionLimits, ListenerLimits, Refusal};
 pub use authentication::{Answer, Authentication, Authenticator};
 pub use counters::{Timing, Traffic};
 pub use doorway::{Doorway, Visitor};
+#[cfg(feature = "simulated")]
+pub use dunlin_net::simulated::{heard, play};
 pub use observer::Observer;
 pub use server::{Listener, Reviewer, Server, ServerOptions, ShardFailed, StartError, Summary};
+#[cfg(feature = "simulated")]
+pub use simulated::Crowd;

@@ -45,6 +45,9 @@ pub(crate) enum Item {
     Review(Arc<dyn Authority>),
     /// The settings changed.
     Reconfigure(Arc<Settings>),
+    /// Played Clients speak.
+    #[cfg(feature = "simulated")]
+    Speak(std::ops::Range<u32>),
     /// Close every connection in good order, then end.
     ShutDown,
     /// End.

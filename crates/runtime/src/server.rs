@@ -142,7 +142,7 @@ pub struct Summary {
 #[derive(Debug)]
 pub struct Server {
     places: Vec<Place>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     /// Ends by itself after the last shard.
     librarian: Option<JoinHandle<()>>,

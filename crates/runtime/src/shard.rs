@@ -332,6 +332,8 @@ impl Shard {
                 }
                 Item::Review(authority) => self.handle(Event::PolicyChanged(authority)),
                 Item::Reconfigure(settings) => self.handle(Event::Reconfigured(settings)),
+                #[cfg(feature = "simulated")]
+                Item::Speak(slots) => self.hear(slots),
                 Item::ShutDown => self.shut_down(),
                 Item::Stop => self.stopped = true,
             }

@@ -9,9 +9,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "api")]
 use dunlin_admin::{AskError, Asker, Page, Place, Seen, quoted};
 
 use super::AccessError;
+#[cfg(not(feature = "api"))]
+use crate::nobody::{AskError, Asker, Page, Place, Seen, quoted};
 
 /// Between two looks at all of them.
 const EVERY: Duration = Duration::from_millis(500);

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use dunlin_security::policy::{EditError, PolicyError, PolicyFile, Rules};
 
 pub(crate) use arguments::{Acl, Import};
+#[cfg(feature = "api")]
 pub(crate) use ask::reason;
 
 use arguments::PolicyArgument;

@@ -12,6 +12,7 @@ mod show;
 pub(crate) use ca::Ca;
 pub(crate) use device::Device;
 pub(crate) use hand_out::publish_commands;
+#[cfg(feature = "api")]
 pub(crate) use show::SOON;
 
 use std::path::Path;

@@ -34,7 +34,9 @@ pub(crate) use api::Api;
 pub(crate) use authentication::{Authentication, Http, Jwt, Ldap};
 #[cfg(not(feature = "ldap"))]
 pub(crate) use chain::NO_LDAP;
-pub(crate) use chain::{asks, unused};
+#[cfg(feature = "api")]
+pub(crate) use chain::asks;
+pub(crate) use chain::unused;
 pub(crate) use fault::{Fault, Faults};
 pub(crate) use listener::{ClientCertificate, Files, Listener, Proof, mode};
 pub(crate) use print::default_file;
