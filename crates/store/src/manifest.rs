@@ -125,13 +125,14 @@ impl Manifest {
         })
     }
 
-    /// Writes both files, `first` before the other.
+    /// Writes both files, `first` before the other, which is made safe before: a process that was killed may have written it, and
+    /// not synced it.
     pub(crate) fn store<D: Disk>(&self, disk: &D, first: usize) -> Stored {
         let bytes = self.encode();
-        if let Err(e) = write(disk, NAMES[first], &bytes) {
+        let second = 1 - first;
+        if let Err(e) = sync(disk, NAMES[second]).and_then(|()| write(disk, NAMES[first], &bytes)) {
             return Stored { outcome: Err(e), first };
         }
-        let second = 1 - first;
         // From here on the manifest is in force; a second file that failed is the one to write first.
         let first = if write(disk, NAMES[second], &bytes).is_ok() { first } else { second };
         Stored { outcome: Ok(()), first }
@@ -167,6 +168,14 @@ impl Manifest {
     }
 }
 
+fn sync<D: Disk>(disk: &D, name: &str) -> io::Result<()> {
+    match disk.open(name) {
+        Ok(file) => file.sync(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
 fn write<D: Disk>(disk: &D, name: &str, bytes: &[u8]) -> io::Result<()> {
     let (file, made) = match disk.open(name) {
         Ok(file) => (file, false),
@@ -196,6 +205,12 @@ mod tests {
         }
     }
 
+    /// So long that the disk may have a part of it, and every part another.
+    fn long(generation: u64) -> Manifest {
+        let standing = Standing { next: generation, ..Standing::default() };
+        Manifest { partitions: vec![standing; 200], ..manifest(generation) }
+    }
+
     #[test]
     fn a_manifest_in_force_survives_any_crash_of_the_next_one() {
         for seed in 0..200 {
@@ -217,6 +232,24 @@ mod tests {
             let found = Manifest::load(&disk).unwrap().manifest.unwrap();
             assert!(found.generation >= force, "seed {seed}: {} < {force}", found.generation);
             assert_eq!(found, manifest(found.generation));
+        }
+    }
+
+    /// The process is killed when it has written the first file, and not synced it; the power goes while the next one writes the other.
+    #[test]
+    fn what_a_killed_process_left_unsynced_is_synced_before_the_other_copy_is_written() {
+        for seed in 0..200 {
+            let disk = SimDisk::new(seed);
+            let first = long(1).store(&disk, 0).first;
+            disk.open(NAMES[first]).unwrap().write_at(&long(2).encode(), 0).unwrap();
+            disk.kill();
+            let found = Manifest::load(&disk).unwrap();
+            assert_eq!(found.manifest.map(|found| found.generation), Some(2));
+            disk.cut_power_after(seed % 7);
+            let _ = long(3).store(&disk, found.first);
+            disk.crash();
+            let found = Manifest::load(&disk).unwrap().manifest;
+            assert!(found.is_some_and(|found| found == long(found.generation)), "seed {seed}");
         }
     }
 }
