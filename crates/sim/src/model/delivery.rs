@@ -272,6 +272,7 @@ impl Model {
             return Ok(());
         }
         let again = self.came_again(message);
+        let skipped = self.may_have_been_skipped(delivery, message);
         let state = &mut self.sessions[session];
         if published.retain {
             state.live_retained.push((published.topic, delivery.qos, message));
@@ -282,12 +283,21 @@ impl Model {
         }
         let key = (published.actor, published.topic, published.qos, delivery.qos);
         let last = state.order.entry(key).or_default();
-        let in_order = message >= *last || published.copies > 1 || again;
+        let in_order = message >= *last || published.copies > 1 || again || skipped;
         let after = *last;
         *last = (*last).max(message);
         ensure(in_order, "messages of one publisher out of order", || {
             format!("{delivery:?} came after message {after}")
         })
+    }
+
+    /// With QoS 2, and expired before a crash that made the Server forget that it was skipped for that: it may have been sent, for
+    /// all the Server knows, and comes behind what was sent in its place.
+    fn may_have_been_skipped(&self, delivery: &Delivery<'_>, message: usize) -> bool {
+        let published = &self.messages[message];
+        let expired = published.expires_at().is_some_and(|at| at <= delivery.emitted.time);
+        let crashes = published.taken.map_or(0, |taken| self.crashes_since(taken.step));
+        delivery.dup && delivery.qos == 2 && expired && crashes > 0
     }
 
     /// What waited for a Session fits its queue.

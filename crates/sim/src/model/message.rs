@@ -39,6 +39,11 @@ impl Message {
         Some(self.last_taken?.time.after(Duration::from_secs(self.expiry?.into())))
     }
 
+    /// When the copy expires that the Server took first.
+    pub(super) fn expires_first(&self) -> Option<Time> {
+        Some(self.taken?.time.after(Duration::from_secs(self.expiry?.into())))
+    }
+
     /// Nobody knows when a Will went out that a crash made doubtful.
     pub(super) fn may_have_expired(&self, now: Time) -> bool {
         self.expiry.is_some() && self.expires_at().is_none_or(|at| at <= now)
