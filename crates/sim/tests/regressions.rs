@@ -34,7 +34,7 @@ const SEEDS: [(u64, &str); 12] = [
 ];
 
 /// Each with what it found, in the run that the seed gives by itself.
-const AS_DRAWN: [(u64, &str); 8] = [
+const AS_DRAWN: [(u64, &str); 10] = [
     (8152, "a CONNECT waited in silence for a full log, in the place of a Session that was not kept"),
     (
         8684,
@@ -55,6 +55,11 @@ const AS_DRAWN: [(u64, &str); 8] = [
         13_623,
         "what was sent again after a crash, which had not lost it, expired with the interval of the first time",
     ),
+    (
+        16_218,
+        "a batch was told to be written, its sync failed, and the process ended before it was written to another segment",
+    ),
+    (16_768, "what was sent again after a crash expired with the interval of the first time, once more"),
 ];
 
 #[test]

@@ -314,6 +314,12 @@ impl<D: Disk> Log<D> {
     fn is_rewriting(&self, file: u32) -> bool {
         let (files, until) = &self.rewriting;
         self.synced < *until && files.contains(&file)
+            || self.unsynced.is_some_and(|(of, until)| of == file && self.synced < until)
+    }
+
+    /// Whether there is any such file.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.synced < self.rewriting.1 || self.unsynced.is_some_and(|(_, until)| self.synced < until)
     }
 
     pub(crate) fn manifest(&mut self, extra: Option<(SegmentInfo, u64)>, without: &[u32]) -> Manifest {

@@ -42,6 +42,8 @@ pub struct Committed {
     buffer: Vec<u8>,
     written: u64,
     confirms: bool,
+    /// It was written; whether it was synced, the outcome says.
+    is_written: bool,
 }
 
 impl<D: Disk> Commit<D> {
@@ -94,11 +96,12 @@ impl<D: Disk> Unsynced<D> {
     pub fn sync(self) -> Committed {
         let is_to_be_synced = self.is_to_be_synced();
         let Self { segment, mut outcome, buffer, confirms, .. } = self;
-        if is_to_be_synced && outcome.is_ok() {
+        let is_written = outcome.is_ok();
+        if is_to_be_synced && is_written {
             outcome = segment.file.sync().and(outcome);
         }
         let written = buffer.len() as u64;
-        Committed { outcome, buffer, written, confirms }
+        Committed { outcome, buffer, written, confirms, is_written }
     }
 }
 
@@ -212,6 +215,10 @@ impl<D: Disk> Log<D> {
             }
             Err(e) => {
                 if !committed.confirms {
+                    if committed.is_written {
+                        // Somebody was told: until it is safe elsewhere, the next process has to find it here.
+                        self.unsynced = Some((file, batch.ticket()));
+                    }
                     self.queue.push_front(batch);
                 }
                 self.abandon(file, e);

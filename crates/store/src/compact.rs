@@ -277,7 +277,7 @@ impl<D: Disk> Log<D> {
         let percent = if self.shortage.is_some() { 90 } else { self.options.reclaim_percent };
         let mut sealed: Vec<(&u32, &Slot<D::File>)> =
             self.slots.iter().filter(|(_, slot)| slot.role == Role::Sealed && slot.records > 0).collect();
-        if self.synced < self.rewriting.1 {
+        if self.rewrites() {
             sealed.clear();
         }
         sealed.sort_by_key(|(_, slot)| slot.segment.info.order);

@@ -300,6 +300,8 @@ pub struct Log<D: Disk> {
     pub(crate) frozen: bool,
     /// Files with batches that are being written again, and when that is done.
     pub(crate) rewriting: (BTreeSet<u32>, Ticket),
+    /// The file where a batch was written last whose sync failed, which is being written again, and when that is done.
+    pub(crate) unsynced: Option<(u32, Ticket)>,
     /// Numbers of files that are not ours to write to.
     pub(crate) avoided: BTreeSet<u32>,
 }

@@ -92,6 +92,7 @@ impl<D: Disk> Log<D> {
             recount: false,
             frozen: false,
             rewriting: (rewriting, Ticket(0)),
+            unsynced: None,
             avoided: BTreeSet::new(),
         };
         log.rewrite(unconfirmed);

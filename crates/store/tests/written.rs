@@ -55,6 +55,34 @@ fn what_is_written_outlives_the_process() {
     assert_eq!(read(&open(&disk, SyncPolicy::Always), 0), b"written");
 }
 
+/// The sync failed, and the log goes on elsewhere; the process ends before what was told to be written is there.
+#[test]
+fn what_is_written_outlives_the_process_when_its_sync_failed() {
+    let disk = SimDisk::new(5);
+    let store = open(&disk, SyncPolicy::Always);
+    let writer = store.claim(PARTITION).unwrap();
+    store.append(writer, Purpose::Growth, &[b"before"]).unwrap();
+    store.sync().unwrap();
+    let ticket = store.append(writer, Purpose::Growth, &[b"written"]).unwrap().ticket;
+    let commit = store.with(dunlin_store::Log::flush).unwrap().write();
+    store.with(|log| log.wrote(ticket));
+    disk.set_faults(Faults { sync_error: 1000, ..Faults::default() });
+    let committed = commit.sync();
+    disk.set_faults(Faults::default());
+    store.with(|log| log.complete(committed));
+    // The manifest is written, for a new segment.
+    while let Some(chore) = store.with(dunlin_store::Log::chore) {
+        let finished = chore.run();
+        store.with(|log| log.finish(finished));
+    }
+    assert!(store.progress().written >= ticket && store.progress().synced < ticket);
+    disk.kill();
+    drop(store);
+    let store = open(&disk, SyncPolicy::Always);
+    assert_eq!(read(&store, 0), b"before");
+    assert_eq!(read(&store, 1), b"written");
+}
+
 /// Nothing is synced on the way of a batch: a disk that refuses to sync takes it all the same.
 #[test]
 fn without_syncs_a_ticket_is_good_when_it_is_written() {
