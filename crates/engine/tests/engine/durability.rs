@@ -446,6 +446,28 @@ fn a_connect_that_the_log_does_not_take_in_time_is_refused() {
     }
 }
 
+/// The same of a Session that was there, and is when the log has come so far; the Will of whoever was not let in is none.
+#[test]
+fn a_session_outlives_a_connect_that_the_log_did_not_take_in_time() {
+    for version in [V311, V5] {
+        let mut world = World::durable(1);
+        let watcher = world.enter(&hello(V5, "w"));
+        world.subscribe(watcher, "will", 0);
+        let client = world.enter(&hello(version, "c").lasting(60));
+        world.lose(client);
+        world.hold_disk();
+        let back = world.knock(&hello(version, "c").lasting(60).will(message("will", "gone")));
+        world.seconds(9);
+        assert_eq!(world.take(back), NOTHING);
+        world.seconds(1);
+        assert_eq!(world.take(back), ["CONNACK 88", "closed"]);
+        world.store_at_once();
+        let back = world.knock(&hello(version, "c").lasting(60));
+        assert_eq!(world.take(back), ["CONNACK 00 present"]);
+        assert_eq!(world.take(watcher), NOTHING);
+    }
+}
+
 /// A message that the journal cannot give back is counted, and what comes after it is delivered.
 #[test]
 fn a_damaged_record_holds_up_nothing() {

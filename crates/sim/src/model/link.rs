@@ -23,6 +23,8 @@ pub(super) struct Link {
     farewell: bool,
     /// The Server put out its first packet.
     answered: bool,
+    /// That was a CONNACK that refuses a CONNECT which was taken.
+    refused: bool,
     /// It ended with the process.
     pub(super) crashed: bool,
     /// CONNACK came while the log had no room: a crash may forget the connection.
@@ -107,6 +109,7 @@ impl Model {
             ended: None,
             farewell: false,
             answered: false,
+            refused: false,
             crashed: false,
             is_unsure: false,
             begun: 0,
@@ -181,6 +184,12 @@ impl Model {
         self.links[link].answered = true;
     }
 
+    /// What it put out is a CONNACK with a Reason Code other than 0. A Session that the CONNECT found, or began, goes on as if its
+    /// client had left before CONNACK.
+    pub(crate) fn connect_refused(&mut self, link: usize) {
+        self.links[link].refused = true;
+    }
+
     fn new_session(&mut self, actor: usize) -> usize {
         self.sessions.push(Session {
             actor,
@@ -202,11 +211,11 @@ impl Model {
         session
     }
 
-    /// May the Server have refused the CONNECT for want of room?
+    /// May the Server have refused the CONNECT, for want of room or because the log was too slow? The latter was looked at when it
+    /// closed the connection.
     pub(crate) fn may_be_turned_away(&self, link: usize) -> bool {
         let link = &self.links[link];
-        let never_began = link.session.is_none() || link.ended.is_some() && link.connack.is_none();
-        never_began && self.was_full_since(link.opened.step)
+        link.refused || link.session.is_none() && self.was_full_since(link.opened.step)
     }
 
     /// The client received CONNACK with success. 3.1 has no Session Present: `None`. Which Session it has.
@@ -290,9 +299,9 @@ impl Model {
         let silence = self.now.time.since(state.last_taken);
         let limit = Duration::from_millis(u64::from(state.keep_alive) * 1500);
         let silent = state.keep_alive > 0 && silence >= limit && !paused;
-        // A log that became full meanwhile may not have taken its Session in time.
-        let waits = state.session.is_none() || state.connack.is_none() && self.was_full_since(state.begun);
-        let never_connected = waits && self.now.time.since(state.opened.time) >= connect_timeout;
+        // The log may not have taken its Session in time: a client that waits for it is told so.
+        let waited = state.session.is_none() || self.rules.journal && state.refused;
+        let never_connected = waited && self.now.time.since(state.opened.time) >= connect_timeout;
         let allowed = state.hostile
             || state.farewell
             || state.replaced
@@ -344,7 +353,7 @@ impl Model {
             return;
         }
         // Whoever was not let in has no Will yet.
-        let is_opening = self.rules.journal && !state.answered;
+        let is_opening = self.rules.journal && (!state.answered || state.refused);
         let will = if is_opening { None } else { state.will };
         if let Some(will) = state.will.filter(|_| is_opening) {
             self.will_resolved(will.message);

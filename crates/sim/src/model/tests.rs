@@ -1,6 +1,8 @@
 //! Wrong histories: each breaks one rule, and beside it stands the right one that does not. A checker that cannot fail proves
 //! nothing.
 
+mod opening;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

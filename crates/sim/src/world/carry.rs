@@ -190,7 +190,7 @@ impl World {
         self.trace.note(&[6, shard, link], || format!("shard {shard}: closes link {link}"));
         let limit = self.scenario.settings.limits.connect_timeout_ms;
         let limit = std::time::Duration::from_millis(limit.into());
-        self.undo_connect(shard, link, connection);
+        self.note_refusal(shard, link, connection);
         if let Some((step, message)) = self.links[link].last_taken
             && step == self.step
             && self.model.was_full_since(step)

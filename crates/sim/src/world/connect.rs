@@ -145,16 +145,19 @@ impl World {
         self.model.connect_taken(link, connect);
     }
 
-    /// A connection is closed: was its CONNECT refused, as if it had not come?
-    pub(super) fn undo_connect(&mut self, shard: usize, link: usize, connection: ConnectionId) {
+    /// A connection is closed: was its CONNECT refused? At once, it is as if it had not come.
+    pub(super) fn note_refusal(&mut self, shard: usize, link: usize, connection: ConnectionId) {
         let is_own = |(step, of, _): &mut (u64, usize, Box<Model>)| (*step, *of) == (self.step, link);
-        let Some((.., before)) = self.before.take_if(is_own) else { return };
+        let before = self.before.take_if(is_own);
         let mut slices = SmallVec::new();
         self.shards[shard].effects.outbox.slices(connection, &mut slices);
         let head: Vec<u8> = slices.iter().flat_map(|slice| slice.iter()).take(4).copied().collect();
-        // CONNACK with a Reason Code other than 0.
-        if head.len() == 4 && head[0] == 0x20 && head[3] != 0 {
-            self.model = *before;
+        // CONNACK with a Reason Code other than 0, and nothing before it.
+        let is_refused = self.links[link].written == 0 && head.len() == 4 && head[0] == 0x20 && head[3] != 0;
+        match before {
+            _ if !is_refused => {}
+            Some((.., before)) => self.model = *before,
+            None => self.model.connect_refused(link),
         }
     }
 
