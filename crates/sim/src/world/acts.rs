@@ -115,6 +115,17 @@ impl World {
         }
     }
 
+    /// A client has said nothing for long enough. The Server may have found out some time ago that it took bytes since the Keep
+    /// Alive began, and does not read what it said before: then it has as much time again.
+    pub(super) fn check_silence(&self, link: usize) -> Result<(), Broken> {
+        let state = &self.links[link];
+        let limit = Duration::from_millis(u64::from(state.speech.keep_alive) * 3000 + 1000);
+        if state.paused && self.now.since(state.written_at) < limit {
+            return Ok(());
+        }
+        self.model.silence_checked(link)
+    }
+
     fn keep_alive(&mut self, actor: usize, link: usize) {
         let keep_alive = u64::from(self.links[link].speech.keep_alive);
         let silent = self.now.since(self.actors[actor].last_sent);

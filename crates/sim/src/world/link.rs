@@ -85,6 +85,8 @@ pub(super) struct Link {
     pub(super) stalled: Time,
     /// Bytes that went from the engine's output into the socket.
     pub(super) written: u64,
+    /// When the last of them was.
+    pub(super) written_at: Time,
     /// Bytes that the engine put out, and when.
     pub(super) emitted: u64,
     pub(super) marks: VecDeque<(u64, Moment)>,
@@ -150,6 +152,7 @@ impl Link {
             read_planned: false,
             stalled: Time::ZERO,
             written: 0,
+            written_at: Time::ZERO,
             emitted: 0,
             marks: VecDeque::new(),
             inbox: Vec::new(),

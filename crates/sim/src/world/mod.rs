@@ -252,7 +252,7 @@ impl World {
             Action::Linger(link) => self.linger_over(link),
             Action::Ack(link) => self.send_acks(link),
             Action::Act(actor) => self.act(actor),
-            Action::Silence(link) => self.model.silence_checked(link),
+            Action::Silence(link) => self.check_silence(link),
             Action::Flush(shard) => self.flush(shard),
             Action::Mail(from, to) => self.deliver_mail(from, to),
             Action::Answer(link) => self.answer(link),

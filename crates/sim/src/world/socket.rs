@@ -156,6 +156,7 @@ impl World {
             if bytes.is_empty() {
                 break;
             }
+            state.written_at = self.now;
             if !state.over {
                 state.flight.extend(bytes);
             }
