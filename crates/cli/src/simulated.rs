@@ -31,7 +31,7 @@ pub(crate) fn start(server: &Server, count: u32) {
 
 fn run(crowd: &Crowd, count: u32, shards: u32) {
     // What the process has is settled then.
-    thread::sleep(Duration::from_secs(1));
+    pause(Duration::from_secs(1));
     let empty = resident();
     let who = |number: u32| {
         (SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 | number), 40_000)), client_id(number))
@@ -40,7 +40,7 @@ fn run(crowd: &Crowd, count: u32, shards: u32) {
     let mut entered = 0;
     for first in (0..count).step_by(STEP as usize) {
         entered += crowd.enter(first..count.min(first + STEP), who);
-        thread::sleep(Duration::from_millis(1));
+        pause(Duration::from_millis(1));
     }
     let entered = entered as u64;
     // Sessions are at home in some shard: none has many more than its share, and slots are used from the first on.
@@ -66,7 +66,7 @@ fn run(crowd: &Crowd, count: u32, shards: u32) {
         say::line(&format!(
             "simulated: {entered} pings in {took:.1?}: {spent:.1?} of processor time; {each} bytes each\n"
         ));
-        thread::sleep(PING.saturating_sub(took));
+        pause(PING.saturating_sub(took));
     }
 }
 
@@ -75,15 +75,20 @@ fn speak_all(crowd: &Crowd, slots: u32, over: Duration) {
     let steps = slots.div_ceil(STEP);
     for first in (0..slots).step_by(STEP as usize) {
         crowd.speak(first..first + STEP);
-        thread::sleep(Duration::from_millis(1).max(over / steps.max(1)));
+        pause(Duration::from_millis(1).max(over / steps.max(1)));
     }
+}
+
+/// Nobody wakes this thread: it only keeps a pace.
+fn pause(time: Duration) {
+    thread::park_timeout(time);
 }
 
 /// Until they were told so many bytes, in all.
 fn wait_for(bytes: u64) {
     let begun = Instant::now();
     while heard() < bytes {
-        thread::sleep(Duration::from_millis(5));
+        pause(Duration::from_millis(5));
         if begun.elapsed() > PING {
             say::line(&format!("simulated: told {} bytes where {bytes} were expected\n", heard()));
             return;

@@ -48,8 +48,7 @@ impl<D: Disk> Log<D> {
         let mut recovery = Recovery::new(options.append_max(), &disk, &mut partitions, &mut notices);
         recovery.segments(&segments);
         let (last, seen) = ((recovery.last(), recovery.home), recovery.seen);
-        let ends = std::mem::take(&mut recovery.ends);
-        let tails = std::mem::take(&mut recovery.tails);
+        let (ends, tails) = (std::mem::take(&mut recovery.ends), std::mem::take(&mut recovery.tails));
         let rewriting = recovery.rewriting();
         let unconfirmed = std::mem::take(&mut recovery.unconfirmed);
         if rebuilt && seen > 0 {
