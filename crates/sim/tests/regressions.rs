@@ -65,6 +65,7 @@ const AS_DRAWN: &[(u64, &str)] = &[
         "a batch was told to be written, its sync failed, and the process ended before it was written to another segment",
     ),
     (16_768, "what was sent again after a crash expired with the interval of the first time, once more"),
+    (19_080, "a crash undid the end of an exchange, and the model held it for certain after the next crash"),
     (
         40_120,
         "one that does so and says nothing more was to be found silent in the model, although it was not read",

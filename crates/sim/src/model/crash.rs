@@ -357,7 +357,10 @@ impl Model {
             });
             exchange.crash(stored, is_doubtful);
         }
-        state.survival.undone.retain(|(ended, ..)| *ended >= stored);
+        // What the crash before may have made forgotten, may be so for good, whatever is stored since.
+        let before = self.crashes.steps.iter().rev().nth(1);
+        let is_old = |ended: u64| before.is_some_and(|crash| ended <= *crash);
+        state.survival.undone.retain(|(ended, ..)| *ended >= stored || is_old(*ended));
     }
 
     /// Wills that may go out, or go out again.

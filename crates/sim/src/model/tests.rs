@@ -1,6 +1,7 @@
 //! Wrong histories: each breaks one rule, and beside it stands the right one that does not. A checker that cannot fail proves
 //! nothing.
 
+mod lost;
 mod opening;
 
 use std::collections::BTreeMap;
