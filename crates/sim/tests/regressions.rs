@@ -31,6 +31,10 @@ const SEEDS: &[(u64, &str)] = &[
         2281,
         "a log that began its life with hardly any room was busy for ever, also when there was room again",
     ),
+    (
+        30_316,
+        "a Will was expected that may have been made void, as a second crash was taken for proof that it had gone out",
+    ),
 ];
 
 /// Each with what it found, in the run that the seed gives by itself.
@@ -66,6 +70,10 @@ const AS_DRAWN: &[(u64, &str)] = &[
     ),
     (16_768, "what was sent again after a crash expired with the interval of the first time, once more"),
     (19_080, "a crash undid the end of an exchange, and the model held it for certain after the next crash"),
+    (
+        23_726,
+        "a Will was expected that its client had made void in its delay, as a second crash was taken for proof that it had gone out",
+    ),
     (
         40_120,
         "one that does so and says nothing more was to be found silent in the model, although it was not read",

@@ -412,14 +412,15 @@ impl Model {
     /// A Will that went out and may not be stored: does it go out again, whatever comes in between? One with a delay waits anew where
     /// the end of its connection is not stored, and is given up if its client comes.
     fn is_owed(&self, link: usize, message: usize) -> bool {
-        let Message { taken, qos, expiry, .. } = &self.messages[message];
+        // A crash before may have put it in doubt, where nobody knows whether it went out: its client may have come in between.
+        let Message { last_taken, qos, expiry, .. } = &self.messages[message];
         let Link { will, ended, .. } = &self.links[link];
         let goes_at_once =
             will.is_some_and(|will| will.delay == 0) || ended.is_some_and(|ended| self.is_stored(ended.step));
         goes_at_once
             && *qos > 0
             && expiry.is_none()
-            && taken.is_some_and(|taken| !self.was_full_since(taken.step))
+            && last_taken.is_some_and(|taken| !self.was_full_since(taken.step))
             && !self.is_unsaid(message)
     }
 
