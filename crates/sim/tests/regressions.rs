@@ -35,6 +35,10 @@ const SEEDS: &[(u64, &str)] = &[
         30_316,
         "a Will was expected that may have been made void, as a second crash was taken for proof that it had gone out",
     ),
+    (
+        30_644,
+        "a first copy was not sent again, as its time was over, and the model counted from the second one",
+    ),
 ];
 
 /// Each with what it found, in the run that the seed gives by itself.

@@ -191,7 +191,8 @@ impl Model {
     /// May a crash have made the Server forget it, or not know whether it was sent, so that it expired after all?
     fn may_be_forgotten(&self, exchange: &Exchange) -> bool {
         let has_expired = |message: usize| {
-            self.messages[message].expires_at().is_some_and(|expires| expires <= self.now.time)
+            // Which copy it is, where there are several, is not known: each has its own interval.
+            self.messages[message].expires_first().is_some_and(|expires| expires <= self.now.time)
         };
         exchange.is_doubtful
             || exchange.is_released_perhaps
