@@ -97,13 +97,15 @@ fn a_log_that_is_full() {
     scene.away("absent", "big", 1);
     let big = Publish::new("big", "x".repeat(100_000)).qos(1, 1).bytes(Version::V5);
     // A message that is under way when the log fills is not answered before there is room: nobody waits for it.
-    let publishers: Vec<_> = (0..150)
-        .map(|number| {
-            let mut publisher = scene.client(&format!("publisher-{number}"));
-            publisher.send(&big);
-            publisher
-        })
-        .collect();
+    let send = |number: u32| {
+        let mut publisher = scene.client(&format!("publisher-{number}"));
+        publisher.send(&big);
+        publisher
+    };
+    let mut publishers: Vec<_> = (0..150).map(send).collect();
+    scene.broker.logged("the log has no room");
+    // Some may come before every shard has heard of it; the last do not.
+    publishers.extend((150..170).map(send));
     let words = ["the log on disk is full", "0x97", "Raise storage.quota_bytes"];
     scene.explains("absent", "big", "log_full", &words);
     drop(publishers);
