@@ -316,7 +316,7 @@ impl Engine {
         let joined = self.new_join();
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
         // With a new number: what the group has on its way here was not asked about.
-        session.subscriptions.join(filter, Membership { subscription, joined });
+        session.subscriptions.join(parsed, Membership { subscription, joined });
         let policy = self.policy_where(id, subscription.filtered);
         self.tell_group(cx, id, parsed, MemberEvent::Rights { joined, policy });
     }

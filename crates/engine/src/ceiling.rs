@@ -113,7 +113,7 @@ impl Hub {
     #[inline]
     pub(crate) fn output_maximum(&self, cx: &Cx<'_>) -> usize {
         let configured = self.settings.limits.output_bytes_maximum as usize;
-        if self.memory == Memory::Ample && self.has_output_share(cx, 1) {
+        if self.has_ample_output(cx) {
             return configured;
         }
         match self.memory {
@@ -127,7 +127,12 @@ impl Hub {
     /// Output behind which QoS 1 and 2 wait in the queue.
     #[inline]
     pub(crate) fn high_water(&self, cx: &Cx<'_>, ample: usize) -> usize {
-        if self.memory == Memory::Ample && self.has_output_share(cx, 1) { ample } else { HIGH_WATER_TIGHT }
+        if self.has_ample_output(cx) { ample } else { HIGH_WATER_TIGHT }
+    }
+
+    #[inline]
+    fn has_ample_output(&self, cx: &Cx<'_>) -> bool {
+        self.memory == Memory::Ample && self.has_output_share(cx, 1)
     }
 
     /// Have the connections of this shard together less output than so many parts of their share?

@@ -211,6 +211,17 @@ impl Connection {
         }
     }
 
+    /// Where it is asked who it is, or may be again.
+    pub(crate) fn authentication(&mut self) -> Option<&mut Authentication> {
+        self.seldom.existing()?.authentication.as_deref_mut()
+    }
+
+    /// Where its acknowledgements are withheld.
+    #[inline]
+    pub(crate) fn slowed(&mut self) -> Option<&mut Slowed> {
+        self.seldom.existing()?.slowed.as_deref_mut()
+    }
+
     /// When it wants to be looked at.
     pub(crate) fn deadline(&self, connect_timeout: Duration) -> Option<Time> {
         if let Some(held) = &self.seldom.held {

@@ -266,9 +266,7 @@ impl Engine {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         if !has_flight {
             connection.paused = Some(Pause::Slowed);
-        } else if let Some(answer) =
-            connection.seldom.existing().and_then(|seldom| seldom.slowed.as_mut()?.let_go())
-        {
+        } else if let Some(answer) = connection.slowed().and_then(Slowed::let_go) {
             let (packet_id, is_rec, reason) = answer;
             self.write_answer(cx, id, packet_id, is_rec, reason);
         }

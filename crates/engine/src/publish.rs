@@ -528,7 +528,7 @@ impl Engine {
     ) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         // [MQTT311-4.6.0-2] [MQTT311-4.6.0-3]
-        if let Some(slowed) = connection.seldom.existing().and_then(|seldom| seldom.slowed.as_mut()) {
+        if let Some(slowed) = connection.slowed() {
             slowed.withhold(packet_id, is_rec, reason);
             return self.bound_withheld(cx, id);
         }

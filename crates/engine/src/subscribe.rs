@@ -19,7 +19,7 @@ use crate::mail::{Letter, MemberEvent};
 use crate::partition::{ShardId, ShardSet};
 use crate::session::{Membership, SessionId, Subscribed, Subscription};
 use crate::settings::RefusedV31;
-use crate::topic::FilterId;
+use crate::topic::{FilterId, Planted};
 
 /// Snapshots that may wait for one Session, at least: each is about 300 bytes.
 const SNAPSHOTS_MAXIMUM: usize = 1024;
@@ -220,7 +220,7 @@ impl Engine {
         let joined = self.new_join();
         let policy = self.policy_where(id, filtered);
         let Some(session) = self.hub.sessions.get_mut(id) else { return false };
-        let is_new = session.subscriptions.join(filter.as_str(), Membership { subscription, joined });
+        let is_new = session.subscriptions.join(filter, Membership { subscription, joined });
         let (connected, window, durable) = (session.connection.is_some(), session.window, session.key != 0);
         if let Some(pending) = self.pending(token) {
             pending.waiting += 1;
@@ -247,15 +247,26 @@ impl Engine {
         filter: TopicFilter<'_>,
         subscription: Subscription,
     ) -> Option<(FilterId, bool)> {
-        let session = self.hub.sessions.get_mut(id)?;
-        let found = self.router.tree.subscribe(filter, subscription.of(id.index()));
-        if found.is_new {
-            session.subscriptions.add(found.filter, filter.as_str());
-        }
-        if found.begins {
+        let planted = self.plant(id, filter, subscription)?;
+        if planted.begins {
             self.announce(cx, filter, true);
         }
-        Some((found.filter, found.is_new))
+        Some((planted.filter, planted.is_new))
+    }
+
+    /// Adds or replaces a Subscription in the tree and in its Session; other shards are not told.
+    pub(crate) fn plant(
+        &mut self,
+        id: SessionId,
+        filter: TopicFilter<'_>,
+        subscription: Subscription,
+    ) -> Option<Planted> {
+        let session = self.hub.sessions.get_mut(id)?;
+        let planted = self.router.tree.subscribe(filter, subscription.of(id.index()));
+        if planted.is_new {
+            session.subscriptions.add(planted.filter, filter);
+        }
+        Some(planted)
     }
 
     /// What a Session subscribed to.
@@ -362,13 +373,13 @@ impl Engine {
         let Some(found) = self.hub.sessions.get_mut(session) else { return false };
         // [MQTT-3.10.4-1] [MQTT311-3.10.4-1] compared character by character.
         let wanted = if filter.shared().is_some() {
-            if !found.subscriptions.leave(filter.as_str()) {
+            if !found.subscriptions.leave(filter) {
                 return false;
             }
             None
         } else {
             let wanted = self.router.tree.find(filter);
-            let wanted = wanted.filter(|wanted| found.subscriptions.remove(*wanted, filter.as_str()));
+            let wanted = wanted.filter(|wanted| found.subscriptions.remove(*wanted, filter));
             let Some(wanted) = wanted else { return false };
             if let Some(fetches) = &mut found.fetches {
                 fetches.subscription_ended(wanted);

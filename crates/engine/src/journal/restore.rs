@@ -312,34 +312,31 @@ impl Engine {
         }
     }
 
+    fn restored_id(&mut self, partition: u8, key: u64) -> Option<SessionId> {
+        self.restoring().sessions.get(&(partition, key))?.id
+    }
+
     fn restored_session(&mut self, partition: u8, key: u64) -> Option<&mut Session> {
-        let id = self.restoring().sessions.get(&(partition, key))?.id?;
+        let id = self.restored_id(partition, key)?;
         self.hub.sessions.get_mut(id)
     }
 
     fn restore_subscribed(&mut self, partition: u8, key: u64, filter: &str, subscription: Subscription) {
         let joined = self.new_join();
         let Ok(filter) = TopicFilter::parse(filter) else { return };
-        let Some(id) = self.restoring().sessions.get(&(partition, key)).and_then(|known| known.id) else {
-            return;
-        };
-        let Some(session) = self.hub.sessions.get_mut(id) else { return };
-        if filter.shared().is_some() {
-            session.subscriptions.join(filter.as_str(), Membership { subscription, joined });
-            return;
-        }
-        let found = self.router.tree.subscribe(filter, subscription.of(id.index()));
-        if found.is_new {
-            session.subscriptions.add(found.filter, filter.as_str());
+        let Some(id) = self.restored_id(partition, key) else { return };
+        if filter.shared().is_none() {
+            self.plant(id, filter, subscription);
+        } else if let Some(session) = self.hub.sessions.get_mut(id) {
+            session.subscriptions.join(filter, Membership { subscription, joined });
         }
     }
 
     fn restore_unsubscribed(&mut self, partition: u8, key: u64, filter: &str) {
-        let wanted = TopicFilter::parse(filter).ok().and_then(|filter| self.router.tree.find(filter));
-        let id = self.restoring().sessions.get(&(partition, key)).and_then(|known| known.id);
-        let Some((id, session)) = id.and_then(|id| Some((id, self.hub.sessions.get_mut(id)?))) else {
-            return;
-        };
+        let Ok(filter) = TopicFilter::parse(filter) else { return };
+        let wanted = self.router.tree.find(filter);
+        let Some(id) = self.restored_id(partition, key) else { return };
+        let Some(session) = self.hub.sessions.get_mut(id) else { return };
         session.subscriptions.leave(filter);
         if let Some(wanted) = wanted.filter(|wanted| session.subscriptions.remove(*wanted, filter)) {
             self.router.tree.unsubscribe(wanted, id.index());

@@ -70,11 +70,6 @@ impl Subscription {
     }
 }
 
-/// Does a Topic Filter match more than one topic?
-fn has_wildcard(filter: &str) -> bool {
-    filter.bytes().any(|byte| matches!(byte, b'+' | b'#'))
-}
-
 impl Subscriptions {
     pub(crate) fn len(&self) -> usize {
         self.filters.len() + self.memberships.as_ref().map_or(0, |of| of.by_filter.len())
@@ -86,15 +81,15 @@ impl Subscriptions {
     }
 
     /// The tree has a new Subscription of the Session to this filter.
-    pub(crate) fn add(&mut self, filter: FilterId, text: &str) {
-        self.filters.insert(filter);
-        self.wildcards += u32::from(has_wildcard(text));
+    pub(crate) fn add(&mut self, id: FilterId, filter: TopicFilter<'_>) {
+        self.filters.insert(id);
+        self.wildcards += u32::from(filter.has_wildcard());
     }
 
     /// The Subscription to this filter ends; false where there is none.
-    pub(crate) fn remove(&mut self, filter: FilterId, text: &str) -> bool {
-        let was_there = self.filters.remove(&filter);
-        self.wildcards -= u32::from(was_there && has_wildcard(text));
+    pub(crate) fn remove(&mut self, id: FilterId, filter: TopicFilter<'_>) -> bool {
+        let was_there = self.filters.remove(&id);
+        self.wildcards -= u32::from(was_there && filter.has_wildcard());
         was_there
     }
 
@@ -104,26 +99,26 @@ impl Subscriptions {
     }
 
     /// Adds or replaces a Shared Subscription. True where there was none to this filter.
-    pub(crate) fn join(&mut self, filter: &str, membership: Membership) -> bool {
+    pub(crate) fn join(&mut self, filter: TopicFilter<'_>, membership: Membership) -> bool {
         let Memberships { by_filter, joined } = &mut **self.memberships.get_or_insert_default();
-        let old = by_filter.insert(filter.into(), membership);
+        let old = by_filter.insert(filter.as_str().into(), membership);
         if let Some(old) = &old {
             joined.remove(&old.joined);
         }
         joined.insert(membership.joined);
-        self.wildcards += u32::from(old.is_none() && has_wildcard(filter));
+        self.wildcards += u32::from(old.is_none() && filter.has_wildcard());
         old.is_none()
     }
 
     /// A Shared Subscription ends; false where there is none.
-    pub(crate) fn leave(&mut self, filter: &str) -> bool {
+    pub(crate) fn leave(&mut self, filter: TopicFilter<'_>) -> bool {
         let Some(memberships) = &mut self.memberships else { return false };
-        let Some(left) = memberships.by_filter.remove(filter) else { return false };
+        let Some(left) = memberships.by_filter.remove(filter.as_str()) else { return false };
         memberships.joined.remove(&left.joined);
         if memberships.by_filter.is_empty() {
             self.memberships = None;
         }
-        self.wildcards -= u32::from(has_wildcard(filter));
+        self.wildcards -= u32::from(filter.has_wildcard());
         true
     }
 

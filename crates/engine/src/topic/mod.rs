@@ -6,5 +6,5 @@ mod tree;
 mod wanted;
 
 pub(crate) use route::{Identifiers, OwnMessages, Route, RouteError, RouteId, Router, Target};
-pub(crate) use tree::{FilterId, Tree};
+pub(crate) use tree::{FilterId, Planted, Tree};
 pub(crate) use wanted::Subscriber;

@@ -39,7 +39,7 @@ pub(crate) struct FilterId(u32);
 
 /// What came of a Subscription.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Subscribed {
+pub(crate) struct Planted {
     pub(crate) filter: FilterId,
     /// The Session had none to this filter before.
     pub(crate) is_new: bool,
@@ -138,7 +138,7 @@ impl Tree {
     }
 
     /// Adds or replaces a Subscription.
-    pub(crate) fn subscribe(&mut self, filter: TopicFilter<'_>, subscriber: Subscriber) -> Subscribed {
+    pub(crate) fn subscribe(&mut self, filter: TopicFilter<'_>, subscriber: Subscriber) -> Planted {
         let node = self.node_or_new(filter);
         let mut is_new = false;
         let begins = self.change(node, |several| {
@@ -150,7 +150,7 @@ impl Tree {
                 }
             }
         });
-        Subscribed { filter: FilterId(node), is_new, begins }
+        Planted { filter: FilterId(node), is_new, begins }
     }
 
     /// Takes a Subscription away. True where this shard's interest in the filter ends.
