@@ -7,12 +7,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dunlin_engine::{Effects, Engine, Event, JournalSource, Settings, ShardId, ShardMap};
-use dunlin_store::{Checkpoint, Entry, Journal, PartitionId, ReadError, RecordNumber, Shortage, Writer};
+use dunlin_engine::{Effects, Engine, Event, Settings, ShardId, ShardMap};
+use dunlin_scribe::{Desk, Reader, claim_all};
+use dunlin_store::{Journal, Shortage, Writer};
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::journal::{Log, claim_all};
+use crate::journal::Log;
 use crate::server::StartError;
 
 /// Threads that read the log at most: each goes through all of it.
@@ -72,9 +73,13 @@ fn read(shards: &mut [Prepared], journal: &dyn Journal, writers: &[Writer]) -> R
     let share = shards.len().div_ceil(READERS_MAXIMUM.min(shards.len()).max(1)).max(1);
     let read_share = |shards: &mut [Prepared]| -> Result<Figures, StartError> {
         shards.iter_mut().try_fold(Figures::default(), |sum, Prepared { engine, effects }| {
-            let mut reader = Reader { journal, writers, figures: Figures::default() };
-            let unreadable = engine.restore_from(clock::now(), &mut reader, effects)?;
-            Ok(sum.plus(Figures { unreadable, ..reader.figures }))
+            let mut reader = Reader::new(Desk { journal, writers });
+            let restored = engine.restore_from(clock::now(), &mut reader, effects);
+            let unreadable = restored.map_err(|error| StartError::Journal(error.to_string()))?;
+            for (partition, error) in reader.checkpoints_lost {
+                warn!(target: "dunlin::journal", partition, %error, "a checkpoint cannot be read; what only it knew is lost");
+            }
+            Ok(sum.plus(Figures { records: reader.records, lost: reader.lost, unreadable }))
         })
     };
     std::thread::scope(|scope| {
@@ -85,61 +90,6 @@ fn read(shards: &mut [Prepared], journal: &dyn Journal, writers: &[Writer]) -> R
             Err(panic) => std::panic::resume_unwind(panic),
         })
     })
-}
-
-/// The log, as one engine reads it.
-struct Reader<'a> {
-    journal: &'a dyn Journal,
-    writers: &'a [Writer],
-    figures: Figures,
-}
-
-impl JournalSource for Reader<'_> {
-    type Error = StartError;
-
-    fn records(
-        &mut self,
-        is_wanted: &dyn Fn(u16) -> bool,
-        give: &mut dyn FnMut(u16, u64, &[u8]),
-    ) -> Result<(), StartError> {
-        let from = |PartitionId(partition): PartitionId| {
-            RecordNumber(if is_wanted(partition) { 0 } else { u64::MAX })
-        };
-        let Figures { records, lost, .. } = &mut self.figures;
-        let read = self.journal.replay_all(&from, &mut |PartitionId(partition), entry| match entry {
-            Entry::Record { number, bytes } => {
-                *records += 1;
-                give(partition, number.0, bytes);
-            }
-            Entry::Lost { from, to } => *lost += to.0 - from.0,
-        });
-        read.map_err(unreadable)
-    }
-
-    fn checkpoint(&mut self, partition: u16) -> Result<Option<(u64, Vec<u8>)>, StartError> {
-        match self.journal.load(PartitionId(partition)) {
-            Ok(found) => Ok(found.map(|Checkpoint { upto, state }| (upto.0, state))),
-            Err(error) => {
-                warn!(target: "dunlin::journal", partition, %error, "a checkpoint cannot be read; what only it knew is lost");
-                Ok(None)
-            }
-        }
-    }
-
-    fn next(&mut self, partition: u16) -> u64 {
-        self.journal.bounds(PartitionId(partition)).next.0
-    }
-
-    fn retain(
-        &mut self,
-        partition: u16,
-        next: u64,
-        live: &mut dyn Iterator<Item = u64>,
-    ) -> Result<(), StartError> {
-        let writer = self.writers[usize::from(partition)];
-        let retained = self.journal.retain(writer, RecordNumber(next), &mut live.map(RecordNumber));
-        retained.map_err(|error| StartError::Journal(error.to_string()))
-    }
 }
 
 /// What was replayed may have been in the page cache only.
@@ -175,8 +125,4 @@ fn exchange_mail(map: ShardMap, shards: &mut [Prepared]) {
 
 fn handle(shard: &mut Prepared, event: Event<'_>) {
     shard.engine.handle(clock::now(), event, &mut shard.effects);
-}
-
-fn unreadable(error: ReadError) -> StartError {
-    StartError::Journal(error.to_string())
 }

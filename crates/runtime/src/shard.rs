@@ -25,7 +25,7 @@ use crate::clock;
 use crate::connections::{Connection, Connections};
 use crate::counters::{Snapshot, Timing, Traffic};
 use crate::input::InputPool;
-use crate::journal::{Log, Scribe};
+use crate::journal::{Log, Part};
 use crate::librarian::Request;
 use crate::linger::Linger;
 use crate::memory::Gauge;
@@ -121,7 +121,7 @@ pub(crate) struct Shard {
     pub(crate) arrivals: Arrivals,
     /// Taken from the inbox, not handled yet.
     items: VecDeque<Item>,
-    pub(crate) scribe: Scribe,
+    pub(crate) part: Part,
     /// Where to ask for records.
     pub(crate) desk: Sender<Request>,
     pub(crate) notices: Notices,
@@ -169,7 +169,7 @@ impl Shard {
             linger: Linger::default(),
             arrivals: Arrivals::default(),
             items: VecDeque::new(),
-            scribe: Scribe::default(),
+            part: Part::default(),
             desk,
             notices: Notices::default(),
             traffic: Traffic::default(),

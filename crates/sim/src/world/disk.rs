@@ -4,17 +4,20 @@
 //! Out:   what is written, what is safe, records; engines with all that is left.
 //! Never: threads: each write, sync and chore is a step of its own, and the end may come before any of them.
 
-use dunlin_engine::{Effects, Engine, JOURNAL_PARTITIONS, JournalSource, ShardMap, Time};
+use dunlin_engine::{Effects, Engine, JOURNAL_PARTITIONS, ShardMap, Time};
+use dunlin_scribe::{Desk, Reader, Scribe};
 use dunlin_store::sim_disk::{Faults, SimDisk};
 use dunlin_store::{
-    Chore, Commit, Entry, Journal, Keyring, MasterKey, Notice, Options, PartitionId, ReadError, RecordNumber,
-    Store, SyncPolicy, Unsynced, Writer,
+    Chore, Commit, Journal, Keyring, MasterKey, Notice, Options, PartitionId, ReadError, RecordNumber, Store,
+    SyncPolicy, Unsynced, Writer,
 };
 
-use super::scribe::{Log, Scribe};
 use crate::model::{Broken, ensure};
 use crate::rng::Rng;
 use crate::scenario::Journaling;
+
+/// Records of one append at most, so that a batch is torn between them now and then.
+const RUN: usize = 24;
 
 /// An engine that begins, and what it wants done.
 pub(super) type Beginner = (Engine, Effects);
@@ -23,6 +26,8 @@ pub(super) type Beginner = (Engine, Effects);
 pub(super) struct Disk {
     pub(super) device: SimDisk,
     pub(super) scribes: Vec<Scribe>,
+    /// Shards whose engine knows that the log has no room for some shard.
+    pub(super) short: Vec<bool>,
     options: Options,
     store: Store<SimDisk>,
     writers: Vec<Writer>,
@@ -66,6 +71,7 @@ impl Disk {
         let mut disk = Self {
             device,
             scribes: Vec::new(),
+            short: Vec::new(),
             options,
             store,
             writers: Vec::new(),
@@ -81,7 +87,8 @@ impl Disk {
     }
 
     fn begin_life(&mut self, shards: usize) {
-        self.scribes = (0..shards).map(|_| Scribe::default()).collect();
+        self.scribes = (0..shards).map(|_| Scribe::new(RUN)).collect();
+        self.short = vec![false; shards];
         let claim = |partition| self.store.claim(PartitionId(partition)).ok();
         self.writers = (0..JOURNAL_PARTITIONS).filter_map(claim).collect();
         (self.commit, self.chore) = (None, None);
@@ -89,9 +96,8 @@ impl Disk {
     }
 
     /// The log and the shard's part in it.
-    pub(super) fn desk(&mut self, shard: usize) -> (Log<'_>, &mut Scribe) {
-        let run_bytes = usize::try_from(self.options.append_max() / 2).unwrap_or(usize::MAX);
-        (Log { store: &self.store, writers: &self.writers, run_bytes }, &mut self.scribes[shard])
+    pub(super) fn desk(&mut self, shard: usize) -> (Desk<'_>, &mut Scribe) {
+        (Desk { journal: &self.store, writers: &self.writers }, &mut self.scribes[shard])
     }
 
     /// Is everything safe that was handed over?
@@ -242,62 +248,19 @@ impl Disk {
 
     /// Gives new engines what the log has.
     fn restore(&mut self, now: Time, beginners: &mut [Beginner]) -> Result<(), Broken> {
-        let mut reader = Reader { store: &self.store, writers: &self.writers, lost: 0 };
+        let mut reader = Reader::new(Desk { journal: &self.store, writers: &self.writers });
         for (engine, effects) in beginners {
-            let unreadable = engine.restore_from(now, &mut reader, effects)?;
-            ensure(unreadable == 0, "a record cannot be read", || format!("{unreadable} of them"))?;
+            let restored = engine.restore_from(now, &mut reader, effects);
+            let unread = restored.map_err(|error| unreadable(&error))?;
+            ensure(unread == 0, "a record cannot be read", || format!("{unread} of them"))?;
+        }
+        if let Some((_, error)) = reader.checkpoints_lost.first() {
+            return Err(unreadable(error));
         }
         ensure(reader.lost == 0, "records that were safe are lost", || format!("{} of them", reader.lost))
     }
 }
 
-/// The log, as engines read it.
-struct Reader<'a> {
-    store: &'a Store<SimDisk>,
-    writers: &'a [Writer],
-    lost: u64,
-}
-
-impl JournalSource for Reader<'_> {
-    type Error = Broken;
-
-    fn records(
-        &mut self,
-        is_wanted: &dyn Fn(u16) -> bool,
-        give: &mut dyn FnMut(u16, u64, &[u8]),
-    ) -> Result<(), Broken> {
-        let from = |PartitionId(partition): PartitionId| {
-            RecordNumber(if is_wanted(partition) { 0 } else { u64::MAX })
-        };
-        let lost = &mut self.lost;
-        let read = self.store.replay_all(&from, &mut |PartitionId(partition), entry| match entry {
-            Entry::Record { number, bytes } => give(partition, number.0, bytes),
-            Entry::Lost { from, to } => *lost += to.0 - from.0,
-        });
-        read.map_err(|error| unreadable(&error))
-    }
-
-    fn checkpoint(&mut self, partition: u16) -> Result<Option<(u64, Vec<u8>)>, Broken> {
-        let found = self.store.load(PartitionId(partition)).map_err(|error| unreadable(&error))?;
-        Ok(found.map(|checkpoint| (checkpoint.upto.0, checkpoint.state)))
-    }
-
-    fn next(&mut self, partition: u16) -> u64 {
-        self.store.bounds(PartitionId(partition)).next.0
-    }
-
-    fn retain(
-        &mut self,
-        partition: u16,
-        next: u64,
-        live: &mut dyn Iterator<Item = u64>,
-    ) -> Result<(), Broken> {
-        let writer = self.writers[usize::from(partition)];
-        let kept = self.store.retain(writer, RecordNumber(next), &mut live.map(RecordNumber));
-        ensure(kept.is_ok(), "records cannot be released", || format!("{kept:?}"))
-    }
-}
-
-fn unreadable(error: &ReadError) -> Broken {
+fn unreadable(error: &dyn std::error::Error) -> Broken {
     Broken { rule: "the log cannot be read", detail: error.to_string() }
 }

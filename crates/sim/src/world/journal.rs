@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_engine::{Counters, Effects, Engine, Event, JournalBatch, ShardMap, Time};
-use dunlin_store::ReadError;
+use dunlin_scribe::{News, Scribe};
+use dunlin_store::{AppendError, ReadError};
 
 use super::disk::Moved;
-use super::scribe::{News, Scribe};
 use super::shard::{Lane, Shard};
 use super::{Action, Phase, World, shard_id};
 use crate::model::{Broken, ensure};
@@ -126,7 +126,7 @@ impl World {
             self.trace.note(&[50, shard, batch.records.len(), batch.bytes.len()], || {
                 format!("shard {shard}: writes {} records, {} bytes", batch.records.len(), batch.bytes.len())
             });
-            disk.scribes[shard].take(batch);
+            disk.scribes[shard].take(|taken| *taken = batch);
             self.append_rest(shard)?;
             self.relieve_log(shard)?;
         }
@@ -138,7 +138,7 @@ impl World {
     fn append_rest(&mut self, shard: usize) -> Result<(), Broken> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
         let (log, scribe) = disk.desk(shard);
-        let Some(full) = scribe.append_rest(log)? else { return Ok(()) };
+        let Some(full) = scribe.append_rest(log).map_err(broken)? else { return Ok(()) };
         self.trace.note(&[54, shard, full.into()], || format!("shard {shard}: the log is full: {full}"));
         self.summary.full += u64::from(full);
         self.tell_model_of_room();
@@ -152,14 +152,15 @@ impl World {
 
     fn tell_model_of_room(&mut self) {
         let Some(disk) = &self.disk else { return };
-        self.model.journal_full(disk.scribes.iter().any(|scribe| scribe.is_stuck() || scribe.is_short));
+        let is_short = disk.short.contains(&true) || disk.scribes.iter().any(Scribe::is_stuck);
+        self.model.journal_full(is_short);
     }
 
     /// Tells the engine whether the log has room for all shards.
     fn notice_shortage(&mut self, shard: usize) -> Result<(), Broken> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
         let is_short = disk.scribes.iter().any(Scribe::is_stuck);
-        if std::mem::replace(&mut disk.scribes[shard].is_short, is_short) == is_short {
+        if std::mem::replace(&mut disk.short[shard], is_short) == is_short {
             return Ok(());
         }
         self.tell(shard, Event::JournalShort(is_short))?;
@@ -174,7 +175,7 @@ impl World {
         if scribe.is_stuck() {
             state.engine.take_releases(&mut releases);
         }
-        scribe.relieve(log, &mut releases)
+        scribe.relieve(log, &mut releases).map_err(broken)
     }
 
     fn hear_of_log(&mut self, shard: usize) -> Result<(), Broken> {
@@ -222,7 +223,7 @@ impl World {
             let map = ShardMap::new(disk.scribes.len());
             let home = map.map_or(0, |map| map.home_of_log(partition).index());
             let (log, scribe) = disk.desk(home);
-            scribe.checkpointed(log, partition, upto)?;
+            scribe.checkpointed(log, partition, upto).map_err(broken)?;
         }
         if moved == Moved::Nothing {
             return Ok(());
@@ -432,4 +433,8 @@ impl World {
             }
         }
     }
+}
+
+fn broken(error: AppendError) -> Broken {
+    Broken { rule: "the log takes no more", detail: error.to_string() }
 }

@@ -17,7 +17,6 @@ mod link;
 mod phases;
 mod publish;
 mod receive;
-mod scribe;
 mod shard;
 mod socket;
 
