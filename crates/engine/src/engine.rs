@@ -274,7 +274,12 @@ impl Engine {
         let asked = connection.seldom.authentication.as_deref();
         if connection.session().is_none() && asked.is_some_and(|asked| asked.asking) {
             // So has this one; who it is, nobody has said.
-            return self.refuse_stranger(cx, id, ReasonCode::ServerUnavailable, "nobody said in time who it is");
+            return self.refuse_stranger(
+                cx,
+                id,
+                ReasonCode::ServerUnavailable,
+                "nobody said in time who it is",
+            );
         }
         if connection.session().is_none() {
             return self.turn_away(cx, id, "", ReasonCode::MaximumConnectTime, "not connected in time");

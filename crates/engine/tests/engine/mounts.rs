@@ -44,6 +44,25 @@ fn what_a_mounted_client_says_and_hears_is_a_part_of_the_whole_name() {
     assert_eq!(world.take(mounted), [""; 0]);
 }
 
+/// An alias stands for what the Client calls the topic; how it is published makes no difference [MQTT-3.3.2-7].
+#[test]
+fn a_mounted_client_that_takes_aliases_gets_them() {
+    for qos in 0..=2 {
+        let mut world = World::with(|settings| *settings = mounted_at(Some("site1/")));
+        let mounted = world.enter(&hello(V5, "mounted").aliases(2));
+        world.subscribe(mounted, "#", 0);
+        world.reconfigure(&mounted_at(None));
+        let whole = world.enter(&hello(V5, "whole").lasting(60));
+        for id in 1..=3 {
+            world.publish(whole, &message("site1/pump", "x").qos(qos, id));
+        }
+        assert_eq!(
+            world.take(mounted),
+            ["PUBLISH pump=x [alias=1]", "PUBLISH =x [alias=1]", "PUBLISH =x [alias=1]"]
+        );
+    }
+}
+
 /// `site1/#` matches `site1`, for which its Client has no name [MQTT-4.7.1-2].
 #[test]
 fn what_a_client_has_no_name_for_is_dropped_and_holds_nothing_up() {
