@@ -71,6 +71,12 @@ cn: Bob
 sn: B
 userPassword: bobs
 
+dn: uid=kiosk,ou=people,dc=example
+objectClass: inetOrgPerson
+uid: kiosk
+cn: Kiosk
+sn: K
+
 dn: cn=ops,dc=example
 objectClass: groupOfNames
 cn: ops
@@ -238,6 +244,24 @@ fn who_is_not_there_is_passed_on_by_search_and_denied_by_name() {
     // A bind does not tell a name that is not there from a wrong password.
     let outcome = log_in(&slapd.settings(by_dn()), "eve", "right");
     assert!(matches!(outcome, Outcome::Deny(Denial::BadCredentials)), "{outcome:?}");
+}
+
+/// Else a stranger could have the directory left alone, and everybody refused.
+#[test]
+fn a_name_that_the_directory_cannot_take_is_wrong_and_nothing_else() {
+    let slapd = Slapd::start();
+    let (long, quoted) = ("x".repeat(9000), ",".repeat(usize::from(u16::MAX)));
+    for find in [by_dn(), by_search()] {
+        let ldap = Ldap::new(slapd.settings(find)).unwrap();
+        for name in ["kiosk", " ", "\u{e000}", &long, &quoted] {
+            for _ in 0..5 {
+                let outcome = ldap.authenticate(&attempt(name, "right"));
+                let is_refused = matches!(outcome, Outcome::Deny(Denial::BadCredentials) | Outcome::Pass);
+                assert!(is_refused, "{} bytes: {outcome:?}", name.len());
+            }
+        }
+        granted(ldap.authenticate(&attempt("amy", "right")));
+    }
 }
 
 #[test]

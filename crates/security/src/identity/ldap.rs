@@ -31,7 +31,10 @@ use super::subject::Identity;
 const SUCCESS: u32 = 0;
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
 const NO_SUCH_OBJECT: u32 = 32;
-const INVALID_CREDENTIALS: u32 = 49;
+/// What a bind says of whoever logs in, by which the directory is not out of order: a value that is not allowed (the account
+/// is locked), no such entry, no name of an entry (too long), an entry without a password, a wrong one, unwilling (the account
+/// is disabled).
+const REFUSED: [u32; 6] = [19, NO_SUCH_OBJECT, 34, 48, 49, 53];
 /// The most groups that are taken over, and the longest name of one in bytes.
 const GROUPS_MAXIMUM: usize = 256;
 const GROUP_BYTES_MAXIMUM: usize = 1024;
@@ -200,7 +203,7 @@ impl Ldap {
         let bound = ldap.with_timeout(self.settings.timeout).simple_bind(&dn, password)?;
         match bound.rc {
             SUCCESS => {}
-            INVALID_CREDENTIALS | NO_SUCH_OBJECT => return Ok(Found::WrongPassword),
+            code if REFUSED.contains(&code) => return Ok(Found::WrongPassword),
             _ => return Err(bound.into()),
         }
         let mut identity = Identity {
