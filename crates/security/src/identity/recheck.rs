@@ -18,6 +18,8 @@ use super::attempt::Known;
 const PEOPLE_MAXIMUM: usize = 1_000_000;
 /// How long somebody about whom there was no answer is left alone, at most.
 const WITHOUT_ANSWER: Duration = Duration::from_secs(10);
+/// How long it is known of somebody that it is gone, at least: the review that ends its connections takes its time.
+const GONE: Duration = Duration::from_secs(60);
 
 /// Something that lets Clients in and can be asked later whether they may stay. For a thread of its own: it waits.
 pub trait Recheck: Send + Sync {
@@ -80,7 +82,7 @@ pub(super) struct Rechecks {
 #[derive(Debug)]
 struct People {
     entries: HashMap<Arc<Person>, Entry, RandomState>,
-    /// The same, but those who are gone or just asked about, by when they are due.
+    /// The same, but those who are just asked about, by when they are due, or, if they are gone, forgotten.
     due: BTreeSet<(Instant, Arc<Person>)>,
     /// When those who are still there were last counted.
     reviewed: Instant,
@@ -168,7 +170,12 @@ impl Rechecks {
             return Rechecked::Asked;
         };
         entry.gone = said == Some(false);
-        entry.due = now + if said.is_some() { wait } else { wait.min(WITHOUT_ANSWER) };
+        entry.due = now
+            + match said {
+                Some(true) => wait,
+                Some(false) => wait.max(GONE),
+                None => wait.min(WITHOUT_ANSWER),
+            };
         due.insert((entry.due, Arc::clone(person)));
         if !entry.gone {
             return Rechecked::Asked;
@@ -292,6 +299,21 @@ mod tests {
 
         rechecks.logged_in(person("amy"), Attributes::new(), later);
         assert!(stays(&rechecks, "amy", later), "it was let in again");
+    }
+
+    /// With a short interval, what a service said would be forgotten before the review that it led to.
+    #[test]
+    fn whoever_is_gone_stays_gone_until_everybody_was_reviewed() {
+        let now = Instant::now();
+        let rechecks = Rechecks::new(SECOND, now).unwrap();
+        rechecks.logged_in(person("amy"), Attributes::new(), now);
+
+        assert_eq!(asked(&rechecks, now + SECOND, Some(false)), ["amy"]);
+
+        assert!(asked(&rechecks, now + 30 * SECOND, Some(true)).is_empty());
+        assert!(!stays(&rechecks, "amy", now + 30 * SECOND));
+        assert!(asked(&rechecks, now + 62 * SECOND, Some(true)).is_empty());
+        assert!(rechecks.people().entries.is_empty(), "then it is forgotten");
     }
 
     #[test]
