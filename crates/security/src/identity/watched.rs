@@ -70,11 +70,18 @@ impl<T: Contents> Watched<T> {
     /// Looks whether the file has changed, at most twice a second, and takes what it holds now.
     #[must_use]
     pub fn poll(&self) -> bool {
-        self.watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed()) && self.reload()
+        self.watch.try_lock().is_ok_and(|mut watch| watch.is_due_and_changed() && self.take())
     }
 
     /// Reads the file again now; false where it cannot be used.
     pub fn reload(&self) -> bool {
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.see();
+        self.take()
+    }
+
+    /// With the watch locked: what one thread has read, another that read before does not undo.
+    fn take(&self) -> bool {
         let file = self.path.display();
         match read::<T>(&self.path) {
             Ok(new) => {
@@ -133,5 +140,22 @@ mod tests {
         assert_eq!(error, format!("{path:?}: eight is no number"));
         fs::remove_file(&path).unwrap();
         assert!(!number.reload() && number.contents().0 == 8);
+    }
+
+    /// Else everybody would be reviewed twice.
+    #[test]
+    fn what_was_read_when_somebody_asked_for_it_is_no_change_afterwards() {
+        let folder = Scratch::new("watched-reload");
+        let path = folder.file("number", "7");
+        let number = Watched::<Number>::open(&path).unwrap();
+        let poll = || {
+            number.watch.lock().unwrap().make_due();
+            number.poll()
+        };
+
+        fs::write(&path, "80").unwrap();
+        assert!(number.reload() && !poll());
+        fs::write(&path, "900").unwrap();
+        assert!(poll() && !poll() && number.contents().0 == 900);
     }
 }
