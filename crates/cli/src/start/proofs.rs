@@ -58,7 +58,6 @@ pub(super) struct Proofs {
 }
 
 /// Whose tokens are taken.
-#[derive(Clone)]
 struct Issuer {
     config: config::Jwt,
     keys: Arc<KeySource>,
@@ -138,7 +137,7 @@ impl Proofs {
         self.lists = Lists::open(others)?;
         let asks = |proof| doors.iter().any(|door| door.proofs(&self.config).contains(&proof));
         for section in config::unused(&self.config, asks) {
-            warn!(target: "dunlin::authentication", "[authentication.{section}] is set, and no chain has {section}: nobody is asked for it");
+            warn!(target: "dunlin::authentication", section, "a proof is set up that no chain has: nobody is asked for it");
         }
         let (jwt, http, ldap) = (asks(Proof::Jwt), asks(Proof::Http), asks(Proof::Ldap));
         if jwt {

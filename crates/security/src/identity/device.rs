@@ -2,7 +2,7 @@
 //!
 //! In:    the Client's own certificate; the authority's list of what it took back, read again when it changes.
 //! Out:   as [`Certificates`] says, but that a certificate on the list is nobody's, for those who are in, too.
-//! Never: an older list in place of a newer one that cannot be read: the list stays as it was, and the log says why.
+//! Never: the list given up for one that cannot be read: it stays as it was, and the log says why.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
