@@ -15,6 +15,10 @@ const SEEDS: &[(u64, &str)] = &[
     ),
     (1293, "the run was over while a group had more for its member, which waited for the log"),
     (
+        1463,
+        "a retained message that a crash may have lost came again, and the model knew of the first time only",
+    ),
+    (
         1466,
         "of two Sessions that began and ended while the log was slow, two crashes brought back the wrong one in the model",
     ),

@@ -138,7 +138,9 @@ impl World {
         };
         let mut bytes = Vec::new();
         publish.encode(version, &mut bytes);
-        let tag = if message.certain { Tag::Publish(number) } else { Tag::Other };
+        // Only of the hostile nobody follows what becomes of it.
+        let is_followed = !self.actors[self.links[link].actor].hostile;
+        let tag = if is_followed { Tag::Publish(number) } else { Tag::Other };
         self.trace.note(&[21, link, number, packet.into()], || {
             format!("link {link}: client sends message {number}, packet {packet}, dup {dup}, {message:?}")
         });
