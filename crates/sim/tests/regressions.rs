@@ -86,6 +86,10 @@ const AS_DRAWN: &[(u64, &str)] = &[
         40_120,
         "one that does so and says nothing more was to be found silent in the model, although it was not read",
     ),
+    (
+        40_977,
+        "a client that did not get its own message live, for No Local, got it with a snapshot that was late",
+    ),
 ];
 
 #[test]

@@ -37,11 +37,9 @@ impl Model {
         candidates: &[usize],
     ) -> Result<(), Broken> {
         let state = &self.sessions[session];
-        let owed: Vec<_> = candidates
-            .iter()
-            .filter(|at| self.brings_retained(session, **at))
-            .map(|at| &state.subs[*at])
-            .collect();
+        let late = self.late_snapshots(session, delivery, message, candidates);
+        let brings = candidates.iter().copied().filter(|at| self.brings_retained(session, *at));
+        let owed: Vec<_> = brings.chain(late).map(|at| &state.subs[at]).collect();
         if owed.is_empty() && self.was_unheard(session, delivery.topic) {
             // No live message came before it that would have kept it back: a snapshot that is late has the value of now.
             return Ok(());
@@ -80,6 +78,39 @@ impl Model {
                 && self.brings_retained(session, at)
                 && !self.hears_since(session, topic, sub.taken.step)
         })
+    }
+
+    /// SUBSCRIBEs that were replaced before the client published the message, and whose snapshots are still on their way. A snapshot
+    /// has the value of when it is made and goes by the options of when it comes [MQTT-3.8.3-3]. A client does not get its own
+    /// message live while No Local holds, so that nothing keeps it back from the snapshot.
+    fn late_snapshots(
+        &self,
+        session: usize,
+        delivery: &Delivery<'_>,
+        message: usize,
+        candidates: &[usize],
+    ) -> Vec<usize> {
+        let (subs, published) = (&self.sessions[session].subs, &self.messages[message]);
+        let taken = published.taken.map_or(0, |taken| taken.step);
+        let is_own = published.actor == self.sessions[session].actor && !published.will;
+        let no_local = candidates.iter().any(|at| subs[*at].wish.no_local && subs[*at].taken.step <= taken);
+        let got = self.sessions[session].got.get(&message).copied().unwrap_or_default();
+        if !is_own || !no_local || got.live + got.either > 0 {
+            return Vec::new();
+        }
+        let connected = self.links[delivery.link].connack.unwrap_or(0);
+        let is_late = |at: &usize| {
+            let sub = &subs[*at];
+            let since = sub.taken.step;
+            self.table.matches(sub.wish.filter, delivery.topic)
+                && self.brings_retained(session, *at)
+                // An UNSUBSCRIBE ends it, and the end of the process.
+                && sub.unsub_taken.is_none_or(|ended| ended >= delivery.emitted.step)
+                && self.crashes_since(since) == 0
+                // What one connection had no time for the next one gets.
+                && (connected > since || !self.quiet_between(since, taken))
+        };
+        (0..subs.len()).filter(is_late).collect()
     }
 
     /// Retained messages that were kept before a SUBSCRIBE and ever since, and that it did not bring.
@@ -153,9 +184,13 @@ impl Model {
                     ensure(kept, "wrong retained message", what)?;
                 }
                 None => {
-                    let gone = |message: &usize| {
-                        let message = &self.messages[*message];
-                        message.size == 0 || message.may_have_expired(self.now.time)
+                    let gone = |at: &usize| {
+                        let message = &self.messages[*at];
+                        // What came again is taken for the first time where a crash did not lose that.
+                        let first = message.expires_first().filter(|_| self.came_again(*at));
+                        message.size == 0
+                            || message.may_have_expired(self.now.time)
+                            || first.is_some_and(|first| first <= self.now.time)
                     };
                     let is_doubtful = last.iter().all(|message| self.is_doubtful(*message));
                     let none = is_doubtful || last.iter().any(gone) || !self.rules.generous;

@@ -1,6 +1,7 @@
 //! Wrong histories: each breaks one rule, and beside it stands the right one that does not. A checker that cannot fail proves
 //! nothing.
 
+mod late;
 mod lost;
 mod opening;
 
