@@ -277,7 +277,7 @@ impl Engine {
             access.recheck |= waits;
             access.verdicts = None;
         }
-        let connection = session.connection.or(session.opening);
+        let connection = session.any_connection();
         let restricted = session.policy().is_some();
         if let Some(connection) = connection.and_then(|id| self.hub.connections.get_mut(id)) {
             connection.restricted = restricted;

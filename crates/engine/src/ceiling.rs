@@ -161,7 +161,7 @@ impl Hub {
 
     fn would_queue(&self, cx: &Cx<'_>, index: u32, weight: usize) -> bool {
         let Some(session) = self.sessions.slots.get(index) else { return false };
-        let Some(to) = session.connection else { return true };
+        let Some(to) = session.connection() else { return true };
         let is_clear = session.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_clear());
         let in_flight = session.outgoing.as_ref().map_or(0, |outgoing| outgoing.flight_len());
         let keeps = session.expiry != 0;

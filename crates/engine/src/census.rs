@@ -35,7 +35,7 @@ impl Census {
         let end = span.min(self.next.saturating_add(STEP));
         for session in (self.next..end).filter_map(|index| sessions.slots.get(index)) {
             let sums = &mut self.under_way;
-            sums.disconnected += u64::from(session.connection.is_none());
+            sums.disconnected += u64::from(session.connection().is_none());
             sums.subscriptions += session.subscriptions.len() as u64;
             if let Some(outgoing) = &session.outgoing {
                 sums.queued_messages += outgoing.queue_len() as u64;

@@ -24,7 +24,7 @@ use crate::message::MessageView;
 use crate::mount::Mount;
 use crate::partition::{Partition, ShardId, ShardSet};
 use crate::receive::Taken;
-use crate::session::{Session, SessionId, Will};
+use crate::session::{Link, Session, SessionId, Will};
 
 /// There are no tenants yet: all Clients share this one.
 pub(crate) const TENANT: &str = "";
@@ -275,7 +275,7 @@ impl Engine {
         let owner = admission.as_ref().map(|admission| &*admission.identity.name);
         let (session, resumed) = self.session_for(cx, id, connect, client_id, owner);
         if let Some(found) = self.hub.sessions.get_mut(session) {
-            found.opening = Some(id);
+            found.link = Link::Opening(id);
             found.version = connect.version;
             found.expiry = expiry;
             found.window = window;
@@ -355,7 +355,7 @@ impl Engine {
     pub(crate) fn finish_accept(&mut self, cx: &mut Cx<'_>, opening: Opening) {
         let Opening { connection: id, session, resumed, properties } = opening;
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let Some(found) = self.hub.sessions.get_mut(session).filter(|session| session.opening == Some(id))
+        let Some(found) = self.hub.sessions.get_mut(session).filter(|session| session.opening() == Some(id))
         else {
             return;
         };
@@ -364,8 +364,7 @@ impl Engine {
         if !found.seldom.slowed_by.is_empty() {
             connection.seldom.make().slowed = Some(Box::default());
         }
-        found.opening = None;
-        found.connection = Some(id);
+        found.link = Link::Open(id);
         found.is_known = true;
         let window = found.window;
         if let Some(outgoing) = &mut found.outgoing {
@@ -396,11 +395,11 @@ impl Engine {
 
     /// A connection ended before its CONNACK: as if its CONNECT had not come, but that the Session may have begun.
     pub(crate) fn opening_ended(&mut self, cx: &mut Cx<'_>, id: ConnectionId, session: SessionId) {
-        let Some(found) = self.hub.sessions.get_mut(session).filter(|session| session.opening == Some(id))
+        let Some(found) = self.hub.sessions.get_mut(session).filter(|session| session.opening() == Some(id))
         else {
             return;
         };
-        found.opening = None;
+        found.link = Link::None;
         found.will = None;
         found.disconnected_at = cx.now;
         if found.is_ephemeral() {
@@ -424,7 +423,7 @@ impl Engine {
     ) -> (SessionId, bool) {
         if let Some(session) = self.hub.sessions.find(client_id) {
             let found = self.hub.sessions.get(session);
-            if let Some(old) = found.and_then(|session| session.connection.or(session.opening)) {
+            if let Some(old) = found.and_then(|session| session.any_connection()) {
                 self.note_takeover(cx, client_id, old, id);
                 // [MQTT-3.1.4-3] [MQTT311-3.1.4-2]
                 self.disconnect(
@@ -486,7 +485,7 @@ impl Engine {
         connection.maximum_packet_size = wishes.maximum_packet_size;
         connection.problem_information = wishes.problem_information;
         if sent_maximum > 0 {
-            connection.aliases = Some(Box::new(Aliases::new(seed, sent_maximum)));
+            connection.seldom.make().aliases = Some(Box::new(Aliases::new(seed, sent_maximum)));
         }
         self.hub.set_rates(id);
     }

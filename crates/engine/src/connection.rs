@@ -101,21 +101,21 @@ pub(crate) struct Connection {
     pub(crate) unreceived: u32,
     /// Where all of these wait, so that they stay in order.
     pub(crate) lane: Lane,
-    pub(crate) aliases: Option<Box<Aliases>>,
     /// Its Session has a policy.
     pub(crate) restricted: bool,
     /// Who looks at its packets.
     pub(crate) tapped: Tapped,
     /// What came and went.
     pub(crate) tally: Tally,
-    /// Where it may not send as fast as it likes.
-    pub(crate) rates: Option<Box<Rates>>,
     pub(crate) seldom: Rarely<Seldom>,
 }
 
 /// What few connections have.
 #[derive(Debug, Default)]
 pub(crate) struct Seldom {
+    pub(crate) aliases: Option<Box<Aliases>>,
+    /// Where it may not send as fast as it likes.
+    pub(crate) rates: Option<Box<Rates>>,
     pub(crate) slowed: Option<Box<Slowed>>,
     /// Where it is asked who it is, or may be again.
     pub(crate) authentication: Option<Box<Authentication>>,
@@ -126,7 +126,8 @@ pub(crate) struct Seldom {
 }
 
 impl Empty for Seldom {
-    const EMPTY: &'static Self = &Self { slowed: None, authentication: None, mount: None, held: None };
+    const EMPTY: &'static Self =
+        &Self { aliases: None, rates: None, slowed: None, authentication: None, mount: None, held: None };
 }
 
 /// Topic Aliases of a connection, in both directions.
@@ -185,11 +186,9 @@ impl Connection {
             unanswered: 0,
             unreceived: 0,
             lane: Lane::default(),
-            aliases: None,
             restricted: false,
             tapped: Tapped::default(),
             tally: Tally::default(),
-            rates: None,
             seldom: Rarely::default(),
         }
     }
@@ -216,6 +215,13 @@ impl Connection {
         self.seldom.existing()?.authentication.as_deref_mut()
     }
 
+    /// What changes topics on their way to it: what comes before them, and the aliases that the Server may use.
+    #[inline]
+    pub(crate) fn renaming(&mut self) -> (Option<&Mount>, Option<&mut Aliases>) {
+        let Some(Seldom { mount, aliases, .. }) = self.seldom.existing() else { return (None, None) };
+        (mount.as_ref(), aliases.as_deref_mut().filter(|aliases| aliases.sent_maximum > 0))
+    }
+
     /// Where its acknowledgements are withheld.
     #[inline]
     pub(crate) fn slowed(&mut self) -> Option<&mut Slowed> {
@@ -227,7 +233,7 @@ impl Connection {
         if let Some(held) = &self.seldom.held {
             return Some(held.until);
         }
-        if let (Some(Pause::Rate), Some(rates)) = (self.paused, &self.rates) {
+        if let (Some(Pause::Rate), Some(rates)) = (self.paused, &self.seldom.rates) {
             // Keep Alive begins anew afterwards.
             return Some(rates.resumes_at);
         }

@@ -86,7 +86,7 @@ impl Hub {
         identifiers: &[u32],
         passing: &mut Passing<'_>,
     ) {
-        let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
+        let connection = self.sessions.slots.get(index).and_then(|session| session.connection());
         let asked_less = passing.view.qos != QoS::AtMostOnce;
         let Some(to) = connection else {
             return self.lose(cx, index, passing.view.name(), Drop::Offline, asked_less);
@@ -125,7 +125,7 @@ impl Hub {
             // It came before a crash, and is sent again because its publisher cannot know.
             return;
         }
-        let connection = session.connection;
+        let connection = session.connection();
         let (keeps, session_key) = (session.expiry != 0, session.key);
         let may_keep = !keeps || {
             let in_flight = session.outgoing.as_ref().map_or(0, |outgoing| outgoing.flight_len());
@@ -234,8 +234,8 @@ impl Hub {
         let receiver = &Receiver { connection: to, version, maximum_packet_size };
         let outbox = &mut cx.fx.outbox;
         let mark = self.taps.mark(connection, outbox, to);
-        let aliases = connection.aliases.as_deref_mut().filter(|aliases| aliases.sent_maximum > 0);
-        let sent = match (&connection.seldom.mount, aliases) {
+        let (mount, aliases) = connection.renaming();
+        let sent = match (mount, aliases) {
             (Some(mount), aliases) => {
                 passing.send_mounted(mount, outbox, receiver, envelope, cx.now, aliases)?
             }
@@ -296,7 +296,7 @@ impl Hub {
             let dropped = if gone.is_some() { oldest } else { passing.view.name() };
             self.drop_message(cx, index, dropped, why);
             let Some(gone) = gone else {
-                let connection = self.sessions.slots.get(index).and_then(|session| session.connection);
+                let connection = self.sessions.slots.get(index).and_then(|session| session.connection());
                 if let (QueueFull::Disconnect, Some(connection)) = (policy, connection) {
                     self.to_close.push((connection, ReasonCode::QuotaExceeded, "its queue is full"));
                 }
@@ -350,7 +350,7 @@ impl Hub {
     /// The connection's output is the reason for waiting: ask to be told when it is gone.
     fn want_drained(&mut self, cx: &mut Cx<'_>, index: u32) {
         let Some(session) = self.sessions.slots.get(index) else { return };
-        if let Some(to) = session.connection
+        if let Some(to) = session.connection()
             && cx.fx.outbox.len(to) >= self.high_water(cx, OUTPUT_HIGH_WATER)
         {
             cx.fx.outbox.want_drained(to);
@@ -362,7 +362,7 @@ impl Hub {
         loop {
             let high_water = self.high_water(cx, OUTPUT_HIGH_WATER);
             let Some(session) = self.sessions.slots.get_mut(index) else { return };
-            let Some(to) = session.connection else { return };
+            let Some(to) = session.connection() else { return };
             // A Session that never had more than QoS 0 has none, but may wait for retained messages.
             let Some(outgoing) = session.outgoing.as_deref_mut() else { break };
             if cx.fx.outbox.len(to) >= high_water {
@@ -526,7 +526,7 @@ impl Hub {
         let (Some(session), Some(publisher)) = (self.sessions.slots.get_mut(index), publisher) else {
             return;
         };
-        let Some(outgoing) = session.outgoing.as_deref().filter(|_| session.connection.is_some()) else {
+        let Some(outgoing) = session.outgoing.as_deref().filter(|_| session.connection().is_some()) else {
             return;
         };
         let is_full = outgoing.queue_len() > messages / 2 || outgoing.queue_bytes() > bytes / 2;

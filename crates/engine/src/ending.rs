@@ -19,7 +19,7 @@ use crate::journal::record::{Exchange, Record};
 use crate::journal::{Due, Lane};
 use crate::mail::{DealOutcome, MemberEvent};
 use crate::partition::ShardSet;
-use crate::session::SessionId;
+use crate::session::{Link, SessionId};
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +125,7 @@ impl Engine {
         self.hub.note_ended(cx.now, session_id, &connection, how);
         let Some(session) = self.hub.sessions.get_mut(session_id) else { return };
         self.hub.ledger.session(cx.now, &session.client_id, how.detail(), how.what());
-        session.connection = None;
+        session.link = Link::None;
         session.disconnected_at = cx.now;
         session.received.take_if(|received| received.len() == 0);
         if let Some(outgoing) = &mut session.outgoing {
@@ -165,11 +165,7 @@ impl Engine {
     /// A Session and all its state are deleted, which retained messages are no part of [MQTT311-3.1.2-7]; a Will still to be sent
     /// is sent now [MQTT-3.1.2-8].
     pub(crate) fn end_session(&mut self, cx: &mut Cx<'_>, id: SessionId, why: SessionEnd) {
-        let is_connected = self
-            .hub
-            .sessions
-            .get(id)
-            .is_none_or(|session| session.connection.is_some() || session.opening.is_some());
+        let is_connected = self.hub.sessions.get(id).is_none_or(|session| session.any_connection().is_some());
         // [MQTT-4.1.0-1] [MQTT311-4.1.0-2]
         if is_connected {
             return;

@@ -208,7 +208,7 @@ impl Engine {
         if !slowed_by.contains(&by) {
             slowed_by.push(by);
         }
-        if let Some(connection) = session.connection.and_then(|id| self.hub.connections.get_mut(id)) {
+        if let Some(connection) = session.connection().and_then(|id| self.hub.connections.get_mut(id)) {
             connection.seldom.make().slowed.get_or_insert_default();
         }
     }
@@ -223,7 +223,7 @@ impl Engine {
             }
             seldom.slowed_by = Vec::new();
         }
-        let Some(id) = session.connection else { return };
+        let Some(id) = session.connection() else { return };
         let Some(slowed) = self
             .hub
             .connections

@@ -14,7 +14,7 @@ fn an_idle_client_is_small() {
     let session = Slots::<Session>::SLOT;
     // Its deadline in the heap, and in the tables of both.
     let timers = size_of::<(Time, TimerKey)>() + 2 * size_of::<Time>();
-    assert!(connection <= 144, "a connection: {connection} bytes");
-    assert!(session <= 168, "a session: {session} bytes");
+    assert!(connection <= 112, "a connection: {connection} bytes");
+    assert!(session <= 128, "a session: {session} bytes");
     assert!(timers <= 32, "its timers: {timers} bytes");
 }

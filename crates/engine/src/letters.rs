@@ -111,7 +111,7 @@ impl Hub {
         let view = passing.view;
         let takes_it = self.sessions.get(session).is_some_and(|session| {
             // Else dealt before the home of the group knew of an UNSUBSCRIBE [MQTT-3.10.4-2], or of new options.
-            session.connection.is_some() && session.subscriptions.is_member_by(options.joined)
+            session.connection().is_some() && session.subscriptions.is_member_by(options.joined)
         });
         let identifiers = match options.subscription_identifier {
             0 => Identifiers::None,

@@ -2,7 +2,7 @@
 //!
 //! In:    frames of the engine; how much of them the transport took.
 //! Out:   slices for one vectored write.
-//! Never: I/O. An idle connection owns no buffer: drained buffers go back to a pool.
+//! Never: I/O. An idle connection owns no buffer but the place for one: drained buffers go back to a pool.
 
 use bytes::Bytes;
 
@@ -24,7 +24,8 @@ pub(crate) const SHARED_PAYLOAD_MIN: usize = 4 * 1024;
 /// The output of every connection of a shard.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    buffers: Vec<Buffer>,
+    /// By slot; only where something waits, or the engine for the transport.
+    buffers: Vec<Option<Box<Buffer>>>,
     dirty: Vec<ConnectionId>,
     pool: Pool,
     /// Bytes of all tails.
@@ -34,8 +35,10 @@ pub struct Outbox {
 /// Buffers to be used again.
 #[derive(Debug, Default)]
 struct Pool {
-    buffers: Vec<Vec<u8>>,
-    /// Their capacity.
+    /// With what they are kept in, so that who needs one allocates nothing.
+    #[allow(clippy::vec_box, reason = "it is the boxes that are given out again")]
+    buffers: Vec<Box<Buffer>>,
+    /// What they weigh.
     bytes: usize,
     /// Nothing is kept.
     closed: bool,
@@ -67,10 +70,26 @@ impl Buffer {
         self.front.as_ref().map_or(0, |front| front.len) + self.tail.len() - self.tail_sent
     }
 
+    /// Is there nothing to remember of it?
+    fn is_idle(&self) -> bool {
+        self.front.is_none() && self.tail.is_empty() && !self.wanted && !self.dirty
+    }
+
     fn freeze_tail(&mut self) {
         let tail = Bytes::from(std::mem::take(&mut self.tail)).slice(self.tail_sent..);
         self.tail_sent = 0;
         self.push_front(tail);
+    }
+
+    /// Nothing of the tail is needed any more.
+    fn empty_tail(&mut self) {
+        self.tail.clear();
+        self.tail_sent = 0;
+    }
+
+    /// What it takes of memory, its front aside.
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.tail.capacity()
     }
 
     fn push_front(&mut self, segment: Bytes) {
@@ -88,7 +107,7 @@ impl Outbox {
     #[must_use]
     #[inline]
     pub fn len(&self, connection: ConnectionId) -> usize {
-        self.buffers.get(connection.index()).map_or(0, Buffer::len)
+        self.buffer(connection).map_or(0, Buffer::len)
     }
 
     /// Does nothing wait for the connection?
@@ -101,7 +120,7 @@ impl Outbox {
     #[inline]
     pub(crate) fn append(&mut self, connection: ConnectionId, append: impl FnOnce(&mut Vec<u8>)) {
         let buffer = match self.buffers.get_mut(connection.index()) {
-            Some(buffer) if buffer.dirty && buffer.tail.capacity() > 0 => buffer,
+            Some(Some(buffer)) if buffer.dirty => buffer,
             _ => self.touch(connection),
         };
         let before = buffer.tail.len();
@@ -109,41 +128,39 @@ impl Outbox {
         self.copied += buffer.tail.len() - before;
     }
 
-    /// The connection's buffer, with memory to append to; the caller writes it out.
+    fn buffer(&self, connection: ConnectionId) -> Option<&Buffer> {
+        self.buffers.get(connection.index())?.as_deref()
+    }
+
+    /// The connection's buffer; the caller writes it out.
     fn touch(&mut self, connection: ConnectionId) -> &mut Buffer {
         let Self { buffers, dirty, pool, .. } = self;
         let index = connection.index();
         if index >= buffers.len() {
-            buffers.resize_with(index + 1, Buffer::default);
+            buffers.resize_with(index + 1, || None);
         }
-        let buffer = &mut buffers[index];
+        let buffer = buffers[index].get_or_insert_with(|| pool.take());
         if !buffer.dirty {
             buffer.dirty = true;
             dirty.push(connection);
-        }
-        if buffer.tail.capacity() == 0
-            && let Some(pooled) = pool.take()
-        {
-            buffer.tail = pooled;
         }
         buffer
     }
 
     /// Appends a segment without copying it.
     pub(crate) fn push_shared(&mut self, connection: ConnectionId, segment: Bytes) {
-        self.touch(connection);
-        let buffer = &mut self.buffers[connection.index()];
-        // What goes to the front is shared, or about to be sent: it counts no more.
-        self.copied -= buffer.tail.len();
-        let waiting = &buffer.tail[buffer.tail_sent..];
+        let buffer = self.touch(connection);
+        let (counted, waiting) = (buffer.tail.len(), &buffer.tail[buffer.tail_sent..]);
         if waiting.len() <= COPIED_MAX {
             let head = Bytes::copy_from_slice(waiting);
             buffer.push_front(head);
-            Self::recycle(&mut self.pool, buffer);
+            buffer.empty_tail();
         } else {
             buffer.freeze_tail();
         }
         buffer.push_front(segment);
+        // What goes to the front is shared, or about to be sent: it counts no more.
+        self.copied -= counted;
     }
 
     /// Bytes that were copied into the outputs of all connections and are not let go of.
@@ -171,7 +188,8 @@ impl Outbox {
 
     /// Did bytes of a connection that is to drain go out since this was last asked?
     pub(crate) fn has_moved(&mut self, connection: ConnectionId) -> bool {
-        self.buffers.get_mut(connection.index()).is_some_and(|buffer| std::mem::take(&mut buffer.moved))
+        let buffer = self.buffers.get_mut(connection.index()).and_then(Option::as_mut);
+        buffer.is_some_and(|buffer| std::mem::take(&mut buffer.moved))
     }
 
     /// The connections that got output (or a wish to be told of drained output) since the last call, each once. The
@@ -179,14 +197,19 @@ impl Outbox {
     /// takes no more for now.
     pub fn take_dirty(&mut self, into: &mut Vec<ConnectionId>) {
         for connection in &self.dirty {
-            self.buffers[connection.index()].dirty = false;
+            let Some(buffer) = &mut self.buffers[connection.index()] else { continue };
+            buffer.dirty = false;
+            if buffer.is_idle() {
+                // It was cleared meanwhile.
+                self.pool.give(&mut self.buffers[connection.index()]);
+            }
         }
         into.append(&mut self.dirty);
     }
 
     /// The waiting bytes of a connection, in order, at most as many slices as fit.
     pub fn slices<'a>(&'a self, connection: ConnectionId, into: &mut smallvec::SmallVec<[&'a [u8]; 8]>) {
-        let Some(buffer) = self.buffers.get(connection.index()) else { return };
+        let Some(buffer) = self.buffer(connection) else { return };
         if let Some(front) = &buffer.front {
             into.extend(front.segments.iter().take(7).map(|segment| &segment[..]));
             if front.segments.len() > 7 {
@@ -206,7 +229,7 @@ impl Outbox {
         limit: usize,
         into: &mut Vec<u8>,
     ) {
-        let Some(buffer) = self.buffers.get(connection.index()) else { return };
+        let Some(buffer) = self.buffer(connection) else { return };
         let front = buffer.front.iter().flat_map(|front| front.segments.iter().map(|segment| &segment[..]));
         let mut left = limit;
         for slice in front.chain([&buffer.tail[buffer.tail_sent..]]) {
@@ -221,7 +244,8 @@ impl Outbox {
     /// `count` bytes went out. True where the engine waits for [`crate::Event::Drained`] and at most `low_water` bytes are
     /// left: the caller owes that event now.
     pub fn advance(&mut self, connection: ConnectionId, mut count: usize, low_water: usize) -> bool {
-        let Some(buffer) = self.buffers.get_mut(connection.index()) else { return false };
+        let Some(place) = self.buffers.get_mut(connection.index()) else { return false };
+        let Some(buffer) = place else { return false };
         buffer.moved |= count > 0;
         if let Some(front) = &mut buffer.front {
             while let Some(first) = front.segments.front_mut().filter(|_| count > 0) {
@@ -242,7 +266,7 @@ impl Outbox {
         assert!(buffer.tail_sent <= buffer.tail.len(), "more was taken than there was");
         if buffer.tail_sent == buffer.tail.len() {
             self.copied -= buffer.tail.len();
-            Self::recycle(&mut self.pool, buffer);
+            buffer.empty_tail();
         } else if buffer.tail_sent >= COMPACTED_MIN && buffer.tail_sent * 2 >= buffer.tail.len() {
             // A reader that never quite catches up: what it has must not be kept. Each byte is moved once at most on average.
             self.copied -= buffer.tail_sent;
@@ -253,40 +277,43 @@ impl Outbox {
         if drained {
             buffer.wanted = false;
         }
+        if buffer.is_idle() {
+            self.pool.give(place);
+        }
         drained
     }
 
     /// Forgets what waits for the connection; the slot is free for another.
     pub fn clear(&mut self, connection: ConnectionId) {
-        if let Some(buffer) = self.buffers.get_mut(connection.index()) {
-            self.copied -= buffer.tail.len();
-            buffer.front = None;
-            buffer.wanted = false;
-            Self::recycle(&mut self.pool, buffer);
+        let Some(place) = self.buffers.get_mut(connection.index()) else { return };
+        let Some(buffer) = place else { return };
+        self.copied -= buffer.tail.len();
+        buffer.front = None;
+        buffer.wanted = false;
+        buffer.empty_tail();
+        if buffer.is_idle() {
+            self.pool.give(place);
         }
-    }
-
-    fn recycle(pool: &mut Pool, buffer: &mut Buffer) {
-        buffer.tail_sent = 0;
-        pool.give(std::mem::take(&mut buffer.tail));
     }
 }
 
 impl Pool {
-    fn take(&mut self) -> Option<Vec<u8>> {
-        let buffer = self.buffers.pop()?;
-        self.bytes -= buffer.capacity();
-        Some(buffer)
+    fn take(&mut self) -> Box<Buffer> {
+        let Some(buffer) = self.buffers.pop() else { return Box::default() };
+        self.bytes -= buffer.weight();
+        buffer
     }
 
-    fn give(&mut self, mut buffer: Vec<u8>) {
-        let capacity = buffer.capacity();
+    /// Takes an idle one from its place.
+    fn give(&mut self, place: &mut Option<Box<Buffer>>) {
+        let Some(mut buffer) = place.take() else { return };
+        let weight = buffer.weight();
         if !self.closed
-            && (1..=POOLED_CAPACITY_MAX).contains(&capacity)
-            && self.bytes + capacity <= POOL_BYTES_MAX
+            && buffer.tail.capacity() <= POOLED_CAPACITY_MAX
+            && self.bytes + weight <= POOL_BYTES_MAX
         {
-            buffer.clear();
-            self.bytes += capacity;
+            buffer.moved = false;
+            self.bytes += weight;
             self.buffers.push(buffer);
         }
     }
@@ -329,8 +356,20 @@ mod tests {
         let mut outbox = Outbox::default();
         append(&mut outbox, b"ab");
         outbox.advance(CONNECTION, 2, 0);
-        assert_eq!(outbox.buffers[3].tail.capacity(), 0);
+        assert!(outbox.buffers[3].is_some(), "it is still among those to be written");
+        outbox.take_dirty(&mut Vec::new());
+        assert!(outbox.buffers[3].is_none());
         assert_eq!(outbox.pool.buffers.len(), 1);
+
+        append(&mut outbox, b"cd");
+        outbox.take_dirty(&mut Vec::new());
+        outbox.want_drained(CONNECTION);
+        outbox.clear(CONNECTION);
+        assert!(outbox.is_empty(CONNECTION));
+        let mut dirty = Vec::new();
+        outbox.take_dirty(&mut dirty);
+        assert_eq!((dirty.len(), outbox.pool.buffers.len(), outbox.copied()), (1, 1, 0));
+        assert!(outbox.buffers[3].is_none());
     }
 
     #[test]
@@ -342,7 +381,8 @@ mod tests {
             outbox.advance(CONNECTION, 100_000, 0);
         }
         assert_eq!(outbox.len(CONNECTION), 100_000);
-        assert!(outbox.buffers[3].tail.capacity() < 1_000_000, "{}", outbox.buffers[3].tail.capacity());
+        let capacity = outbox.buffers[3].as_ref().unwrap().tail.capacity();
+        assert!(capacity < 1_000_000, "{capacity}");
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Connection {
     /// What becomes of its next packet, of `len` bytes.
     #[inline]
     pub(crate) fn pace(&mut self, now: Time, frame: Frame<'_>, len: usize) -> Verdict {
-        match &mut self.rates {
+        match self.seldom.existing().and_then(|seldom| seldom.rates.as_mut()) {
             None => Verdict::Within,
             Some(rates) => rates.take(now, frame.first, len, self.version),
         }
@@ -187,8 +187,8 @@ impl Hub {
     pub(crate) fn set_rates(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let rule = self.settings.rate_at(connection.peer.listener());
-        if connection.rates.as_ref().map(|rates| rates.rule) != rule {
-            connection.rates = rule.map(|rule| Box::new(Rates::new(rule)));
+        if connection.seldom.rates.as_ref().map(|rates| rates.rule) != rule {
+            connection.seldom.make().rates = rule.map(|rule| Box::new(Rates::new(rule)));
         }
     }
 }
@@ -208,7 +208,9 @@ impl Engine {
     /// A packet beyond a rate: true where the next one may be looked at.
     pub(crate) fn beyond_rate(&mut self, cx: &mut Cx<'_>, id: ConnectionId, verdict: Verdict) -> bool {
         let Some(connection) = self.hub.connections.get_mut(id) else { return false };
-        let Some(rates) = connection.rates.as_mut() else { return true };
+        let Some(rates) = connection.seldom.existing().and_then(|seldom| seldom.rates.as_mut()) else {
+            return true;
+        };
         let (rate, action) = match verdict {
             Verdict::Within => return true,
             Verdict::Wait(rate) => (rate, RateExceeded::Slow),
@@ -253,7 +255,8 @@ impl Engine {
             && let Some(connection) = self.hub.connections.get_mut(id)
         {
             let maximum = usize::from(connection.announced.topic_alias_maximum);
-            let aliases = connection.aliases.get_or_insert_with(|| Box::new(Aliases::new(0, 0)));
+            let aliases =
+                connection.seldom.make().aliases.get_or_insert_with(|| Box::new(Aliases::new(0, 0)));
             if let Err((reason, detail)) = aliases.define(alias.get(), publish.topic, maximum) {
                 return self.disconnect(cx, id, reason, &detail);
             }

@@ -67,7 +67,8 @@ impl Engine {
         // The aliases are taken out so that a topic can be borrowed from them.
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let maximum = usize::from(connection.announced.topic_alias_maximum);
-        let mut aliases = connection.aliases.take().unwrap_or_else(|| Box::new(Aliases::new(0, 0)));
+        let mut aliases =
+            connection.seldom.make().aliases.take().unwrap_or_else(|| Box::new(Aliases::new(0, 0)));
         match aliases.resolve(alias, publish.topic, maximum) {
             // Also one that is sent again defines its alias, which is new on this connection.
             Ok(topic) => {
@@ -86,7 +87,7 @@ impl Engine {
             }
         }
         if let Some(connection) = self.hub.connections.get_mut(id) {
-            connection.aliases = Some(aliases);
+            connection.seldom.make().aliases = Some(aliases);
         }
     }
 

@@ -512,8 +512,8 @@ impl Hub {
         let id = self.sessions.current(index);
         let is_short = self.is_short_of_output(cx);
         let Some(session) = self.sessions.slots.get_mut(index) else { return };
+        let Some(to) = session.connection() else { return };
         let Some(fetches) = &mut session.fetches else { return };
-        let Some(to) = session.connection else { return };
         if session.outgoing.as_ref().is_some_and(|outgoing| outgoing.queue_len() > 0) {
             return;
         }

@@ -88,7 +88,7 @@ impl Engine {
     fn revoke(&mut self, cx: &mut Cx<'_>, id: SessionId, reason: ReasonCode) {
         let Some(session) = self.hub.sessions.get_mut(id) else { return };
         session.will = None;
-        if let Some(connection) = session.connection.or(session.opening) {
+        if let Some(connection) = session.any_connection() {
             self.disconnect(cx, connection, reason, "revoked");
         }
         self.end_session(cx, id, SessionEnd::Revoked);

@@ -151,7 +151,7 @@ impl Engine {
     ) -> Result<(), Option<Admission>> {
         let Some(until) = self.rivals.until(cx.now, client_id) else { return Err(admission) };
         let session = self.hub.sessions.find(client_id).and_then(|session| self.hub.sessions.get(session));
-        if session.is_none_or(|session| session.connection.is_none() && session.opening.is_none()) {
+        if session.is_none_or(|session| session.any_connection().is_none()) {
             return Err(admission);
         }
         self.hub.counters.excess.takeovers_delayed += 1;

@@ -221,7 +221,7 @@ impl Engine {
         let policy = self.policy_where(id, filtered);
         let Some(session) = self.hub.sessions.get_mut(id) else { return false };
         let is_new = session.subscriptions.join(filter, Membership { subscription, joined });
-        let (connected, window, durable) = (session.connection.is_some(), session.window, session.key != 0);
+        let (connected, window, durable) = (session.connection().is_some(), session.window, session.key != 0);
         if let Some(pending) = self.pending(token) {
             pending.waiting += 1;
         }
@@ -295,7 +295,7 @@ impl Engine {
         let Some(pending) = self.subacks.remove(token.index) else { return };
         // The identifiers of connections are used again: only the Session's own gets the answer.
         let session = self.hub.sessions.get(pending.session);
-        if session.is_some_and(|session| session.connection == Some(pending.connection)) {
+        if session.is_some_and(|session| session.connection() == Some(pending.connection)) {
             // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT311-3.8.4-1] [MQTT311-3.8.4-2] [MQTT311-2.3.1-7]; without
             // properties that could be too much [MQTT-3.9.2-1] [MQTT-3.9.2-2].
             let suback = SubAck {

@@ -5,8 +5,9 @@
 //! Never: more memory than a fixed table for how fast, and an entry for each address that has a connection for how many.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -29,9 +30,17 @@ const BURST: Duration = Duration::from_secs(10);
 pub(crate) struct Addresses {
     /// Nobody can choose addresses that meet in one set.
     hasher: RandomState,
-    open: Box<[Mutex<HashMap<IpAddr, u32>>]>,
+    open: Box<[Mutex<Open>]>,
     /// Made when the first comes whose pace is bounded.
     paces: OnceLock<Box<[Mutex<[Seen; WAYS]>]>>,
+}
+
+/// Connections of some addresses. A million clients may come from as many: those of IPv4 take 8 bytes each.
+#[derive(Debug, Default)]
+struct Open {
+    four: HashMap<Ipv4Addr, u32>,
+    /// By the first 64 bits.
+    six: HashMap<u64, u32>,
 }
 
 /// An address that was seen, by its hash: two of the same hash share a pace, which in 2^64 does not happen.
@@ -69,7 +78,10 @@ impl Addresses {
     /// Takes a place of the address, where it has fewer than `maximum`; 0 is any number.
     pub(crate) fn take_place(&self, address: IpAddr, maximum: u32) -> bool {
         let mut stripe = self.stripe(address);
-        let open = stripe.entry(origin(address)).or_default();
+        let open = match origin(address) {
+            IpAddr::V4(four) => stripe.four.entry(four).or_default(),
+            IpAddr::V6(six) => stripe.six.entry(prefix(six)).or_default(),
+        };
         if maximum > 0 && *open >= maximum {
             return false;
         }
@@ -80,19 +92,33 @@ impl Addresses {
     /// Gives a place back that was taken.
     pub(crate) fn free_place(&self, address: IpAddr) {
         let mut stripe = self.stripe(address);
-        let Some(open) = stripe.get_mut(&origin(address)) else {
-            unreachable!("a connection's address is counted while it lasts")
-        };
-        *open -= 1;
-        if *open == 0 {
-            stripe.remove(&origin(address));
+        match origin(address) {
+            IpAddr::V4(four) => leave(&mut stripe.four, four),
+            IpAddr::V6(six) => leave(&mut stripe.six, prefix(six)),
         }
     }
 
-    fn stripe(&self, address: IpAddr) -> std::sync::MutexGuard<'_, HashMap<IpAddr, u32>> {
+    fn stripe(&self, address: IpAddr) -> std::sync::MutexGuard<'_, Open> {
         let hash = self.hasher.hash_one(origin(address));
         self.open[place(hash, STRIPES)].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One connection of the address less.
+fn leave<A: Eq + Hash>(open: &mut HashMap<A, u32>, address: A) {
+    let Entry::Occupied(mut entry) = open.entry(address) else {
+        unreachable!("a connection's address is counted while it lasts")
+    };
+    *entry.get_mut() -= 1;
+    if *entry.get() == 0 {
+        entry.remove();
+    }
+}
+
+/// What an origin of IPv6 has that is not zero.
+fn prefix(origin: Ipv6Addr) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = origin.octets();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn place(hash: u64, count: usize) -> usize {
@@ -101,8 +127,6 @@ fn place(hash: u64, count: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -125,7 +149,10 @@ mod tests {
         }
         addresses.free_place(THERE);
         assert!(
-            addresses.open.iter().all(|stripe| stripe.lock().unwrap().is_empty()),
+            addresses.open.iter().all(|stripe| {
+                let stripe = stripe.lock().unwrap();
+                stripe.four.is_empty() && stripe.six.is_empty()
+            }),
             "none is kept for nothing"
         );
     }
@@ -136,6 +163,8 @@ mod tests {
         let at = |host| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host));
         assert!(addresses.take_place(at(1), 1));
         assert!(!addresses.take_place(at(2), 1));
+        addresses.free_place(at(2));
+        assert!(addresses.take_place(at(3), 1));
     }
 
     #[test]

@@ -87,12 +87,13 @@ pub(super) struct Past {
 
 impl Past {
     pub(super) fn add(&mut self, tally: &Tally, connected: Duration) {
-        let acknowledged = tally.at_least_once.saturating_add(tally.exactly_once);
-        self.published[0] += u64::from(tally.published.saturating_sub(acknowledged));
-        self.published[1] += u64::from(tally.at_least_once);
-        self.published[2] += u64::from(tally.exactly_once);
-        self.retained += u64::from(tally.retained);
-        self.bytes += tally.bytes;
+        let published = tally.published();
+        let acknowledged = published.at_least_once.saturating_add(published.exactly_once);
+        self.published[0] += u64::from(published.messages.saturating_sub(acknowledged));
+        self.published[1] += u64::from(published.at_least_once);
+        self.published[2] += u64::from(published.exactly_once);
+        self.retained += u64::from(published.retained);
+        self.bytes += published.bytes;
         self.delivered += u64::from(tally.delivered);
         self.pings += u64::from(tally.pings);
         self.connected = self.connected.saturating_add(connected);

@@ -153,11 +153,11 @@ impl Engine {
 
     fn conduct_in(&self, now: Time, id: SessionId) -> Option<ClientConduct> {
         let session = self.hub.sessions.get(id)?;
-        let connection = session.connection.and_then(|id| self.hub.connections.get(id));
+        let connection = session.connection().and_then(|id| self.hub.connections.get(id));
         let hash = self.hub.conduct.hash(&session.client_id);
         let dossier = self.hub.conduct.dossiers.find(hash, |kept| kept.client_id == session.client_id);
         let outgoing = session.outgoing.as_ref();
-        let is_away = connection.is_none() && session.opening.is_none();
+        let is_away = connection.is_none() && session.opening().is_none();
         let mut losses = session.seldom.losses;
         losses.join(dossier.map_or_else(Losses::default, |dossier| dossier.losses));
         Some(ClientConduct {

@@ -5,21 +5,31 @@ use crate::counters::Drop;
 const PUBLISH: u8 = 3;
 const PINGREQ: u8 = 12;
 
-/// Of one connection; 32 bytes. A count that is full stays so.
-#[derive(Clone, Copy, Debug, Default)]
+/// Of one connection; 16 bytes, and 24 more once its Client has published. A count that is full stays so.
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
+    published: Option<Box<Published>>,
+    /// PUBLISH packets for the Client.
+    pub(super) delivered: u32,
+    pub(super) pings: u32,
+}
+
+/// What a Client published on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Published {
     /// PUBLISH packets of the Client.
-    pub(super) published: u32,
+    pub(super) messages: u32,
     pub(super) at_least_once: u32,
     pub(super) exactly_once: u32,
     /// With RETAIN.
     pub(super) retained: u32,
     /// Bytes of them all, whole packets.
     pub(super) bytes: u64,
-    /// PUBLISH packets for the Client.
-    pub(super) delivered: u32,
-    pub(super) pings: u32,
 }
+
+/// Of a Client that has published nothing.
+const NOTHING: Published =
+    Published { messages: 0, at_least_once: 0, exactly_once: 0, retained: 0, bytes: 0 };
 
 /// QoS 0 messages that a Session had a claim to and did not get. A count that is full stays so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,16 +52,17 @@ impl Tally {
             return false;
         }
         let qos = first >> 1 & 0b11;
-        self.published = self.published.saturating_add(1);
-        self.at_least_once = self.at_least_once.saturating_add(u32::from(qos == 1));
-        self.exactly_once = self.exactly_once.saturating_add(u32::from(qos == 2));
-        self.retained = self.retained.saturating_add(u32::from(first & 1));
-        self.bytes += len as u64;
-        self.published.is_power_of_two()
+        let published = &mut **self.published.get_or_insert_default();
+        published.messages = published.messages.saturating_add(1);
+        published.at_least_once = published.at_least_once.saturating_add(u32::from(qos == 1));
+        published.exactly_once = published.exactly_once.saturating_add(u32::from(qos == 2));
+        published.retained = published.retained.saturating_add(u32::from(first & 1));
+        published.bytes += len as u64;
+        published.messages.is_power_of_two()
     }
 
-    pub(super) const fn published(&self) -> u32 {
-        self.published
+    pub(super) fn published(&self) -> &Published {
+        self.published.as_deref().unwrap_or(&NOTHING)
     }
 
     /// A PUBLISH was written for the Client.
@@ -94,8 +105,9 @@ mod tests {
                 tally.received(first, 4);
             }
         }
-        assert_eq!((tally.published, tally.at_least_once, tally.exactly_once), (25, 3, 2));
-        assert_eq!((tally.retained, tally.bytes, tally.pings), (3, 220, 5));
+        let published = tally.published();
+        assert_eq!((published.messages, published.at_least_once, published.exactly_once), (25, 3, 2));
+        assert_eq!((published.retained, published.bytes, tally.pings), (3, 220, 5));
     }
 
     #[test]
@@ -110,7 +122,8 @@ mod tests {
     /// Millions of Sessions have one.
     #[test]
     fn a_client_costs_little() {
-        assert_eq!(size_of::<Tally>(), 32);
+        assert_eq!(size_of::<Tally>(), 16);
+        assert_eq!(size_of::<Published>(), 24);
         assert_eq!(size_of::<Losses>(), 12);
     }
 }

@@ -28,7 +28,7 @@ impl Hub {
             self.end_watches(now);
         }
         let publisher = view.origin.and_then(|origin| self.sessions.get(origin.session));
-        let is_watched = publisher.is_some_and(|session| session.watched);
+        let is_watched = publisher.is_some_and(|session| session.seldom.watched);
         view.number = self.ledger.follow(now, &mut route.seen, view.topic, is_watched);
         if view.number != 0 {
             let receivers = route.targets.len() + route.groups.len() + route.remote.iter().count();
@@ -47,7 +47,7 @@ impl Hub {
 
     #[cold]
     fn is_under_watch(&self, index: u32) -> bool {
-        self.sessions.slots.get(index).is_some_and(|session| session.watched)
+        self.sessions.slots.get(index).is_some_and(|session| session.seldom.watched)
     }
 
     /// A step of a delivery, where the message is followed or its receiver under watch.
@@ -135,7 +135,7 @@ impl Hub {
     pub(crate) fn note_connected(&mut self, now: Time, id: SessionId, resumed: bool) {
         self.note_session(now, id, "", What::Connected { resumed });
         if let Some(session) = self.sessions.get_mut(id) {
-            session.watched = self.ledger.watches_client(&session.client_id);
+            session.set_watched(self.ledger.watches_client(&session.client_id));
         }
     }
 
@@ -159,7 +159,7 @@ impl Hub {
         let watched = self.ledger.watches_client(client);
         let session = self.sessions.find(client);
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
-            session.watched = watched;
+            session.set_watched(watched);
         }
     }
 }

@@ -277,7 +277,7 @@ impl Engine {
 
     fn session_found(&self, id: SessionId, topic: &str) -> Option<SessionFound> {
         let session = self.hub.sessions.get(id)?;
-        let connection = session.connection.and_then(|id| self.hub.connections.get(id));
+        let connection = session.connection().and_then(|id| self.hub.connections.get(id));
         let outgoing = session.outgoing.as_deref();
         let policy = session.access.as_ref().and_then(|access| access.policy.as_ref());
         let (matching, nearest) = subscriptions(self.subscribed(id)?, topic);

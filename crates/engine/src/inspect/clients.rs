@@ -159,15 +159,13 @@ impl Engine {
 
     fn close_for_operator(&mut self, cx: &mut Cx<'_>, session: SessionId) -> bool {
         let Some(found) = self.hub.sessions.get(session) else { return false };
-        let connections = [found.connection, found.opening];
-        for connection in connections.into_iter().flatten() {
-            self.disconnect(cx, connection, ReasonCode::AdministrativeAction, "closed by an operator");
-        }
-        connections.iter().any(Option::is_some)
+        let Some(connection) = found.any_connection() else { return false };
+        self.disconnect(cx, connection, ReasonCode::AdministrativeAction, "closed by an operator");
+        true
     }
 
     fn connection_of(&self, session: &Session) -> Option<&Connection> {
-        session.connection.and_then(|id| self.hub.connections.get(id))
+        session.connection().and_then(|id| self.hub.connections.get(id))
     }
 
     fn client_row(&self, now: Time, session: &Session) -> ClientRow {

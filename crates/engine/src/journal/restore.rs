@@ -649,7 +649,7 @@ fn session_state(out: &mut Vec<u8>, session: &Session, subscribed: Subscribed<'_
         return;
     }
     put(out, &session.opened_record(session.disconnected_at));
-    if session.connection.is_none() && session.opening.is_none() {
+    if session.any_connection().is_none() {
         put(out, &Record::Closed { key, expiry, at: session.disconnected_at, will: session.will.is_some() });
     }
     for (filter, Subscription { options, identifier, .. }) in subscribed.iter() {

@@ -275,7 +275,7 @@ impl Engine {
                     .hub
                     .sessions
                     .get(session)
-                    .is_some_and(|session| session.connection == Some(connection))
+                    .is_some_and(|session| session.connection() == Some(connection))
                 {
                     self.hub.acknowledge(cx, connection, Packet::PubRel, packet_id, ReasonCode::Success);
                 }

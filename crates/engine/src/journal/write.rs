@@ -321,7 +321,7 @@ impl Hub {
                 writing.exactly_once.push((id, seq, message.view().durability));
             }
             let Some(session) = self.sessions.get_mut(id) else { continue };
-            let resident = session.connection.is_some() && self.memory == Memory::Ample;
+            let resident = session.connection().is_some() && self.memory == Memory::Ample;
             if let Some(outgoing) = &mut session.outgoing {
                 outgoing.recorded(seq, number, shared, resident);
             }

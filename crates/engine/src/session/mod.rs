@@ -50,9 +50,7 @@ pub(crate) struct Session {
     pub(crate) partition: u8,
     /// A Client was told of it, so that the journal has it where it has a key.
     pub(crate) is_known: bool,
-    pub(crate) connection: Option<ConnectionId>,
-    /// The connection whose CONNACK waits until the Session is safe.
-    pub(crate) opening: Option<ConnectionId>,
+    pub(crate) link: Link,
     pub(crate) version: ProtocolVersion,
     /// Session Expiry Interval in seconds.
     pub(crate) expiry: u32,
@@ -69,8 +67,6 @@ pub(crate) struct Session {
     pub(crate) access: Option<Box<Access>>,
     /// What the listener of its last connection says.
     pub(crate) durability: Durability,
-    /// Everything about its Client is noted.
-    pub(crate) watched: bool,
     /// Times that a connection took it up again.
     pub(crate) resumed: u16,
     pub(crate) seldom: Rarely<Seldom>,
@@ -90,6 +86,8 @@ pub(crate) struct Seldom {
     pub(crate) dropped: (Time, u64),
     /// QoS 0 messages that did not get through.
     pub(crate) losses: Losses,
+    /// Everything about its Client is noted.
+    pub(crate) watched: bool,
 }
 
 impl Empty for Seldom {
@@ -100,7 +98,17 @@ impl Empty for Seldom {
         rules_broken: None,
         dropped: (Time::ZERO, 0),
         losses: Losses { away: 0, slow: 0, by_subscription: 0 },
+        watched: false,
     };
+}
+
+/// The connection of a Session: one at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Link {
+    None,
+    /// Its CONNACK waits until the Session is safe.
+    Opening(ConnectionId),
+    Open(ConnectionId),
 }
 
 /// The Will Message and when it goes out.
@@ -159,8 +167,7 @@ impl Session {
             key: 0,
             partition: Partition::of_session(TENANT, client_id).index(),
             is_known: false,
-            connection: None,
-            opening: None,
+            link: Link::None,
             version: ProtocolVersion::V311,
             expiry: 0,
             window: 1,
@@ -172,9 +179,42 @@ impl Session {
             fetches: None,
             access: None,
             durability: Durability::Synced,
-            watched: false,
             resumed: 0,
             seldom: Rarely::default(),
+        }
+    }
+
+    /// Its connection, once that has its CONNACK.
+    #[inline]
+    pub(crate) const fn connection(&self) -> Option<ConnectionId> {
+        match self.link {
+            Link::Open(id) => Some(id),
+            Link::None | Link::Opening(_) => None,
+        }
+    }
+
+    /// The connection whose CONNACK waits until the Session is safe.
+    pub(crate) const fn opening(&self) -> Option<ConnectionId> {
+        match self.link {
+            Link::Opening(id) => Some(id),
+            Link::None | Link::Open(_) => None,
+        }
+    }
+
+    /// Either.
+    pub(crate) const fn any_connection(&self) -> Option<ConnectionId> {
+        match self.link {
+            Link::Opening(id) | Link::Open(id) => Some(id),
+            Link::None => None,
+        }
+    }
+
+    /// Everything about its Client is noted, or no more.
+    pub(crate) fn set_watched(&mut self, watched: bool) {
+        if watched {
+            self.seldom.make().watched = true;
+        } else if let Some(seldom) = self.seldom.existing() {
+            seldom.watched = false;
         }
     }
 
@@ -201,7 +241,7 @@ impl Session {
 
     /// When it ends, if nobody connects; `None` while connected or where it lasts for ever.
     pub(crate) fn expires_at(&self) -> Option<Time> {
-        (self.connection.is_none() && self.opening.is_none() && self.expiry != NEVER_EXPIRES)
+        (self.any_connection().is_none() && self.expiry != NEVER_EXPIRES)
             .then(|| self.disconnected_at.after(Duration::from_secs(self.expiry.into())))
     }
 

@@ -27,24 +27,30 @@ pub(crate) struct Membership {
     pub(crate) joined: u32,
 }
 
-/// The Subscriptions of one Session.
+/// The Subscriptions of one Session. Most have one, which costs no memory beside the Session's.
 #[derive(Debug, Default)]
-pub(crate) struct Subscriptions {
-    /// Those that are not shared, by their filters.
-    filters: BTreeSet<FilterId>,
-    /// The others. Few Sessions have any.
-    memberships: Option<Box<Memberships>>,
-    /// How many of both have wildcards.
-    wildcards: u32,
+pub(crate) enum Subscriptions {
+    #[default]
+    None,
+    /// One that is not shared.
+    One {
+        filter: FilterId,
+        has_wildcard: bool,
+    },
+    Several(Box<Several>),
 }
 
-/// The Shared Subscriptions of one Session.
+/// Two Subscriptions and more, or a shared one.
 #[derive(Debug, Default)]
-struct Memberships {
-    /// By their filters with `$share/`.
-    by_filter: BTreeMap<Box<str>, Membership>,
-    /// The numbers of all.
+pub(crate) struct Several {
+    /// Those that are not shared, by their filters.
+    filters: BTreeSet<FilterId>,
+    /// The others, by their filters with `$share/`.
+    memberships: BTreeMap<Box<str>, Membership>,
+    /// The numbers of these.
     joined: BTreeSet<u32>,
+    /// How many of all have wildcards.
+    wildcards: u32,
 }
 
 /// The Subscriptions of a Session, beside the tree of its shard.
@@ -72,65 +78,130 @@ impl Subscription {
 
 impl Subscriptions {
     pub(crate) fn len(&self) -> usize {
-        self.filters.len() + self.memberships.as_ref().map_or(0, |of| of.by_filter.len())
+        match self {
+            Self::None => 0,
+            Self::One { .. } => 1,
+            Self::Several(several) => several.filters.len() + several.memberships.len(),
+        }
     }
 
     /// How many have wildcards.
-    pub(crate) const fn wildcards(&self) -> u32 {
-        self.wildcards
+    pub(crate) fn wildcards(&self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::One { has_wildcard, .. } => u32::from(*has_wildcard),
+            Self::Several(several) => several.wildcards,
+        }
     }
 
     /// The tree has a new Subscription of the Session to this filter.
     pub(crate) fn add(&mut self, id: FilterId, filter: TopicFilter<'_>) {
-        self.filters.insert(id);
-        self.wildcards += u32::from(filter.has_wildcard());
+        let has_wildcard = filter.has_wildcard();
+        match self {
+            Self::None => *self = Self::One { filter: id, has_wildcard },
+            Self::One { filter, .. } if *filter == id => {}
+            _ => {
+                let several = self.several_mut();
+                let is_new = several.filters.insert(id);
+                several.wildcards += u32::from(is_new && has_wildcard);
+            }
+        }
     }
 
     /// The Subscription to this filter ends; false where there is none.
     pub(crate) fn remove(&mut self, id: FilterId, filter: TopicFilter<'_>) -> bool {
-        let was_there = self.filters.remove(&id);
-        self.wildcards -= u32::from(was_there && filter.has_wildcard());
-        was_there
+        match self {
+            Self::One { filter, .. } if *filter == id => {
+                *self = Self::None;
+                true
+            }
+            Self::None | Self::One { .. } => false,
+            Self::Several(several) => {
+                let was_there = several.filters.remove(&id);
+                several.wildcards -= u32::from(was_there && filter.has_wildcard());
+                self.tidy();
+                was_there
+            }
+        }
     }
 
     /// Those that are not shared.
     pub(crate) fn filters(&self) -> impl Iterator<Item = FilterId> {
-        self.filters.iter().copied()
+        let (one, several) = match self {
+            Self::None => (None, None),
+            Self::One { filter, .. } => (Some(*filter), None),
+            Self::Several(several) => (None, Some(several)),
+        };
+        one.into_iter().chain(several.into_iter().flat_map(|several| several.filters.iter().copied()))
     }
 
     /// Adds or replaces a Shared Subscription. True where there was none to this filter.
     pub(crate) fn join(&mut self, filter: TopicFilter<'_>, membership: Membership) -> bool {
-        let Memberships { by_filter, joined } = &mut **self.memberships.get_or_insert_default();
-        let old = by_filter.insert(filter.as_str().into(), membership);
+        let several = self.several_mut();
+        let old = several.memberships.insert(filter.as_str().into(), membership);
         if let Some(old) = &old {
-            joined.remove(&old.joined);
+            several.joined.remove(&old.joined);
         }
-        joined.insert(membership.joined);
-        self.wildcards += u32::from(old.is_none() && filter.has_wildcard());
+        several.joined.insert(membership.joined);
+        several.wildcards += u32::from(old.is_none() && filter.has_wildcard());
         old.is_none()
     }
 
     /// A Shared Subscription ends; false where there is none.
     pub(crate) fn leave(&mut self, filter: TopicFilter<'_>) -> bool {
-        let Some(memberships) = &mut self.memberships else { return false };
-        let Some(left) = memberships.by_filter.remove(filter.as_str()) else { return false };
-        memberships.joined.remove(&left.joined);
-        if memberships.by_filter.is_empty() {
-            self.memberships = None;
-        }
-        self.wildcards -= u32::from(filter.has_wildcard());
+        let Self::Several(several) = self else { return false };
+        let Some(left) = several.memberships.remove(filter.as_str()) else { return false };
+        several.joined.remove(&left.joined);
+        several.wildcards -= u32::from(filter.has_wildcard());
+        self.tidy();
         true
     }
 
     /// Is there a Shared Subscription by the SUBSCRIBE with this number?
     pub(crate) fn is_member_by(&self, joined: u32) -> bool {
-        self.memberships.as_ref().is_some_and(|memberships| memberships.joined.contains(&joined))
+        self.several().is_some_and(|several| several.joined.contains(&joined))
     }
 
     /// The Shared Subscriptions, by filter.
     pub(crate) fn memberships(&self) -> impl Iterator<Item = (&str, &Membership)> {
-        let memberships = self.memberships.iter().flat_map(|memberships| memberships.by_filter.iter());
+        let memberships = self.several().into_iter().flat_map(|several| several.memberships.iter());
         memberships.map(|(filter, membership)| (&**filter, membership))
+    }
+
+    fn several(&self) -> Option<&Several> {
+        match self {
+            Self::Several(several) => Some(several),
+            Self::None | Self::One { .. } => None,
+        }
+    }
+
+    /// To be added to.
+    fn several_mut(&mut self) -> &mut Several {
+        if !matches!(self, Self::Several(_)) {
+            let wildcards = self.wildcards();
+            let filters = self.filters().collect();
+            *self = Self::Several(Box::new(Several { filters, wildcards, ..Several::default() }));
+        }
+        match self {
+            Self::Several(several) => several,
+            Self::None | Self::One { .. } => unreachable!("it was made"),
+        }
+    }
+
+    /// Some are gone: perhaps it can be said with less.
+    fn tidy(&mut self) {
+        let Self::Several(several) = self else { return };
+        if !several.memberships.is_empty() {
+            return;
+        }
+        let mut filters = several.filters.iter();
+        match (filters.next(), filters.next()) {
+            (None, _) => *self = Self::None,
+            (Some(filter), None) => {
+                *self = Self::One { filter: *filter, has_wildcard: several.wildcards > 0 };
+            }
+            (Some(_), Some(_)) => {}
+        }
     }
 }
 
@@ -138,8 +209,8 @@ impl Subscribed<'_> {
     /// The Subscription to a filter, byte for byte.
     pub(crate) fn get(&self, filter: TopicFilter<'_>) -> Option<Subscription> {
         if filter.shared().is_some() {
-            let memberships = self.subscriptions.memberships.as_ref()?;
-            return memberships.by_filter.get(filter.as_str()).map(|membership| membership.subscription);
+            let memberships = &self.subscriptions.several()?.memberships;
+            return memberships.get(filter.as_str()).map(|membership| membership.subscription);
         }
         self.tree.subscriber(self.tree.find(filter)?, self.session).map(Subscription::from)
     }
@@ -167,5 +238,56 @@ impl Subscribed<'_> {
             }
         }
         page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Tree;
+
+    fn filter(text: &str) -> TopicFilter<'_> {
+        TopicFilter::parse(text).unwrap()
+    }
+
+    /// There and back: none, one, several, with a shared one among them, each counted and found.
+    #[test]
+    fn they_are_the_same_however_few_they_are() {
+        let mut tree = Tree::new(1);
+        let mut subscriptions = Subscriptions::default();
+        let options = SubscriptionOptions::default();
+        let subscription = Subscription { options, identifier: 0, filtered: false };
+        let mut ids = Vec::new();
+        for (at, text) in ["a/+", "b", "c/#"].into_iter().enumerate() {
+            let planted = tree.subscribe(filter(text), subscription.of(7));
+            subscriptions.add(planted.filter, filter(text));
+            ids.push(planted.filter);
+            assert_eq!((subscriptions.len(), subscriptions.filters().count()), (at + 1, at + 1));
+        }
+        assert!(subscriptions.join(filter("$share/g/+"), Membership { subscription, joined: 9 }));
+        assert!(!subscriptions.join(filter("$share/g/+"), Membership { subscription, joined: 10 }));
+        assert_eq!((subscriptions.len(), subscriptions.wildcards()), (4, 3));
+        assert!(subscriptions.is_member_by(10) && !subscriptions.is_member_by(9));
+
+        assert!(subscriptions.remove(ids[1], filter("b")) && !subscriptions.remove(ids[1], filter("b")));
+        assert!(subscriptions.remove(ids[2], filter("c/#")));
+        assert!(subscriptions.leave(filter("$share/g/+")) && !subscriptions.leave(filter("$share/g/+")));
+        assert!(matches!(subscriptions, Subscriptions::One { has_wildcard: true, .. }));
+        assert_eq!((subscriptions.len(), subscriptions.wildcards()), (1, 1));
+        assert!(!subscriptions.remove(ids[1], filter("b")));
+        assert!(subscriptions.remove(ids[0], filter("a/+")));
+        assert!(matches!(subscriptions, Subscriptions::None));
+    }
+
+    #[test]
+    fn a_shared_one_alone_is_kept_and_gone_afterwards() {
+        let options = SubscriptionOptions::default();
+        let subscription = Subscription { options, identifier: 0, filtered: false };
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.join(filter("$share/g/a"), Membership { subscription, joined: 1 });
+        assert_eq!((subscriptions.len(), subscriptions.filters().count()), (1, 0));
+        assert!(subscriptions.leave(filter("$share/g/a")));
+        assert_eq!(subscriptions.memberships().count(), 0);
+        assert!(matches!(subscriptions, Subscriptions::None));
     }
 }

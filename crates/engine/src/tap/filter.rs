@@ -150,7 +150,7 @@ pub(super) fn topic_of<'a>(bytes: &'a [u8], connection: &'a Connection, sent: bo
         return Some(publish.topic);
     }
     let alias = usize::from(publish.properties.topic_alias()?.get());
-    connection.aliases.as_ref()?.received.get(alias - 1)?.as_deref()
+    connection.seldom.aliases.as_ref()?.received.get(alias - 1)?.as_deref()
 }
 
 pub(super) fn publish(frame: Frame<'_>, version: ProtocolVersion) -> Option<Publish<'_>> {
