@@ -1,7 +1,7 @@
 //! The client identifiers of devices, which nobody else may have: rules give rights to them.
 //!
 //! In:    the certificates that the built-in authority has issued.
-//! Out:   authenticators that refuse those identifiers to whoever shows no certificate.
+//! Out:   authenticators that refuse those identifiers to whoever shows no certificate, and let nobody keep one.
 //! Never: another answer to a guess than elsewhere.
 
 use std::collections::BTreeSet;
@@ -46,18 +46,23 @@ impl DeviceNames {
     }
 
     /// Looks whether there are others, at most once a second.
-    pub(super) fn poll(&self) {
-        if self.watch.lock().unwrap_or_else(PoisonError::into_inner).is_due_and_changed() {
-            self.reload();
-        }
+    #[must_use]
+    pub(super) fn poll(&self) -> bool {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).is_due_and_changed() && self.reload()
     }
 
-    /// Reads them again now.
-    pub(super) fn reload(&self) {
+    /// Reads them again now; whether there are others.
+    pub(super) fn reload(&self) -> bool {
         match names(&self.directory) {
-            Ok(names) => *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(names),
+            Ok(new) => {
+                let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+                let are_others = **names != new;
+                *names = Arc::new(new);
+                are_others
+            }
             Err(reason) => {
                 error!(target: "dunlin::access", %reason, "issued certificates cannot be read, the old names stay");
+                false
             }
         }
     }
@@ -83,7 +88,7 @@ impl Authenticator for NoDevice {
     }
 
     fn review(&self, known: Known<'_>) -> Standing {
-        self.proof.review(known)
+        if self.devices.has(known.client_id) { Standing::Gone } else { self.proof.review(known) }
     }
 
     fn authenticate(&self, attempt: &Attempt) -> Outcome {
@@ -112,5 +117,41 @@ impl Exchange for InVain {
 
     fn username(&self) -> Option<&str> {
         self.0.username()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_security::identity::{Anonymous, Grant, Identity};
+
+    use super::*;
+
+    /// Whoever had the identifier before there was the device would have the device's rights for as long as it stays.
+    #[test]
+    fn nobody_without_a_certificate_takes_or_keeps_the_identifier_of_a_device() {
+        let path = PathBuf::from("issued");
+        let watch = Mutex::new(Watch::new(&path));
+        let devices = Arc::new(DeviceNames { directory: path, names: RwLock::default(), watch });
+        let proof = NoDevice::new(Arc::new(Anonymous), Arc::clone(&devices));
+        let attempt = Attempt {
+            listener: "tcp".into(),
+            address: None,
+            client_id: "pump-7".into(),
+            is_assigned: false,
+            username: None,
+            password: None,
+            certificate: None,
+            method: None,
+            now: SystemTime::now(),
+        };
+        let Outcome::Allow(Grant { identity, .. }) = proof.authenticate(&attempt) else { panic!("anybody") };
+        assert_eq!(proof.review(identity.known()), Standing::Same);
+
+        *devices.names.write().unwrap() = Arc::new(BTreeSet::from(["pump-7".to_owned()]));
+
+        assert!(matches!(proof.authenticate(&attempt), Outcome::Deny(Denial::WrongClientId)));
+        assert_eq!(proof.review(identity.known()), Standing::Gone);
+        let other = Identity { client_id: "pump-8".into(), ..identity };
+        assert_eq!(proof.review(other.known()), Standing::Same);
     }
 }

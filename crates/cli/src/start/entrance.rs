@@ -240,14 +240,14 @@ impl Entrance {
     fn has_changed(&self) -> bool {
         let now = SystemTime::now();
         let proofs = Arc::clone(&lock(&self.proofs));
-        proofs.devices.poll();
+        let devices = proofs.devices.poll();
         let users = !proofs.users.poll().is_empty();
-        let devices = proofs.revoked.poll();
+        let revoked = proofs.revoked.poll();
         let lists = proofs.lists.poll();
         let is_written = lock(&self.policy).watch.is_due_and_changed();
         let rules = is_written && self.read_rules_again();
         let other = self.changed.swap(false, Ordering::AcqRel);
-        self.door.is_review_due(now) || users || devices || lists || rules || other
+        self.door.is_review_due(now) || users || devices || revoked || lists || rules || other
     }
 
     /// False where they cannot be used. Built-in rules that still hold are no change.
