@@ -83,7 +83,7 @@ impl Engine {
                 let Self { groups, hub, .. } = self;
                 groups.deal_ended(cx, hub, deal, outcome);
             }
-            Letter::Review { round, next } => self.review_some(cx, round, next),
+            Letter::Review { round } => self.review_some(cx, round),
             Letter::Slow { session, by } => self.slow(cx.now, session, by),
             Letter::Resume { session, by } => self.resume(cx, session, by),
             Letter::Safe { count } => self.hub.journal.confirmed(from, count, Durability::Synced),

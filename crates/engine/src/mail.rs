@@ -84,8 +84,8 @@ pub(crate) enum Letter {
     Seen { exchange: Exchange },
     /// The way of the next publication is followed.
     Followed(Box<Baggage>),
-    /// To itself: review the Sessions from this slot on, unless a newer round has begun.
-    Review { round: u32, next: u32 },
+    /// To itself: go on to review Sessions, unless a newer round has begun.
+    Review { round: u32 },
 }
 
 /// What happened to a member of a shared group.

@@ -24,15 +24,19 @@ const SLICE: usize = 1024;
 pub(crate) struct Reviews {
     authority: Option<Arc<dyn Authority>>,
     round: u32,
+    /// The slot that is looked at next, and how many of this round still are to be.
+    next: u32,
+    left: u32,
 }
 
 impl Engine {
-    /// The rights of some changed. A round that goes on is begun anew.
+    /// The rights of some changed. A round that goes on is begun anew, where it is: however fast changes follow each other, everybody
+    /// has its turn.
     pub(crate) fn policy_changed(&mut self, cx: &mut Cx<'_>, authority: Arc<dyn Authority>) {
         self.reviews.authority = Some(authority);
         self.reviews.round = self.reviews.round.wrapping_add(1);
-        let round = self.reviews.round;
-        self.review_some(cx, round, 0);
+        self.reviews.left = self.hub.sessions.slots.span();
+        self.review_some(cx, self.reviews.round);
     }
 
     /// What became of an identity since it was recognised.
@@ -41,15 +45,18 @@ impl Engine {
     }
 
     /// Looks at some Sessions; the rest by letter, so that others have their turn in between.
-    pub(crate) fn review_some(&mut self, cx: &mut Cx<'_>, round: u32, next: u32) {
+    pub(crate) fn review_some(&mut self, cx: &mut Cx<'_>, round: u32) {
         if round != self.reviews.round {
             return;
         }
         let mut budget = SLICE;
-        for index in next..self.hub.sessions.slots.span() {
+        while self.reviews.left > 0 {
             if budget == 0 {
-                return cx.fx.mail.post(self.hub.shard, Letter::Review { round, next: index });
+                return cx.fx.mail.post(self.hub.shard, Letter::Review { round });
             }
+            let index = if self.reviews.next < self.hub.sessions.slots.span() { self.reviews.next } else { 0 };
+            self.reviews.next = index + 1;
+            self.reviews.left -= 1;
             budget = budget.saturating_sub(1 + self.review_session(cx, index));
         }
     }

@@ -283,6 +283,22 @@ fn a_will_is_held_against_the_rights_of_its_publication() {
     }
 }
 
+/// Changes that follow each other faster than anybody could look at all Sessions keep nobody's turn from coming.
+#[test]
+fn a_change_on_the_way_goes_on_where_the_one_before_was() {
+    let mut world = World::new();
+    world.carry_by_hand();
+    for number in 0..3_000 {
+        world.enter_with(&hello(V311, &format!("c{number}")), rules(&[], &[]));
+    }
+    let last = world.enter_with(&hello(V5, "last"), rules(&[], &[]));
+    for _ in 0..3 {
+        assert!(world.is_open(last));
+        world.policy_changed(&now("last", Review::Revoked(ReasonCode::NotAuthorized)));
+    }
+    assert_eq!(world.take(last), ["DISCONNECT 87", "closed"]);
+}
+
 /// Some Sessions at a time; a change on the way begins anew.
 #[test]
 fn many_sessions_are_reviewed_some_at_a_time() {
