@@ -1,7 +1,7 @@
 //! Log-in by asking an HTTP service.
 //!
 //! In:    an attempt, sent as JSON by POST; later, if asked to, who was let in, without a password.
-//! Out:   what the service says: 200 with JSON, 204 for a plain yes, 401 and 403 for no.
+//! Out:   what the service says: 200 with JSON, 204 for a plain yes, 401 and 403 for no, as what it cannot make sense of.
 //! Never: a guess at what another answer means, nor at none: then the service is out of order, and the Client is refused,
 //!        or passed on where that was chosen.
 
@@ -315,7 +315,8 @@ fn read(answer: &Answer, attempt: &Attempt) -> Result<Said, NoAnswer> {
     match answer.status {
         200 => {}
         204 => return Ok(Said::Yes(Box::new(Grant { identity: plain(), ..Grant::default() }))),
-        401 | 403 => return Ok(Said::No),
+        // The last three: it answers, but does not take this client's names. Else a stranger could have it left alone.
+        401 | 403 | 400 | 413 | 422 => return Ok(Said::No),
         status => return Err(NoAnswer::Status(status)),
     }
     let response: Response = serde_json::from_slice(&answer.body).map_err(|_| NoAnswer::Body)?;
@@ -391,10 +392,11 @@ mod tests {
     fn each_status_means_what_it_means() {
         let none = json!({});
         assert!(matches!(read(&answer(204, &none), &attempt()), Ok(Said::Yes(_))));
-        assert!(matches!(read(&answer(401, &none), &attempt()), Ok(Said::No)));
-        assert!(matches!(read(&answer(403, &none), &attempt()), Ok(Said::No)));
+        for status in [401, 403, 400, 413, 422] {
+            assert!(matches!(read(&answer(status, &none), &attempt()), Ok(Said::No)), "{status}");
+        }
         assert_eq!(read(&answer(200, &none), &attempt()).unwrap_err(), NoAnswer::Body);
-        for status in [201, 301, 302, 400, 404, 429, 500, 503] {
+        for status in [201, 301, 302, 404, 429, 500, 503] {
             let body = json!({"result": "allow"});
             assert_eq!(read(&answer(status, &body), &attempt()).unwrap_err(), NoAnswer::Status(status));
         }
