@@ -127,6 +127,8 @@ struct Tap {
     filter: Arc<TapFilter>,
     fetched: Time,
     batch: TapBatch,
+    /// Bytes of the topics that it says beside its packets.
+    topics: usize,
     /// Where peers are in the batch, and whether they are named.
     peers: Map<(ConnectionId, bool), usize>,
     exchanges: Exchanges,
@@ -226,6 +228,7 @@ impl crate::Engine {
             filter,
             fetched: now,
             batch: TapBatch::default(),
+            topics: 0,
             peers: seeded(taps.seed),
             exchanges: Exchanges::new(taps.seed),
         }));
@@ -238,6 +241,7 @@ impl crate::Engine {
         let tap = self.hub.taps.find(id)?;
         tap.fetched = now;
         tap.peers.clear();
+        tap.topics = 0;
         Some(std::mem::take(&mut tap.batch))
     }
 
@@ -388,10 +392,12 @@ impl Tap {
         });
         let room = filter.buffer_bytes_maximum as usize;
         let copied = seen.bytes.len().min(filter.packet_bytes_maximum as usize);
-        if self.batch.bytes.len() + copied + self.batch.packets.len() * PACKET_OVERHEAD > room {
+        let topics = self.topics + topic.map_or(0, str::len);
+        if self.batch.bytes.len() + copied + topics + self.batch.packets.len() * PACKET_OVERHEAD > room {
             self.batch.lost += 1;
             return;
         }
+        self.topics = topics;
         let start = self.batch.bytes.len();
         self.batch.bytes.extend_from_slice(seen.bytes);
         if !filter.secrets {

@@ -150,6 +150,22 @@ fn what_nobody_fetches_is_counted_and_does_not_grow() {
     assert_eq!(world.tapped(&taps).unwrap(), (vec!["from c: PUBLISH t".to_owned()], 0));
 }
 
+/// A topic behind an alias is said with every packet.
+#[test]
+fn topics_that_are_said_beside_packets_count() {
+    let mut world = World::new();
+    let taps = world.tap(TapFilter { buffer_bytes_maximum: 10_000, ..everything() });
+    let client = world.connect(V5, "c");
+    world.publish(client, &message(&"t".repeat(1000), "x").alias(1));
+    for _ in 0..100 {
+        world.publish(client, &message("", "x").alias(1));
+    }
+    let (said, lost) = world.tapped(&taps).unwrap();
+    assert!(said.len() < 12 && said.len() as u64 + lost == 103, "{} {lost}", said.len());
+    world.publish(client, &message("", "x").alias(1));
+    assert_eq!(world.tapped(&taps).unwrap().0.len(), 1);
+}
+
 #[test]
 fn of_a_large_packet_the_beginning_is_kept() {
     let mut world = World::new();
