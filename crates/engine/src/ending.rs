@@ -222,7 +222,8 @@ impl Engine {
         }
         let Some(will) = session.will.take() else { return };
         if !self.may_publish_will(cx, id, &will) {
-            return;
+            // A restart, which knows no rights before the Client is back, must not find it.
+            return self.hub.record_closed(cx, id);
         }
         let mut view = will.message.view();
         view.expires_at = will.expiry.map(|seconds| cx.now.after(Duration::from_secs(seconds.into())));

@@ -299,6 +299,24 @@ fn a_change_on_the_way_goes_on_where_the_one_before_was() {
     assert_eq!(world.take(last), ["DISCONNECT 87", "closed"]);
 }
 
+/// Nor does a restart publish it, which knows nobody's rights.
+#[test]
+fn a_will_that_was_denied_is_not_found_by_a_restart() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(1000));
+    world.subscribe(subscriber, "w", 1);
+    let hello_c = hello(V5, "c").lasting(1000).will(message("w", "1").qos(1, 0));
+    let client = world.enter_with(&hello_c, rules(&["w"], &[]));
+    world.policy_changed(&now("c", allowed(&[], &[])));
+    world.lose(client);
+    world.settle_disk();
+    world.crash(1);
+    world.unguard();
+    world.seconds(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(1000));
+    assert_eq!(world.acknowledge_all(subscriber), NOTHING);
+}
+
 /// Some Sessions at a time; a change on the way begins anew.
 #[test]
 fn many_sessions_are_reviewed_some_at_a_time() {
