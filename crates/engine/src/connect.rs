@@ -299,7 +299,10 @@ impl Engine {
         }
         if let Some(connection) = self.hub.connections.get_mut(id) {
             connection.paused = Some(Pause::Opening);
+            // It may have been asked who it is for long, or have waited for another Client to go.
+            connection.received_at = cx.now;
         }
+        self.hub.arm_connection(id);
         self.open_when_safe(cx, opening);
     }
 

@@ -82,7 +82,7 @@ pub(crate) struct Connection {
     pub(crate) version: ProtocolVersion,
     pub(crate) peer: KeptPeer,
     pub(crate) opened_at: Time,
-    /// The last packet of the Client.
+    /// The last packet of the Client; while its CONNACK waits, since when.
     pub(crate) received_at: Time,
     /// Keep Alive in seconds; zero: off [MQTT-3.1.2-22].
     pub(crate) keep_alive: u16,
@@ -238,7 +238,8 @@ impl Connection {
             return Some(rates.resumes_at);
         }
         match self.phase {
-            Phase::New | Phase::Asking | Phase::Opening(_) => Some(self.opened_at.after(connect_timeout)),
+            Phase::New | Phase::Asking => Some(self.opened_at.after(connect_timeout)),
+            Phase::Opening(_) => Some(self.received_at.after(connect_timeout)),
             Phase::Connected(_) if self.keep_alive == 0 => None,
             // One and a half times as long.
             Phase::Connected(_) => {

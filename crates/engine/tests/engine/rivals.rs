@@ -119,6 +119,22 @@ fn of_several_newcomers_the_last_waits() {
     }
 }
 
+/// Let in, it waits for the log as long as anybody, from then on.
+#[test]
+fn who_waited_for_another_is_told_when_the_log_does_not_take_its_session() {
+    let mut world = World::durable(1);
+    let greeting = hello(V5, "c").lasting(60);
+    let holder = fight(&mut world, &greeting, 3);
+    let newcomer = world.knock(&greeting);
+    world.hold_disk();
+    world.seconds(1);
+    assert!(!world.is_open(holder));
+    world.pass(Duration::from_millis(9_999));
+    assert!(world.take(newcomer).is_empty());
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.take(newcomer), ["CONNACK 88", "closed"]);
+}
+
 /// What it sends behind its CONNECT waits with it.
 #[test]
 fn packets_behind_a_connect_that_waits_are_taken_afterwards() {
