@@ -223,6 +223,10 @@ impl Engine {
             let detail = "the log has no room for another session, or for the end of one".to_owned();
             return Err((ReasonCode::QuotaExceeded, detail));
         }
+        if self.hub.journal.is_overcrowded() {
+            let detail = "too much waits for the log to have room".to_owned();
+            return Err((ReasonCode::QuotaExceeded, detail));
+        }
         let Some(will) = &connect.will else { return Ok(None) };
         let refused = |detail: String| (ReasonCode::TopicNameInvalid, detail);
         let topic = self.router.check_topic(will.topic).map_err(|error| refused(format!("will: {error}")))?;

@@ -305,6 +305,13 @@ impl Journal {
         self.enabled && !self.has_no_room() && self.is_crowded()
     }
 
+    /// Does the log have no room for so long that twice the bound waits to be written? What makes room has to be let in while it is
+    /// full; but each CONNECT adds what is to be written.
+    pub(crate) fn is_overcrowded(&self) -> bool {
+        self.has_no_room()
+            && (self.pending.len() > 2 * WAITING_MAXIMUM || self.pending_bytes > 2 * WAITING_BYTES_MAXIMUM)
+    }
+
     fn is_crowded(&self) -> bool {
         self.pending.len() + self.row.len() > WAITING_MAXIMUM
             || self.pending_bytes > self.waiting_bytes_maximum()

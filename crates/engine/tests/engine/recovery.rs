@@ -99,6 +99,26 @@ fn a_session_that_begins_while_the_journal_is_full_is_not_promised() {
     assert_eq!(world.take(taken), ["CONNACK 00"]);
 }
 
+/// A Client that comes again and again while the log is full leaves something to be written each time, which has a bound.
+#[test]
+fn what_waits_for_a_full_journal_has_a_bound_whoever_comes() {
+    let mut world = World::durable(1);
+    let hello = hello(V5, "c").lasting(60).resume().will(message("w", "x".repeat(60_000)));
+    let client = world.enter(&hello);
+    world.lose(client);
+    world.fill_disk();
+    let refused = (0..2000).find(|_| {
+        let client = world.knock(&hello);
+        let is_refused = world.take(client)[0] == "CONNACK 97";
+        world.lose(client);
+        is_refused
+    });
+    assert!(refused.is_some_and(|times| times > 100), "{refused:?}");
+    world.empty_disk();
+    let client = world.knock(&hello);
+    assert_eq!(world.take(client), ["CONNACK 00 present"]);
+}
+
 /// What a full log has not taken of a batch cannot be read back. It is not lost: it is sent when there is room.
 #[test]
 fn what_a_full_journal_has_not_taken_is_waited_for() {
