@@ -119,11 +119,14 @@ fn each_issuer_of_several_lets_in_its_own() {
 #[test]
 fn a_connection_ends_with_its_token() {
     let directory = prepared();
-    let made = tokens("ES256", &[claims(&json!({"exp": in_seconds(10)}))]);
-    fs::write(directory.path().join("keys.json"), made["jwks"].to_string()).unwrap();
+    issued(&directory, "ES256");
     let text = "[[authentication.jwt]]\nkey_file = \"keys.json\"\nleeway_seconds = 0\n";
     configure(&directory, "[\"jwt\"]", text);
     let broker = start(&directory);
+    // Its time begins when the broker is there.
+    let made = tokens("ES256", &[claims(&json!({"exp": in_seconds(10)}))]);
+    fs::write(directory.path().join("keys.json"), made["jwks"].to_string()).unwrap();
+    reload(&broker);
     let token = made["token"].as_str().unwrap();
     let (mut child, mut lines) =
         subscriber_as(&directory, &port(&broker), "c", "plant/#", &["-u", "x", "-P", token]);
