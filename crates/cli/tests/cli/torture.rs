@@ -2,7 +2,6 @@
 
 use std::env;
 use std::path::Path;
-use std::process::Command;
 
 use crate::process::{TemporaryFile, fails, run};
 
@@ -54,20 +53,9 @@ fn a_broker_that_keeps_everything_in_memory_is_found_out() {
     remove_remains(&verdict);
 }
 
-/// Ten kills, or `DUNLIN_KILLS`; only where this version keeps anything on disk.
+/// Ten kills, or `DUNLIN_KILLS`.
 #[test]
 fn dunlin_with_a_data_directory_keeps_its_word() {
-    let data = env::temp_dir().join(format!("dunlin-torture-probe-{}", std::process::id()));
-    let probe = Command::new(env!("CARGO_BIN_EXE_dunlin"))
-        .args(["serve", "--dev", "--listen", "unix:/nonexistent/socket", "--data"])
-        .arg(&data)
-        .output()
-        .unwrap();
-    let _ = std::fs::remove_dir_all(data);
-    if String::from_utf8_lossy(&probe.stderr).contains("--data is not available") {
-        println!("SKIPPED: this version has no --data");
-        return;
-    }
     let kills = env::var("DUNLIN_KILLS").unwrap_or_else(|_| "10".to_owned());
     verdict(0, &["--start", &dunlin("--data {data}"), "--kills", &kills]);
 }
