@@ -1,4 +1,4 @@
-//! A build without the API of an operator: `[api]` of the configuration is not looked at.
+//! A build without the API of an operator: a configuration that gives it a port is refused.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -7,7 +7,6 @@ use std::sync::Arc;
 use dunlin_runtime::Observer;
 use dunlin_security::identity::password::UserStore;
 use dunlin_store::{DirDisk, Store};
-use tracing::info;
 
 use crate::certificates::Certificates;
 use crate::config::{self, Config};
@@ -28,10 +27,7 @@ pub(crate) struct Process;
 impl Api {
     /// # Errors
     /// None.
-    pub(crate) fn bind(config: &config::Api, _: Option<&Path>, _: bool) -> Result<Self, Failure> {
-        if config.listen.is_some() {
-            info!(target: "dunlin::process", "this build has no API: [api] is not looked at");
-        }
+    pub(crate) fn bind(_: &config::Api, _: Option<&Path>, _: bool) -> Result<Self, Failure> {
         Ok(Self)
     }
 

@@ -1,7 +1,5 @@
 //! Chains of authenticators that need what the file does not say, or says twice.
 
-use std::iter;
-
 use dunlin_security::identity::http;
 #[cfg(feature = "ldap")]
 use dunlin_security::identity::ldap::LdapSettingsError;
@@ -9,14 +7,14 @@ use dunlin_security::source::Source;
 
 #[cfg(feature = "ldap")]
 use super::Ldap;
+use super::built::{self, Part};
 use super::fault::{Fault, Problem};
 use super::listener::Proof;
 use super::relation::Places;
 use super::{Authentication, Config};
 
-/// What a build without it says.
-#[cfg(not(feature = "ldap"))]
-pub(crate) const NO_LDAP: &str = "this build has no ldap: cargo build --features ldap";
+/// The keys that say which proofs are asked for.
+const CHAINS: [&str; 2] = ["authentication.chain", "listener.authentication"];
 
 /// A fault and the key that it is about.
 struct Wrong {
@@ -52,28 +50,41 @@ pub(crate) fn unused(
 
 /// Whether a chain of the file has it.
 pub(crate) fn asks(config: &Config, proof: Proof) -> bool {
-    let own = config.listener.iter().filter_map(|listener| listener.authentication.as_ref());
-    iter::once(&config.authentication.chain).chain(own).any(|chain| chain.contains(&proof))
+    asked_by(config, proof).is_some()
+}
+
+/// The key whose chain has it, if one does.
+pub(super) fn asked_by(config: &Config, proof: Proof) -> Option<&'static str> {
+    if config.authentication.chain.contains(&proof) {
+        return Some(CHAINS[0]);
+    }
+    let mut own = config.listener.iter().filter_map(|listener| listener.authentication.as_ref());
+    own.any(|chain| chain.contains(&proof)).then_some(CHAINS[1])
 }
 
 /// Every authenticator of a chain that cannot work.
 pub(super) fn faults(config: &Config, source: Source<'_>, places: &Places) -> Vec<Fault> {
     let mut wrong = of_failures(config);
-    for (proof, of) in
-        [(Proof::Jwt, of_jwt as fn(&Config) -> Vec<Wrong>), (Proof::Http, of_http), (Proof::Ldap, of_ldap)]
-    {
-        if asks(config, proof) {
-            wrong.extend(of(config));
-        }
+    let lacking = built::lacking(config, Part::is_built);
+    wrong.extend(lacking.iter().map(|wish| Wrong::new(wish.key, wish.part.lack(), wish.part.instead())));
+    // What is not built is not even mentioned, so that the linker leaves it out.
+    if Part::Jwt.is_built() && asks(config, Proof::Jwt) {
+        wrong.extend(of_jwt(config));
+    }
+    if Part::Http.is_built() && asks(config, Proof::Http) {
+        wrong.extend(of_http(config));
+    }
+    #[cfg(feature = "ldap")]
+    if asks(config, Proof::Ldap) {
+        wrong.extend(of_ldap(config));
     }
     wrong.into_iter().map(|wrong| fault(wrong, source, places)).collect()
 }
 
 fn fault(wrong: Wrong, source: Source<'_>, places: &Places) -> Fault {
-    let chains = ["authentication.chain", "listener.authentication"];
     // What is missing has no place of its own: then whoever asks for it is shown.
     let at =
-        [wrong.key].into_iter().chain(chains).find_map(|key| places.get(key)).cloned().unwrap_or_default();
+        [wrong.key].into_iter().chain(CHAINS).find_map(|key| places.get(key)).cloned().unwrap_or_default();
     let fault = Fault::at(source, &at, Problem::Chain(wrong.why));
     Fault {
         key: Some(wrong.key.to_owned()),
@@ -188,11 +199,6 @@ fn of_settings(ldap: &Ldap, url: &str, error: &LdapSettingsError) -> Wrong {
         }
     };
     Wrong { key, value: Some(format!("\"{value}\"")), why: error.to_string(), allowed }
-}
-
-#[cfg(not(feature = "ldap"))]
-fn of_ldap(_: &Config) -> Vec<Wrong> {
-    vec![Wrong::new("authentication.chain", NO_LDAP, "a chain without ldap")]
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod access;
 mod admission;
 mod api;
 mod authentication;
+mod built;
 mod catalogue;
 mod chain;
 mod check;
@@ -32,8 +33,7 @@ pub(crate) use access::Access;
 pub(crate) use admission::Admission;
 pub(crate) use api::Api;
 pub(crate) use authentication::{Authentication, Http, Jwt, Ldap};
-#[cfg(not(feature = "ldap"))]
-pub(crate) use chain::NO_LDAP;
+pub(crate) use built::Part;
 #[cfg(feature = "api")]
 pub(crate) use chain::asks;
 pub(crate) use chain::unused;

@@ -26,7 +26,7 @@ use tracing::warn;
 use super::devices::{DeviceNames, NoDevice};
 use super::entrance::Doorplate;
 use super::lists::Lists;
-use crate::config::{self, Authentication, Proof};
+use crate::config::{self, Authentication, Part, Proof};
 use crate::failure::Failure;
 use crate::user;
 
@@ -140,11 +140,12 @@ impl Proofs {
             warn!(target: "dunlin::authentication", section, "a proof is set up that no chain has: nobody is asked for it");
         }
         let (jwt, http, ldap) = (asks(Proof::Jwt), asks(Proof::Http), asks(Proof::Ldap));
-        if jwt {
+        // The check of the configuration has refused what is not built.
+        if Part::Jwt.is_built() && jwt {
             let issuers = self.config.jwt.iter().map(|jwt| Issuer::open(jwt, known));
             self.issuers = issuers.collect::<Result<_, _>>()?;
         }
-        if http {
+        if Part::Http.is_built() && http {
             let service = call_out(&self.config.http)?;
             self.services.push(Arc::clone(&service) as Arc<dyn Recheck>);
             self.http = Some(service);
@@ -276,7 +277,7 @@ fn directory(ldap: &config::Ldap) -> Result<Directory, Failure> {
 /// The check of the configuration has refused it.
 #[cfg(not(feature = "ldap"))]
 fn directory(_: &config::Ldap) -> Result<Directory, Failure> {
-    Err(Failure::Entrance(config::NO_LDAP.to_owned()))
+    Err(Failure::Entrance(Part::Ldap.lack().to_owned()))
 }
 
 /// A file with a secret, without the line ends at its end.

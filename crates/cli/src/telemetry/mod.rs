@@ -21,7 +21,7 @@ use dunlin_runtime::Observer;
 use dunlin_security::identity::http::{Client, ClientSettings};
 use tracing::{error, warn};
 
-use crate::config;
+use crate::config::{self, Part};
 use crate::failure::Failure;
 use crate::metrics::Sources;
 
@@ -68,6 +68,10 @@ struct Exporter {
 /// Where the collector's URL or the file with its credentials cannot be used.
 pub(crate) fn start(config: &config::OpenTelemetry, sources: Sources) -> Result<(), Failure> {
     let Some(endpoint) = &config.endpoint else { return Ok(()) };
+    if !Part::OpenTelemetry.is_built() {
+        // The check of the configuration has refused it.
+        return Err(Failure::Telemetry(Part::OpenTelemetry.lack().to_owned()));
+    }
     if endpoint.starts_with("http://") {
         warn!(target: "dunlin::process", endpoint, "spans and metrics go to the collector without encryption");
     }
