@@ -34,7 +34,7 @@ manual:
 	$(TARGET)/dist/dunlin completion zsh > target/manual/_dunlin
 	$(TARGET)/dist/dunlin completion fish > target/manual/dunlin.fish
 
-# The broker alone, in 7 MiB: docs/running.md says what it lacks.
+# The broker alone, in 5.4 MiB: docs/running.md says what it lacks.
 .PHONY: edge
 edge:
 	cargo build --profile edge -p dunlin --no-default-features --features edge
