@@ -83,6 +83,10 @@ const AS_DRAWN: &[(u64, &str)] = &[
         "a Will was expected that its client had made void in its delay, as a second crash was taken for proof that it had gone out",
     ),
     (
+        26_298,
+        "what had expired, and a crash made the Server send all the same, was to come behind the others ever after in the model",
+    ),
+    (
         40_120,
         "one that does so and says nothing more was to be found silent in the model, although it was not read",
     ),

@@ -5,6 +5,9 @@
 
 use super::{Broken, Delivery, Model, ensure};
 
+/// Places between two exchanges that began one after the other, for such as were not seen then.
+const BETWEEN: u64 = 1 << 32;
+
 /// A QoS 1 or 2 message on its way to a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange {
@@ -102,6 +105,8 @@ impl Model {
         if delivery.dup
             && let Some(known) = self.revived(session, packet, delivery.message)
         {
+            let last = &mut self.links[delivery.link].last_resent;
+            *last = known.order.max(*last);
             self.sessions[session].exchanges.insert(packet, Exchange { link: delivery.link, ..known });
             return Ok(false);
         }
@@ -123,12 +128,20 @@ impl Model {
     }
 
     fn begin_exchange(&mut self, session: usize, delivery: &Delivery<'_>, packet: u16) {
-        self.exchanges_begun += 1;
+        // What was sent before, unseen, has its place behind what came again before it; what is new, behind all of that.
+        let order = if delivery.dup {
+            let last = &mut self.links[delivery.link].last_resent;
+            *last += 1;
+            *last
+        } else {
+            self.exchanges_begun += BETWEEN;
+            self.exchanges_begun
+        };
         let exchange = Exchange {
             message: delivery.message,
             qos: delivery.qos,
             link: delivery.link,
-            order: self.exchanges_begun,
+            order,
             topic: delivery.topic,
             since: delivery.emitted.step,
             released: false,

@@ -76,6 +76,29 @@ fn what_expired_may_come_late_after_a_crash() {
     assert_eq!(late(None, true), disordered);
 }
 
+/// [MQTT-4.6.0-1] What a client sees first when it is sent again has its place between the others from then on.
+#[test]
+fn what_is_seen_late_keeps_its_place() {
+    let again = |order: [usize; 3]| {
+        let (mut history, link) = durable();
+        let before = history.published(0, TOPIC, 2);
+        let expired = history.message(0, TOPIC, 2);
+        history.model.messages[expired].expiry = Some(3);
+        history.model.publish_taken(expired);
+        history.wait(4);
+        let after = history.published(0, TOPIC, 2);
+        assert_eq!([before, after].map(|message| history.receive(link, message)), ["", ""]);
+        history.crash();
+        let messages = [before, expired, after];
+        assert_eq!(history.again(&messages), ["", "", ""]);
+        history.again(&order.map(|at| messages[at]))
+    };
+    let disordered = "sent again in another order";
+    assert_eq!(again([0, 1, 2]), ["", "", ""]);
+    assert_eq!(again([0, 2, 1]), ["", "", disordered]);
+    assert_eq!(again([1, 0, 2]), ["", disordered, ""]);
+}
+
 /// A crash may not have lost what its publisher sends again: then its interval began before.
 #[test]
 fn what_is_sent_again_may_have_expired() {
