@@ -77,6 +77,7 @@ impl Engine {
         let (index, generation) = self.subacks.insert(pending);
         let token = SubAckToken { index, generation };
         let mount = self.hub.mount_of(id);
+        let serial = self.hub.journal.serial();
         for (filter, options) in subscribe.filters.iter() {
             let mounted = mount.as_ref().map(|mount| mount.filter(filter));
             let whole = mounted.as_deref().map_or(Ok(filter), TopicFilter::parse);
@@ -110,7 +111,8 @@ impl Engine {
                 pending.reasons.push(reason);
             }
         }
-        if self.hub.sessions.get(session).is_some_and(|session| session.key != 0) {
+        // A refusal promises nothing.
+        if self.hub.journal.serial() != serial {
             if let Some(pending) = self.pending(token) {
                 pending.waiting += 1;
             }
@@ -349,7 +351,12 @@ impl Engine {
         // One for all filters [MQTT-3.10.4-6] [MQTT311-3.10.4-6] [MQTT-2.2.1-6] [MQTT311-2.3.1-7], without properties that could be too
         // much [MQTT-3.11.2-1] [MQTT-3.11.2-2].
         let packet_id = unsubscribe.packet_id;
-        if self.hub.sessions.get(session).is_some_and(|session| session.key != 0) {
+        if self.hub.journal.is_leaving(session) {
+            if self.hub.journal.has_no_room() && !reasons.contains(&(ReasonCode::Success as u8)) {
+                // Of those that end nothing there is no end.
+                let detail = "the log has no room for what its earlier unsubscribe says";
+                return self.disconnect(cx, id, ReasonCode::QuotaExceeded, detail);
+            }
             let due = Due::UnsubAck { connection: id, packet_id, reasons: reasons.into() };
             let waits_for = self.waits_for(session);
             return self.when_safe(cx, waits_for, ShardSet::EMPTY, due);
@@ -389,6 +396,7 @@ impl Engine {
         if found.key != 0 {
             let record = Record::Unsubscribed { key: found.key, filter: filter.as_str() };
             self.hub.journal.control(cx.now, found.partition, &record);
+            self.hub.journal.leaves(session);
         }
         // [MQTT-3.10.4-2] [MQTT311-3.10.4-2]; what is in flight is completed [MQTT-3.10.4-3] [MQTT311-3.10.4-3].
         match wanted {

@@ -108,6 +108,8 @@ pub(crate) struct Journal {
     posted: Vec<u64>,
     /// Clients whose last Session ended, by the serial numbers of the records that say so, until these are safe.
     ending: Map<Box<str>, u64>,
+    /// The same of Sessions of which a Subscription ended.
+    leaving: Map<SessionId, u64>,
     /// What `safe` was when these were looked through.
     ends_safe: u64,
     /// What came from each other shard, and what it is to be told once a serial number is safe.
@@ -239,6 +241,7 @@ impl Journal {
             next_key: 1,
             posted: vec![0; map.count()],
             ending: seeded(seed),
+            leaving: seeded(seed),
             ends_safe: 0,
             received: vec![0; map.count()],
             told: vec![0; map.count()],
@@ -285,6 +288,18 @@ impl Journal {
     pub(crate) fn ends(&mut self, client_id: Box<str>) {
         if self.enabled {
             self.ending.insert(client_id, self.serial() - 1);
+        }
+    }
+
+    /// A Subscription of that Session ended, and the log does not know it yet.
+    pub(crate) fn is_leaving(&self, session: SessionId) -> bool {
+        self.leaving.get(&session).is_some_and(|serial| *serial >= self.reach.safe)
+    }
+
+    /// A Subscription ended whose end was just recorded.
+    pub(crate) fn leaves(&mut self, session: SessionId) {
+        if self.enabled {
+            self.leaving.insert(session, self.serial() - 1);
         }
     }
 
@@ -582,6 +597,7 @@ impl Journal {
         if *safe > self.ends_safe {
             self.ends_safe = *safe;
             self.ending.retain(|_, serial| *serial >= *safe);
+            self.leaving.retain(|_, serial| *serial >= *safe);
         }
         *written = (*written).max(*safe);
         *relief_written = (*relief_written).max(*relief_safe);

@@ -432,6 +432,30 @@ fn a_full_log_leaves_no_connect_without_an_answer() {
     }
 }
 
+/// Nor a SUBSCRIBE that is refused, nor an UNSUBSCRIBE that ends nothing: however many come, none of them waits. One that ends a
+/// Subscription does, until the log knows; and who cannot be told that there is none, because a crash may bring it back, is closed.
+#[test]
+fn a_full_log_holds_up_no_answer_that_needs_nothing_written() {
+    for (version, answers, farewell) in [
+        (V311, ["UNSUBACK #2", "SUBACK #4 [80]"], &["closed"][..]),
+        (V5, ["UNSUBACK #2 [11]", "SUBACK #4 [97]"], &["DISCONNECT 97", "closed"]),
+    ] {
+        let mut world = World::durable(1);
+        let client = world.enter(&hello(version, "c").lasting(60));
+        world.subscribe(client, "t", 1);
+        world.fill_disk();
+        let other = world.enter(&hello(version, "d"));
+        world.unsubscribe(client, &["x"]);
+        world.unsubscribe(client, &["t"]);
+        world.ask(client, &[("u", at(1))], 0);
+        assert_eq!(world.take(client), answers);
+        world.unsubscribe(client, &["t"]);
+        assert_eq!(world.take(client), farewell);
+        world.unsubscribe(other, &["x"]);
+        assert_eq!(world.take(other).len(), 1);
+    }
+}
+
 /// A log that takes nothing for long: who waits is told so when the time for CONNECT is over.
 #[test]
 fn a_connect_that_the_log_does_not_take_in_time_is_refused() {
