@@ -106,8 +106,7 @@ impl Engine {
     pub(crate) fn authenticated(&mut self, cx: &mut Cx<'_>, id: ConnectionId, outcome: Outcome) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let phase = connection.phase;
-        let asked = connection.authentication();
-        let Some(asked) = asked.filter(|asked| asked.asking) else { return };
+        let Some(asked) = connection.authentication().filter(|asked| asked.asking) else { return };
         asked.asking = false;
         self.hub.counters.authentications[outcome.ordinal()] += 1;
         match (outcome, phase) {
@@ -153,8 +152,7 @@ impl Engine {
         }
         let identity = self.identity(id);
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let asked = connection.authentication();
-        let (Some(asked), Some(identity)) = (asked, identity) else {
+        let (Some(asked), Some(identity)) = (connection.authentication(), identity) else {
             let detail = "no authentication method was agreed";
             return self.disconnect(cx, id, ReasonCode::BadAuthenticationMethod, detail);
         };
@@ -179,8 +177,7 @@ impl Engine {
     /// The Client has to say more: AUTH with 0x18 and the method of its CONNECT [MQTT-4.12.0-2] [MQTT-4.12.0-5].
     fn ask_client(&mut self, cx: &mut Cx<'_>, id: ConnectionId, data: &[u8], exchange: Exchange) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
-        let asked = connection.authentication();
-        let Some(asked) = asked else { return };
+        let Some(asked) = connection.authentication() else { return };
         if asked.method.is_none() {
             // [MQTT-4.12.0-6]
             let detail = "its authentication goes on, and it named no method";

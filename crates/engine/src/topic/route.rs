@@ -442,11 +442,7 @@ impl Target {
             retain_as_published: subscriptions
                 .iter()
                 .any(|subscriber| subscriber.options.retain_as_published),
-            identifiers: match identifiers[..] {
-                [] => Identifiers::None,
-                [identifier] => Identifiers::One(identifier),
-                _ => Identifiers::Many(identifiers.into()),
-            },
+            identifiers: Identifiers::of(identifiers),
             own,
         })
     }

@@ -28,7 +28,6 @@ use super::labels::{LabelId, Labels};
 use super::wanted::{Several, Subscriber, Wanted, Wants};
 use crate::partition::{ShardId, ShardSet};
 
-const NONE: u32 = u32::MAX;
 const ROOT: u32 = 0;
 /// Levels of most topics; deeper ones cost an allocation.
 const USUAL_LEVELS: usize = 16;
@@ -65,7 +64,7 @@ pub(crate) struct Tree {
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    /// Of a free node [`NONE`].
+    /// Of a free node [`Node::FREE`].
     parent: u32,
     label: LabelId,
     /// How many, and above that [`PLUS`] and [`HASH`].
@@ -96,7 +95,7 @@ enum Led {
 }
 
 impl Node {
-    const FREE: u32 = NONE;
+    const FREE: u32 = u32::MAX;
 
     const fn has(&self, wildcard: u32) -> bool {
         self.children & wildcard != 0
