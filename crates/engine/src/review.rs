@@ -54,7 +54,8 @@ impl Engine {
             if budget == 0 {
                 return cx.fx.mail.post(self.hub.shard, Letter::Review { round });
             }
-            let index = if self.reviews.next < self.hub.sessions.slots.span() { self.reviews.next } else { 0 };
+            let index =
+                if self.reviews.next < self.hub.sessions.slots.span() { self.reviews.next } else { 0 };
             self.reviews.next = index + 1;
             self.reviews.left -= 1;
             budget = budget.saturating_sub(1 + self.review_session(cx, index));
