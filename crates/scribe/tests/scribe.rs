@@ -1,4 +1,5 @@
 //! Batches on their way to a log over a simulated disk.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is how a test speaks")]
 
 use dunlin_engine::{JOURNAL_PARTITIONS, JournalBatch, JournalRecord, JournalSource};
 use dunlin_scribe::{Desk, News, Reader, Scribe, claim_all};
