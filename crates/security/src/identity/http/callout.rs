@@ -138,7 +138,9 @@ enum NoAnswer {
     Body,
     #[error(transparent)]
     Rule(#[from] rule::RuleError),
-    #[error("a name, group or attribute is too long or holds a control character, or there are too many")]
+    #[error(
+        "a name, group or attribute is too long or holds a control character, or there are too many, or the client identifier is empty"
+    )]
     Text,
 }
 
@@ -352,6 +354,9 @@ fn may_stay(answer: &Answer) -> Result<bool, NoAnswer> {
 }
 
 fn check(response: &Response) -> Result<(), NoAnswer> {
+    if response.client_id.as_deref() == Some("") {
+        return Err(NoAnswer::Text);
+    }
     let names = [&response.username, &response.client_id].into_iter().flatten();
     let attributes = response.attributes.iter().flat_map(|(name, value)| [name, value]);
     let mut texts = names.chain(&response.groups).chain(attributes);
@@ -429,6 +434,7 @@ mod tests {
             json!({"result": true}),
             json!({"result": "allow", "groups": "ops"}),
             json!({"result": "allow", "username": "a\u{0}b"}),
+            json!({"result": "allow", "client_id": ""}),
             json!({"result": "allow", "groups": vec!["g"; ITEMS_MAXIMUM + 1]}),
             json!({"result": "allow", "acl": {"pub": ["a/#/b"]}}),
         ];
