@@ -94,6 +94,10 @@ const AS_DRAWN: &[(u64, &str)] = &[
         40_977,
         "a client that did not get its own message live, for No Local, got it with a snapshot that was late",
     ),
+    (
+        47_763,
+        "an UNSUBSCRIBE was answered before the SUBSCRIBE that had no room, and the model took what it was refused for what it had",
+    ),
 ];
 
 #[test]

@@ -188,6 +188,21 @@ impl Model {
         }
     }
 
+    /// Was there a SUBSCRIBE before, to the same filter, whose SUBACK has still to come and may say that the log has no room? A refusal
+    /// waits for other shards, an UNSUBSCRIBE that ends nothing for nobody.
+    fn may_not_have_been(&self, link: usize, ending: &Ending) -> bool {
+        let state = &self.links[link];
+        let subs = &self.sessions[state.session.unwrap_or_default()].subs;
+        let asked = state.pending.values().filter_map(|pending| match pending {
+            Pending::Subscribe(added) => Some(added),
+            Pending::Unsubscribe(_) => None,
+        });
+        asked.flatten().any(|at| {
+            let Sub { wish, taken, .. } = subs[*at];
+            *at < ending.until && wish.filter == ending.filter && self.was_full_since(taken.step)
+        })
+    }
+
     /// The client received UNSUBACK; 3.x has no reasons.
     pub(crate) fn unsuback(
         &mut self,
@@ -202,7 +217,8 @@ impl Model {
         };
         if let Some(reasons) = reasons {
             let fits = |(ending, reason): (&Ending, &u8)| {
-                let existed = ending.existed.unwrap_or(*reason == 0);
+                let existed = ending.existed.filter(|_| !self.may_not_have_been(link, ending));
+                let existed = existed.unwrap_or(*reason == 0);
                 *reason == if existed { 0 } else { 0x11 }
             };
             let all_fit = reasons.len() == ended.len() && ended.iter().zip(reasons).all(fits);

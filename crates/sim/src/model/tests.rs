@@ -728,6 +728,18 @@ fn subscribing_is_answered_once_and_as_asked() {
 }
 
 #[test]
+fn unsuback_may_tell_of_a_refusal_for_want_of_room_before_suback() {
+    for (is_full, broken) in [(false, "UNSUBACK with wrong reasons"), (true, "")] {
+        let mut history = History::new();
+        let link = history.online(0, &connect(), false);
+        history.model.journal_full(is_full);
+        history.model.subscribe_taken(link, 1, &[wish(ALL, 1)]);
+        history.model.unsubscribe_taken(link, 2, &[ALL]);
+        assert_eq!(rule(history.model.unsuback(link, 2, Some(&[0x11]))), broken);
+    }
+}
+
+#[test]
 fn a_queue_is_bounded() {
     let mut history = History::new();
     history.model.rules.queue = 0;
