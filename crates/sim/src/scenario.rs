@@ -107,6 +107,8 @@ impl Scenario {
             full_disconnects: limits.queue_full == QueueFull::Disconnect && !generous,
             inflight: limits.inflight_maximum.get(),
             queue: limits.queue_messages_maximum as usize,
+            queue_bytes: limits.queue_bytes_maximum,
+            drops_oldest: limits.queue_full == QueueFull::DropOldest,
             expiry_v3: limits.session_expiry_interval_v3,
             expiry_max: limits.session_expiry_interval_maximum,
         };

@@ -87,6 +87,10 @@ const AS_DRAWN: &[(u64, &str)] = &[
         "what had expired, and a crash made the Server send all the same, was to come behind the others ever after in the model",
     ),
     (
+        33_582,
+        "what a full queue had dropped came after all, behind what was sent since, as a crash had made that forgotten",
+    ),
+    (
         40_120,
         "one that does so and says nothing more was to be found silent in the model, although it was not read",
     ),

@@ -1,7 +1,10 @@
 //! A PUBLISH that a client received: is it one that it should get, this way, now?
 
-use super::{Broken, Model, Moment, ensure, subscription::Sub};
+use super::{Broken, Message, Model, Moment, ensure, subscription::Sub};
 use crate::topics::FIRST_SHARED;
+
+/// Bytes of a message in a queue beside payload and properties, at most.
+const ENTRY: usize = 200;
 
 /// What arrived.
 #[derive(Clone, Copy, Debug)]
@@ -272,7 +275,7 @@ impl Model {
             return Ok(());
         }
         let again = self.came_again(message);
-        let skipped = self.may_have_been_skipped(delivery, message);
+        let skipped = self.may_have_been_skipped(session, delivery, message);
         let state = &mut self.sessions[session];
         if published.retain {
             state.live_retained.push((published.topic, delivery.qos, message));
@@ -291,13 +294,33 @@ impl Model {
         })
     }
 
-    /// With QoS 2, and expired before a crash that made the Server forget that it was skipped for that: it may have been sent, for
-    /// all the Server knows, and comes behind what was sent in its place.
-    fn may_have_been_skipped(&self, delivery: &Delivery<'_>, message: usize) -> bool {
+    /// Passed over before a crash that made the Server forget that: it may have been sent, for all the Server knows, and comes
+    /// behind what was sent in its place. With QoS 2, as it had expired; or because a full queue had dropped it.
+    fn may_have_been_skipped(&self, session: usize, delivery: &Delivery<'_>, message: usize) -> bool {
         let published = &self.messages[message];
         let expired = published.expires_at().is_some_and(|at| at <= delivery.emitted.time);
         let crashes = published.taken.map_or(0, |taken| self.crashes_since(taken.step));
-        delivery.dup && delivery.qos == 2 && expired && crashes > 0
+        let skipped = delivery.qos == 2 && expired || self.may_have_been_dropped(session, message);
+        delivery.dup && crashes > 0 && skipped
+    }
+
+    /// Has so much come for the Session, from the message on, that the bounds of its queue dropped the oldest?
+    fn may_have_been_dropped(&self, session: usize, message: usize) -> bool {
+        let Some(first) = self.messages[message].taken.filter(|_| self.rules.drops_oldest) else {
+            return false;
+        };
+        let subs = &self.sessions[session].subs;
+        let waits = |other: &&Message| {
+            other.qos > 0
+                && other.last_taken.or(other.taken).is_some_and(|taken| taken.step >= first.step)
+                && subs.iter().any(|sub| self.table.matches(sub.wish.filter, other.topic))
+        };
+        let (mut messages, mut bytes) = (0, 0);
+        for other in self.messages.iter().filter(waits) {
+            messages += other.copies as usize;
+            bytes += u64::from(other.copies) * (other.size + other.properties.len() + ENTRY) as u64;
+        }
+        messages > self.rules.queue || bytes > self.rules.queue_bytes
     }
 
     /// What waited for a Session fits its queue.

@@ -63,6 +63,10 @@ pub(crate) struct Rules {
     pub(crate) inflight: u16,
     /// Messages that wait for one client at most.
     pub(crate) queue: usize,
+    /// Bytes of them.
+    pub(crate) queue_bytes: u64,
+    /// For another one the oldest of them is dropped.
+    pub(crate) drops_oldest: bool,
     /// Session Expiry Interval of 3.x clients without Clean Session.
     pub(crate) expiry_v3: u32,
     /// Longest Session Expiry Interval granted.

@@ -16,6 +16,8 @@ const RULES: Rules = Rules {
     full_disconnects: false,
     inflight: 100,
     queue: 1_000,
+    queue_bytes: 1_000_000,
+    drops_oldest: true,
     expiry_v3: 60,
     expiry_max: 100,
 };

@@ -76,6 +76,29 @@ fn what_expired_may_come_late_after_a_crash() {
     assert_eq!(late(None, true), disordered);
 }
 
+/// The same where a full queue had dropped it.
+#[test]
+fn what_was_dropped_may_come_late_after_a_crash() {
+    let late = |queue: usize, queue_bytes: u64, drops_oldest: bool, crashes: bool| {
+        let (mut history, link) = durable();
+        history.model.rules = Rules { queue, queue_bytes, drops_oldest, ..history.model.rules };
+        let messages: Vec<usize> = (0..4).map(|_| history.published(0, TOPIC, 1)).collect();
+        assert_eq!(history.receive(link, messages[3]), "");
+        if crashes {
+            history.crash();
+        } else {
+            history.model.closed_by_client(link);
+        }
+        history.again(&messages[..1])[0]
+    };
+    let disordered = "messages of one publisher out of order";
+    assert_eq!(late(3, 10_000, true, true), "");
+    assert_eq!(late(4, 800, true, true), "");
+    assert_eq!(late(4, 10_000, true, true), disordered, "it was never full");
+    assert_eq!(late(3, 10_000, false, true), disordered, "the newest is dropped");
+    assert_eq!(late(3, 10_000, true, false), disordered);
+}
+
 /// [MQTT-4.6.0-1] What a client sees first when it is sent again has its place between the others from then on.
 #[test]
 fn what_is_seen_late_keeps_its_place() {
