@@ -238,12 +238,33 @@ impl Index {
         numbers.filter(move |number| run.is_some_and(|run| !run.is_dead(*number)))
     }
 
-    /// A record that nobody needs. `None` if it was none before.
-    pub(crate) fn release(&mut self, number: u64) -> Option<Loss> {
+    /// Records that nobody needs; those that were none before lose nothing. A chunk is looked for once where its numbers follow each
+    /// other.
+    pub(crate) fn release(&mut self, numbers: impl IntoIterator<Item = u64>, losses: &mut Vec<Loss>) {
+        let mut found: Option<(usize, ChunkRef, u64)> = None;
+        let mut lose = |found: Option<(usize, ChunkRef, u64)>| {
+            if let Some((_, chunk, records)) = found.filter(|(.., records)| *records > 0) {
+                losses.push(Loss { file: chunk.file, records, bytes: records * chunk.share() });
+            }
+        };
+        for number in numbers {
+            let is_in = |(_, chunk, _): &(_, ChunkRef, _)| chunk.start <= number && number < chunk.end();
+            if !found.as_ref().is_some_and(is_in) {
+                lose(found.take());
+                found = self.chunk_at(number).map(|(at, chunk)| (at, chunk, 0));
+            }
+            if let Some((at, _, records)) = &mut found {
+                *records += u64::from(self.runs[*at].kill(number));
+            }
+        }
+        lose(found);
+    }
+
+    /// The run and the chunk with a number.
+    fn chunk_at(&self, number: u64) -> Option<(usize, ChunkRef)> {
         let at = self.run_at(number)?;
-        let run = &mut self.runs[at];
-        let chunk = run.chunks().find(|chunk| chunk.start <= number && number < chunk.end())?;
-        run.kill(number).then(|| Loss { file: chunk.file, records: 1, bytes: chunk.share() })
+        let mut chunks = self.runs[at].chunks();
+        chunks.find(|chunk| chunk.start <= number && number < chunk.end()).map(|chunk| (at, chunk))
     }
 
     /// Forgets everything below a number.
@@ -418,10 +439,13 @@ mod tests {
             assert_eq!((chunk.start, chunk.file), (number / 4 * 4, u32::from(number >= 500)));
         }
         assert_eq!(index.find(1000), None);
-        assert_eq!(index.release(501).unwrap().records, 1);
-        assert_eq!(index.release(501), None);
-        assert_eq!(index.find(501), None);
         let mut losses = Vec::new();
+        index.release([501, 501], &mut losses);
+        assert_eq!(losses.iter().map(|l| l.records).sum::<u64>(), 1);
+        index.release([501], &mut losses);
+        assert_eq!(losses.len(), 1);
+        assert_eq!(index.find(501), None);
+        losses.clear();
         index.trim(510, &mut losses);
         assert_eq!(losses.iter().filter(|l| l.file == 0).map(|l| l.records).sum::<u64>(), 500);
         assert_eq!(losses.iter().filter(|l| l.file == 1).map(|l| l.records).sum::<u64>(), 9);
@@ -440,7 +464,7 @@ mod tests {
         index.push(3, &head(&[8, 9], 10), 4096, std::iter::empty());
         let mut copies = Index::default();
         copies.push(9, &head(&[1, 3], 10), 4096, [2].into_iter());
-        index.release(3);
+        index.release([3], &mut Vec::new());
         let gain = index.replace(&[1], copies);
         assert_eq!((gain.file, gain.records), (9, 1));
         assert_eq!(index.find(1).map(|chunk| chunk.file), Some(9));

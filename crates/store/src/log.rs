@@ -481,13 +481,11 @@ impl<D: Disk> Log<D> {
     pub fn release(&mut self, writer: Writer, numbers: &[RecordNumber]) -> Result<(), AppendError> {
         let durable = self.writer(writer)?.durable;
         let mut losses = Vec::new();
-        for number in numbers {
-            if number.0 >= durable {
-                self.release_early(writer, *number);
-            } else {
-                losses.extend(self.writer(writer)?.index.release(number.0));
-            }
+        for number in numbers.iter().filter(|number| number.0 >= durable) {
+            self.release_early(writer, *number);
         }
+        let safe = numbers.iter().map(|number| number.0).filter(|number| *number < durable);
+        self.writer(writer)?.index.release(safe, &mut losses);
         self.lose(&losses);
         Ok(())
     }

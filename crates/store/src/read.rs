@@ -59,7 +59,8 @@ impl<D: Disk> Log<D> {
         let Some(state) = self.partitions.get_mut(usize::from(partition.0)) else { return };
         let known = state.lost.contains(from);
         state.lost.add(from, to);
-        let losses: Vec<_> = (from..to).filter_map(|number| state.index.release(number)).collect();
+        let mut losses = Vec::new();
+        state.index.release(from..to, &mut losses);
         self.lose(&losses);
         if !known {
             self.notice(notice);
