@@ -15,7 +15,7 @@ use std::process::ExitCode;
 type Work = fn() -> u64;
 
 /// What is counted. Only what runs inside of functions named `measured` is.
-const WORK: [(&str, Work); 25] = [
+const WORK: [(&str, Work); 27] = [
     ("codec: decode PUBLISH", codec::decode),
     ("codec: encode PUBLISH", codec::encode),
     ("fan-in q0", || traffic::fan_in(0)),
@@ -39,6 +39,8 @@ const WORK: [(&str, Work); 25] = [
     ("subscribe", traffic::subscribe),
     ("connect and disconnect", traffic::connect),
     ("queue for an offline Session, with a log", traffic::offline),
+    ("pass on to a kept Session that acknowledges at once", || traffic::prompt(false)),
+    ("pass on to a kept Session that acknowledges at once, with a log", || traffic::prompt(true)),
     ("pass on to a kept Session that is there, with a log", traffic::kept),
     ("log: append and write", log::append),
 ];

@@ -185,3 +185,15 @@ pub(crate) fn kept() -> u64 {
     rig.store();
     (40 * PUBLISHERS * BURST) as u64
 }
+
+/// QoS 1 for a kept Session whose Client is there and acknowledges at once; with a log, before it was asked for anything. A unit is
+/// a message.
+pub(crate) fn prompt(durable: bool) -> u64 {
+    let mut rig = Rig::new(durable);
+    let subscriber = rig.connect("subscriber", false);
+    rig.store();
+    rig.subscribe(subscriber, "bench/#", 1);
+    rig.store();
+    let publishers = publishers(&mut rig, PUBLISHERS);
+    rounds(&mut rig, &publishers, 1, BURST, 40)
+}

@@ -24,6 +24,8 @@ use crate::topic::{Identifiers, OwnMessages, Target};
 /// QoS 1 and 2 wait in the queue while this much output of the connection waits: enough to keep a fast link busy between
 /// two turns, too little to matter in memory.
 const OUTPUT_HIGH_WATER: usize = 1024 * 1024;
+/// Messages of a queue that its Client may acknowledge before they would be written: those of 4 ms, at a million a second.
+const SOON_SENT: usize = 4096;
 /// Publishers that one Session can slow; the rest is bounded by its queue.
 const SLOWED_MAXIMUM: usize = 256;
 
@@ -152,12 +154,19 @@ impl Hub {
                     return;
                 }
                 if is_durable {
-                    self.record_delivery(cx, index, passing, true);
+                    let is_soon = connection.is_some() && is_safe && may_keep && self.moves(index);
+                    self.record_delivery(cx, index, passing, !is_soon);
                 } else if needs_number {
                     self.number_delivery(cx, index);
                 }
             }
         }
+    }
+
+    /// Is the end of a Session's queue near enough for its Client, if it keeps up, to acknowledge it before it would be written?
+    fn moves(&self, index: u32) -> bool {
+        let outgoing = self.sessions.slots.get(index).and_then(|session| session.outgoing.as_deref());
+        outgoing.is_some_and(|outgoing| outgoing.queue_len() <= SOON_SENT)
     }
 
     /// The delivery that a durable Session got last has to survive. `urgent`: nobody will acknowledge it soon.

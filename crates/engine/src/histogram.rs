@@ -28,7 +28,12 @@ impl Histogram {
 
     /// Counts several that took the same.
     pub fn record_many(&mut self, took: Duration, count: u64) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.record_micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), count);
+    }
+
+    /// Counts several that took so many microseconds; for what happens with each message, where a [`Duration`] is a division too many.
+    #[inline]
+    pub(crate) fn record_micros(&mut self, micros: u64, count: u64) {
         let eighths = micros.saturating_sub(1) >> 3;
         let bucket = (u64::BITS - eighths.leading_zeros()) as usize;
         self.counts[bucket.min(Self::BOUNDS)] += count;

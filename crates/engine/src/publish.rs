@@ -332,14 +332,14 @@ impl Engine {
     ) {
         let Some(connection) = self.hub.connections.get_mut(id) else { return };
         let Some(session) = connection.session() else { return };
-        let key = self.hub.sessions.get(session).map_or(0, |session| session.key);
+        let is_kept = || self.hub.sessions.get(session).is_some_and(|session| session.key != 0);
         if connection.unreceived == 0 && connection.unanswered == 0 {
             connection.lane = Lane::of(durability);
         }
         let waits_for = (connection.lane, durability);
         let (waiting, of_no_exchange) = (&mut connection.unreceived, &mut connection.unanswered);
         let remote = wait.unwrap_or(ShardSet::EMPTY);
-        if is_rec && (key != 0 && durability != Durability::Memory || *waiting > 0) {
+        if is_rec && (*waiting > 0 || durability != Durability::Memory && is_kept()) {
             // Everything of a durable Session goes one way, so that the order stays.
             *waiting = waiting.saturating_add(1);
             let due = Due::Received { connection: id, session, packet_id, reason, durability };

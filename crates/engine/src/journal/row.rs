@@ -137,7 +137,8 @@ impl Journal {
                 |waiting: &mut Waiting| reach.has_come(waiting.serial, &waiting.remote, waiting.durability);
             let next = events.pop_front_if(has_come).map(|Waiting { since, due, .. }| {
                 if let Due::Answer { is_rec: false, .. } = due {
-                    counters.acknowledge.record(now.since(since));
+                    let micros = now.as_micros().saturating_sub(since.as_micros());
+                    counters.acknowledge.record_micros(micros, 1);
                 }
                 due
             });
@@ -167,7 +168,10 @@ impl Engine {
         {
             return self.done_waiting(cx, due);
         }
-        let remote = remote.iter().map(|shard| (shard, journal.posted[shard.index()])).collect();
+        let remote = match remote {
+            ShardSet::EMPTY => SmallVec::new(),
+            _ => remote.iter().map(|shard| (shard, journal.posted[shard.index()])).collect(),
+        };
         let waiting = Waiting { serial, durability, since: cx.now, remote, due };
         journal.row.lanes[lane as usize].events.push_back(waiting);
     }

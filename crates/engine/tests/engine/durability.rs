@@ -1,5 +1,7 @@
 //! What survives the end of the process: everything that somebody was told, and nothing twice that must come once.
 
+use std::time::Duration;
+
 use dunlin_engine::Drop;
 
 use crate::hello::{at, hello, message};
@@ -86,6 +88,57 @@ fn a_message_that_was_acknowledged_is_not_written() {
     assert_eq!(world.take(publisher).len(), 100);
     world.settle_disk();
     assert_eq!(world.live_records(), before);
+}
+
+/// Nor does one that waits for others to be acknowledged, where its Client is there and gets on.
+#[test]
+fn a_message_that_is_soon_sent_and_acknowledged_is_not_written() {
+    let mut world = World::durable(1);
+    let subscriber = world.enter(&hello(V5, "s").lasting(60).receive_maximum(2));
+    world.subscribe(subscriber, "t", 1);
+    let publisher = world.connect(V5, "p");
+    world.settle_disk();
+    let before = world.live_records();
+    world.hold_disk();
+    for id in 1..=30 {
+        world.publish(publisher, &message("t", "x").qos(1, id));
+    }
+    world.store();
+    assert_eq!(world.take(publisher), NOTHING, "nothing is written yet");
+    assert_eq!(world.acknowledge_all(subscriber).len(), 30);
+    assert_eq!(world.take(publisher).len(), 30);
+    world.settle_disk();
+    assert_eq!(world.live_records(), before);
+}
+
+/// One who does not get on is not waited for, nor one who has left.
+#[test]
+fn a_message_that_nobody_acknowledges_in_time_is_written() {
+    for leaves in [false, true] {
+        let mut world = World::durable(1);
+        let subscriber = world.enter(&hello(V5, "s").lasting(60).receive_maximum(2));
+        world.subscribe(subscriber, "t", 1);
+        let publisher = world.connect(V5, "p");
+        world.settle_disk();
+        world.hold_disk();
+        for id in 1..=5 {
+            world.publish(publisher, &message("t", "x").qos(1, id));
+        }
+        if leaves {
+            // That has to be written, and what came before it.
+            world.lose(subscriber);
+        } else {
+            world.store();
+            assert_eq!(world.take(publisher), NOTHING);
+            world.pass(Duration::from_millis(4));
+        }
+        world.store();
+        assert_eq!(world.take(publisher).len(), 5);
+        world.crash(1);
+        world.store_at_once();
+        let subscriber = world.enter(&hello(V5, "s").lasting(60));
+        assert_eq!(world.acknowledge_all(subscriber).len(), 5);
+    }
 }
 
 /// What was consumed is not kept.
@@ -240,7 +293,7 @@ fn sessions_expire_whether_or_not_the_process_runs() {
         world.lose(client);
     }
     world.settle_disk();
-    world.pass_without_process(std::time::Duration::from_secs(50));
+    world.pass_without_process(Duration::from_secs(50));
     world.crash(1);
     world.seconds(1);
     let client = world.knock(&hello(V5, "short").lasting(10));
@@ -260,7 +313,7 @@ fn messages_expire_whether_or_not_the_process_runs() {
     world.publish(publisher, &message("t", "short").expiry(10).qos(1, 1));
     world.publish(publisher, &message("t", "long").expiry(100).qos(1, 2));
     world.settle_disk();
-    world.pass_without_process(std::time::Duration::from_secs(50));
+    world.pass_without_process(Duration::from_secs(50));
     world.crash(1);
     let client = world.enter(&hello(V5, "c").lasting(1000));
     assert_eq!(world.acknowledge_all(client), ["long"]);
