@@ -102,6 +102,10 @@ const AS_DRAWN: &[(u64, &str)] = &[
         47_763,
         "an UNSUBSCRIBE was answered before the SUBSCRIBE that had no room, and the model took what it was refused for what it had",
     ),
+    (
+        70_026,
+        "a Will was expected that its client had made void in its delay, as a connection's end with the process was taken for stored",
+    ),
 ];
 
 #[test]

@@ -414,9 +414,12 @@ impl Model {
     fn is_owed(&self, link: usize, message: usize) -> bool {
         // A crash before may have put it in doubt, where nobody knows whether it went out: its client may have come in between.
         let Message { last_taken, qos, expiry, .. } = &self.messages[message];
-        let Link { will, ended, .. } = &self.links[link];
-        let goes_at_once =
-            will.is_some_and(|will| will.delay == 0) || ended.is_some_and(|ended| self.is_stored(ended.step));
+        let Link { actor, will, ended, crashed, .. } = &self.links[link];
+        // That it ended with a process before this one, nobody writes, until its client is told of another connection.
+        let is_told = |later: &Link| later.actor == *actor && later.is_told();
+        let is_known = !crashed || self.links[link + 1..].iter().any(is_told);
+        let is_end_stored = is_known && ended.is_some_and(|ended| self.is_stored(ended.step));
+        let goes_at_once = will.is_some_and(|will| will.delay == 0) || is_end_stored;
         goes_at_once
             && *qos > 0
             && expiry.is_none()

@@ -76,6 +76,35 @@ fn what_expired_may_come_late_after_a_crash() {
     assert_eq!(late(None, true), disordered);
 }
 
+/// [MQTT-3.1.3-9] A Will whose delay began with the end of the process may wait once more after the next crash, and become void,
+/// until its client was told that its Session is gone.
+#[test]
+fn a_will_may_wait_again_after_every_crash() {
+    let lost = |is_told: bool| {
+        let (mut history, _) = durable();
+        let will = history.message(2, TOPIC, 1);
+        history.model.messages[will].will = true;
+        history.online(2, &Connect { will: Some(Will::new(will, 30)), ..connect() }, false);
+        history.step(true);
+        history.model.all_stored();
+        history.crash();
+        history.model.all_stored();
+        history.step(true);
+        let clean = Connect { clean: true, ..connect() };
+        if is_told {
+            history.online(2, &clean, false);
+        } else {
+            history.model.opened(2, false);
+            history.model.connect_taken(history.model.links.len() - 1, &clean);
+        }
+        assert!(history.model.messages[will].taken.is_some(), "its Session ended");
+        history.crash();
+        rule(history.model.check_complete(&Dropped::default()))
+    };
+    assert_eq!(lost(false), "");
+    assert_eq!(lost(true), "acknowledged message is lost");
+}
+
 /// The same where a full queue had dropped it.
 #[test]
 fn what_was_dropped_may_come_late_after_a_crash() {
