@@ -38,8 +38,8 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(mut offline) = Offline::open(disk.clone(), Keyring::default()) {
         let _ = offline.check();
         let _ = offline.records(None, &mut |_, _| {});
-        offline.segments();
-        offline.checkpoints();
+        let _ = offline.segments();
+        let _ = offline.checkpoints();
     }
     if repair(&disk, Keyring::default(), 4).is_ok() {
         assert!(Offline::open(disk, Keyring::default()).is_ok(), "what was repaired opens");
