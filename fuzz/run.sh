@@ -76,6 +76,7 @@ retain = true
 END
     printf '\x00\x00\x00\x00\x00' >seeds/journal/whole
     printf '\x01\x10\x00\x02\xff\xff' >seeds/journal/patched
+    printf '\x40\x2d\x41\x0b\x0b\x0b' >seeds/journal/covered
 }
 seed
 

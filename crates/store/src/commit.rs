@@ -189,7 +189,8 @@ impl<D: Disk> Log<D> {
             let cover = self.partition(draft.partition).map_or(0, |state| state.cover);
             let cover = *ends.get(&draft.partition).unwrap_or(&cover);
             let (Some(start), Some(end)) = (draft.start(), draft.end()) else { continue };
-            draft.before = u32::try_from(start.0 - cover).unwrap_or(u32::MAX);
+            // A segment that was meddled with may have told of an end behind it.
+            draft.before = u32::try_from(start.0.saturating_sub(cover)).unwrap_or(u32::MAX);
             ends.insert(draft.partition, end.0);
         }
     }
