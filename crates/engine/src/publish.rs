@@ -502,17 +502,19 @@ impl Engine {
         // [MQTT-4.3.3-9]; to 3.x a refusal, too, looks like an exchange that goes on.
         let session_of = connection.session();
         let begins = is_rec && (!reason.is_failure() || connection.version != ProtocolVersion::V5);
-        if begins
-            && let Some(session) = connection.session().and_then(|session| self.hub.sessions.get_mut(session))
-            && session.received.get_or_insert_default().insert(packet_id)
-        {
-            connection.open_exchanges = connection.open_exchanges.saturating_add(1);
+        let mut is_repeated = false;
+        if begins && let Some(session) = session_of.and_then(|session| self.hub.sessions.get_mut(session)) {
+            is_repeated = !session.received.get_or_insert_default().insert(packet_id);
+            connection.open_exchanges = connection.open_exchanges.saturating_add(u16::from(!is_repeated));
         }
         if self.hub.journal.enabled {
             let durability = session_of.map_or(Durability::Synced, |session| {
                 self.hub.durability_of_answer(session, packet_id, is_rec)
             });
-            return self.answer_in_turn(cx, id, packet_id, is_rec, reason, durability, None);
+            // The message may have gone to other shards on an earlier connection, which have not said yet that it is safe there.
+            let wait = is_repeated.then(|| self.hub.journal.unconfirmed(durability));
+            let wait = wait.filter(|shards| !shards.is_empty());
+            return self.answer_in_turn(cx, id, packet_id, is_rec, reason, durability, wait);
         }
         self.answer_now(cx, id, packet_id, is_rec, reason);
     }

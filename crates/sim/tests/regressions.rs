@@ -106,6 +106,10 @@ const AS_DRAWN: &[(u64, &str)] = &[
         70_026,
         "a Will was expected that its client had made void in its delay, as a connection's end with the process was taken for stored",
     ),
+    (
+        96_217,
+        "a repeated QoS 2 PUBLISH was answered before another shard had written the message, which a crash lost",
+    ),
 ];
 
 #[test]

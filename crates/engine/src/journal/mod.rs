@@ -559,6 +559,21 @@ impl Journal {
         self.posted[to.index()]
     }
 
+    /// Shards that have not said of all that was posted to them that it has come so far.
+    pub(crate) fn unconfirmed(&self, durability: Durability) -> ShardSet {
+        let confirmed = match durability {
+            Durability::Synced => &self.reach.confirmed,
+            Durability::Written => &self.reach.confirmed_written,
+            Durability::Memory => return ShardSet::EMPTY,
+        };
+        let behind = |index: &usize| self.posted[*index] > confirmed[*index];
+        let shards = (0..self.posted.len()).filter(behind).filter_map(ShardId::new);
+        shards.fold(ShardSet::EMPTY, |mut set, shard| {
+            set.insert(shard);
+            set
+        })
+    }
+
     /// Something that is to be said to be safe came from another shard.
     pub(crate) fn received(&mut self, from: ShardId) {
         self.received[from.index()] += 1;

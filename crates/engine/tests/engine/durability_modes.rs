@@ -64,6 +64,26 @@ fn what_is_written_is_acknowledged_before_it_is_synced() {
     }
 }
 
+/// A repetition on another connection proves nothing: the message may still be on its way to where it is to be written, and what the
+/// session itself waits for is something else.
+#[test]
+fn a_repetition_is_not_answered_before_the_message_is_written_elsewhere() {
+    let mut world = by_topic(2, Synced);
+    let publisher = away(&mut world, 2, true);
+    world.store_at_once();
+    world.carry_by_hand();
+    world.publish(publisher, &message("w/1", "1").qos(2, 7));
+    world.lose(publisher);
+    let far = world.client_on(1, 1);
+    let publisher = world.enter(&hello(V5, &far).lasting(60));
+    world.publish(publisher, &message("w/1", "1").qos(2, 7).dup());
+    world.settle_disk();
+    assert_eq!(world.take(publisher), NOTHING);
+    world.carry_all();
+    world.settle_disk();
+    assert_eq!(world.take(publisher), ["PUBREC #7"]);
+}
+
 /// By default nothing that is only written is acknowledged.
 #[test]
 fn what_is_synced_is_not_acknowledged_when_it_is_written() {
