@@ -5,7 +5,7 @@
 //! Never: threads: each write, sync and chore is a step of its own, and the end may come before any of them.
 
 use dunlin_engine::{Effects, Engine, JOURNAL_PARTITIONS, ShardMap, Time};
-use dunlin_scribe::{Desk, Reader, Scribe};
+use dunlin_scribe::{Desk, Reader, Scribe, claim_all};
 use dunlin_store::sim_disk::{Faults, SimDisk};
 use dunlin_store::{
     Chore, Commit, Journal, Keyring, MasterKey, Notice, Options, PartitionId, ReadError, RecordNumber, Store,
@@ -30,7 +30,7 @@ pub(super) struct Disk {
     pub(super) short: Vec<bool>,
     options: Options,
     store: Store<SimDisk>,
-    writers: Vec<Writer>,
+    writers: Box<[Writer]>,
     commit: Option<Stage>,
     chore: Option<Chore<SimDisk>>,
     pub(super) commit_planned: bool,
@@ -74,7 +74,7 @@ impl Disk {
             short: Vec::new(),
             options,
             store,
-            writers: Vec::new(),
+            writers: Box::default(),
             commit: None,
             chore: None,
             commit_planned: false,
@@ -89,8 +89,8 @@ impl Disk {
     fn begin_life(&mut self, shards: usize) {
         self.scribes = (0..shards).map(|_| Scribe::new(RUN)).collect();
         self.short = vec![false; shards];
-        let claim = |partition| self.store.claim(PartitionId(partition)).ok();
-        self.writers = (0..JOURNAL_PARTITIONS).filter_map(claim).collect();
+        let Ok(writers) = claim_all(&self.store) else { unreachable!("it was made with all partitions") };
+        self.writers = writers;
         (self.commit, self.chore) = (None, None);
         (self.commit_planned, self.chore_planned, self.idle_planned) = (false, false, false);
     }
